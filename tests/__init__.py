@@ -1,0 +1,1 @@
+"""Tests mirror the rooms; every folder below is a package, so that `tests/vcp` never shadows `vcp`."""
