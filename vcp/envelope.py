@@ -1,0 +1,123 @@
+"""The envelope around every message, in both directions (fact sheet, section 1)."""
+
+import re
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Final
+
+from msgspec import Meta, field
+
+from vcp.canonical import canonical_json
+from vcp.errors import InvalidSignatureAlgo, InvalidValue, UnsupportedVersion
+from vcp.jsontext import decode_object, refuse_nul
+from vcp.limits import MAX_ID_LENGTH
+from vcp.payloads import Payload, family_of, parse_payload, to_wire
+from vcp.signing import SIGNATURE_ALGO, KeyDecoding, sign
+from vcp.structs import Id, Time, WireStruct, to_struct
+from vcp.timestamps import format_timestamp
+
+VERSION: Final = "1.1"
+_UUID4: Final = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE
+).fullmatch
+
+_OptionalId = Annotated[str, Meta(max_length=MAX_ID_LENGTH)] | None
+
+
+class Envelope(WireStruct, frozen=True, kw_only=True):
+    """A message as received: its envelope read, its payload not yet.
+
+    `message_id` is the sender's unique id (the deduplication key), `site_id` the plant's UUID or
+    externalPlantId, `correlation_id` the message this one answers or the sender's own reference.
+    """
+
+    RAW: ClassVar[str | None] = "raw"
+
+    version: str = field(name="version")
+    message_id: Id = field(name="messageId")
+    timestamp: Time = field(name="timestamp")
+    source: Id = field(name="source")
+    site_id: Id = field(name="siteId")
+    payload: dict[str, Any] = field(name="payload")
+    correlation_id: _OptionalId = field(name="correlationId", default=None)
+    signature_algo: str | None = field(name="signatureAlgo", default=None)
+    signature: str | None = field(name="signature", default=None)
+    signature_kid: _OptionalId = field(name="signatureKid", default=None)
+    raw: dict[str, Any]
+    """The whole object as received, members outside this list included."""
+
+
+def parse_envelope(body: bytes, *, unique_keys: bool = False) -> Envelope:
+    """Read a message's bytes. The payload is checked by `parse_payload`, once the routing key tells its
+    family.
+
+    `unique_keys` refuses a key named twice: ask for it wherever the signature is verified. Raises
+    ProtocolError only. Interpretation: any id of 1 to 128 characters is taken, so that a peer's new id
+    form loses no message.
+    """
+    return _checked(decode_object(body, unique_keys=unique_keys))
+
+
+def _checked(raw: dict[str, Any]) -> Envelope:
+    version = raw.get("version", VERSION)
+    if version != VERSION:
+        raise UnsupportedVersion(f"expected {VERSION!r}, got {version!r:.40}", path="version")
+    envelope = to_struct(raw, Envelope)
+    if envelope.signature_algo not in (None, SIGNATURE_ALGO):
+        raise InvalidSignatureAlgo(f"expected {SIGNATURE_ALGO}", path="signatureAlgo")
+    return envelope
+
+
+def new_envelope(
+    *,
+    message_id: str,
+    timestamp: datetime,
+    source: str,
+    site_id: str,
+    payload: dict[str, Any] | Payload,
+    correlation_id: str | None = None,
+    signature_algo: str | None = None,
+    signature_kid: str | None = None,
+) -> dict[str, Any]:
+    """An envelope as a plain dict in wire names, unsigned, checked as its receiver will check it.
+
+    A payload struct is checked against its family, a dict only for being JSON. Raises ProtocolError.
+    """
+    check_message_id(message_id)
+    envelope: dict[str, Any] = {
+        "version": VERSION,
+        "messageId": message_id,
+        "timestamp": format_timestamp(timestamp),
+        "source": source,
+        "siteId": site_id,
+        "payload": payload if isinstance(payload, dict) else to_wire(payload),
+    }
+    optional = {
+        "correlationId": correlation_id,
+        "signatureAlgo": signature_algo,
+        "signatureKid": signature_kid,
+    }
+    envelope.update((name, value) for name, value in optional.items() if value is not None)
+    if b"\\u0000" in canonical_json(envelope):
+        refuse_nul(envelope)
+    _checked(envelope)
+    if not isinstance(payload, dict):
+        parse_payload(family_of(payload), envelope["payload"])
+    return envelope
+
+
+def check_message_id(message_id: str) -> None:
+    """Refuse a messageId that is no UUIDv4, which Voke's validator asks of us [pub vcp-data-model]."""
+    if not isinstance(message_id, str) or _UUID4(message_id) is None:
+        raise InvalidValue("expected a UUIDv4", path="messageId")
+
+
+def encode_envelope(envelope: dict[str, Any]) -> bytes:
+    """The bytes that go on the wire: the canonical text, signature included."""
+    return canonical_json(envelope)
+
+
+def signed_envelope(
+    envelope: dict[str, Any], signing_key: str, *, decoding: KeyDecoding = KeyDecoding.HEX
+) -> dict[str, Any]:
+    """A copy of the envelope with its `signature`."""
+    return {**envelope, "signature": sign(envelope, signing_key, decoding=decoding)}

@@ -1,0 +1,137 @@
+"""Bytes to a JSON object: the one door for text that comes from outside.
+
+msgspec decodes; what it lets through and the protocol doesn't (NUL, duplicate keys, whole numbers no
+double can hold, extreme depth) is caught here by checks that cost next to nothing while there is nothing
+to catch.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, NoReturn
+
+import msgspec
+
+from vcp.errors import (
+    DuplicateKey,
+    InvalidNumber,
+    InvalidText,
+    MalformedJson,
+    NotAnObject,
+    ProtocolError,
+    TooDeep,
+    WrongType,
+    join_path,
+)
+from vcp.limits import MAX_DEPTH
+
+_ONLY_ZEROS: Final = bytes.maketrans(b"123456789", b"000000000")
+_HUGE: Final = b"0" * 309  # 2^1024, the first whole number beyond a double, has 309 digits
+
+
+def decode_object(body: bytes, *, unique_keys: bool = False) -> dict[str, Any]:
+    """Decode a JSON object from UTF-8 bytes.
+
+    `unique_keys` also refuses an object that names a key twice (costs a second pass). Raises MalformedJson,
+    NotAnObject, TooDeep, DuplicateKey, InvalidNumber, InvalidText, WrongType (body is no bytes).
+    """
+    if not isinstance(body, bytes):
+        raise WrongType(f"expected bytes, got {type(body).__name__}")
+    document = _decode(body)
+    if not isinstance(document, dict):
+        raise NotAnObject(f"expected an object, got {type(document).__name__}")
+    if body.count(b"{") + body.count(b"[") > MAX_DEPTH:
+        _refuse_depth(document)
+    if b"\\u0000" in body:
+        refuse_nul(document)
+    if _HUGE in body.translate(_ONLY_ZEROS):
+        _refuse_huge(document)
+    if unique_keys:
+        json.loads(body, object_pairs_hook=_unique)
+    return document
+
+
+def _decode(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except RecursionError as error:
+        raise TooDeep(f"nested deeper than {MAX_DEPTH} levels") from error
+    except UnicodeDecodeError as error:
+        raise InvalidText("the text is not UTF-8") from error
+    except msgspec.ValidationError as error:
+        raise InvalidNumber("a number beyond the range of a double") from error
+    except msgspec.DecodeError as error:
+        raise _explained(body, error) from error
+
+
+def _explained(body: bytes, error: msgspec.DecodeError) -> ProtocolError:
+    """Tell the failures that have a class of their own from plain bad syntax."""
+    detail = str(error)
+    if "surrogate" in detail:
+        return InvalidText(detail)
+    try:
+        json.loads(body.decode(), parse_constant=_refuse_constant)
+    except InvalidNumber as constant:
+        return constant
+    except (ValueError, RecursionError):
+        return MalformedJson(detail)
+    # The two decoders differ in one rule only: the standard library takes the escape of a lone surrogate.
+    return InvalidText("a lone surrogate")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise InvalidNumber(f"JSON has no {name}")
+
+
+def _unique(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(members)
+    if len(document) != len(members):
+        counts = Counter(key for key, _ in members)
+        raise DuplicateKey(f"the key {counts.most_common(1)[0][0]!r} is named twice")
+    return document
+
+
+def _children(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, (list, tuple)) else ()
+
+
+def _refuse_depth(document: Any) -> None:
+    level: list[Any] = [document]
+    for _ in range(MAX_DEPTH):
+        level = [
+            item for value in level for item in _children(value) if isinstance(item, (dict, list, tuple))
+        ]
+        if not level:
+            return
+    raise TooDeep(f"nested deeper than {MAX_DEPTH} levels")
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every scalar and every key with the path it stands at; the depth is bounded before this is called."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield path, key
+            yield from _leaves(item, join_path(path, key))
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            yield from _leaves(item, f"{path}[{index}]")
+    else:
+        yield path, value
+
+
+def refuse_nul(document: Any) -> None:
+    """Raise InvalidText, with its path, where a text or a key holds U+0000 (databases refuse it)."""
+    for path, leaf in _leaves(document):
+        if isinstance(leaf, str) and "\x00" in leaf:
+            raise InvalidText("text must not hold U+0000", path=path)
+
+
+def _refuse_huge(document: Any) -> None:
+    for path, leaf in _leaves(document):
+        if isinstance(leaf, int):
+            try:
+                float(leaf)
+            except OverflowError as error:
+                raise InvalidNumber("a whole number beyond the range of a double", path=path) from error
