@@ -1,0 +1,93 @@
+"""Builds the exact bytes of one message for Voke: pure given the connection's facts, ids and the instant."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from plants.models import Connection, Plant, SiteIdKind
+from vcp import (
+    Family,
+    KeyDecoding,
+    encode_envelope,
+    must_be_signed,
+    new_envelope,
+    routing_key,
+    signed_envelope,
+)
+
+NewId = Callable[[], uuid.UUID]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signer:
+    """What a connection's envelopes are built with; made once per batch because decrypting costs."""
+
+    routing_prefix: str
+    source: str
+    site_id_kind: str
+    signed_families: frozenset[str]
+    signature_kid: str | None
+    key_decoding: KeyDecoding
+    signing_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """One message, ready to be stored."""
+
+    message_id: uuid.UUID
+    correlation_id: uuid.UUID
+    family: Family
+    routing_key: str
+    body: bytes
+    signed: bool
+
+
+def signer_of(connection: Connection) -> Signer:
+    """The signing facts of a connection."""
+    return Signer(
+        routing_prefix=connection.routing_prefix,
+        source=connection.source,
+        site_id_kind=connection.site_id_kind,
+        signed_families=frozenset(connection.signed_families),
+        signature_kid=connection.signature_kid or None,
+        key_decoding=KeyDecoding(connection.key_decoding),
+        signing_key=str(connection.signing_key),
+    )
+
+
+def site_id_of(plant: Plant, kind: str) -> str:
+    """What we send as `siteId`: Voke's UUID, or the externalPlantId where it is not known or asked for."""
+    if kind == SiteIdKind.UUID and plant.voke_uuid is not None:
+        return str(plant.voke_uuid)
+    return plant.external_plant_id
+
+
+def build(
+    *, signer: Signer, plant: Plant, family: Family, payload: dict[str, Any], at: datetime, new_id: NewId
+) -> Draft:
+    """The envelope of one payload, signed where this connection signs the family. Raises vcp.ProtocolError."""
+    message_id, correlation_id = new_id(), new_id()
+    sign = must_be_signed(family, signer.signed_families)
+    envelope = new_envelope(
+        message_id=str(message_id),
+        correlation_id=str(correlation_id),
+        timestamp=at,
+        source=signer.source,
+        site_id=site_id_of(plant, signer.site_id_kind),
+        payload=payload,
+        signature_algo="HMAC-SHA256" if sign else None,
+        signature_kid=signer.signature_kid if sign else None,
+    )
+    if sign:
+        envelope = signed_envelope(envelope, signer.signing_key, decoding=signer.key_decoding)
+    return Draft(
+        message_id=message_id,
+        correlation_id=correlation_id,
+        family=family,
+        routing_key=routing_key(signer.routing_prefix, family),
+        body=encode_envelope(envelope),
+        signed=sign,
+    )

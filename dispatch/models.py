@@ -1,0 +1,241 @@
+"""Commands, what happened to them, and the outbox of exact bytes that Voke is sent."""
+
+from django.db import models
+
+from dispatch.states import FINAL, State
+from plants.models import Connection, InboundMessage, Organisation, Plant, User
+
+
+class Kind(models.TextChoices):
+    """The four command families of the protocol."""
+
+    SITE_SETPOINT = "site-setpoint", "Site setpoint"
+    DEVICE = "device", "Device batch"
+    EMERGENCY = "emergency", "Emergency"
+    MODE = "mode", "Operating mode"
+
+
+class Command(models.Model):
+    """Something a person, a plan or the platform wants a plant to do, from request to proof."""
+
+    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="commands")
+    plant = models.ForeignKey(Plant, on_delete=models.PROTECT, related_name="commands")
+    connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="commands")
+    kind = models.CharField(max_length=16, choices=Kind)
+    payload = models.JSONField(help_text="The payload in wire names.")
+    state = models.CharField(max_length=16, choices=[(state.value, state.value) for state in State])
+    state_at = models.DateTimeField(help_text="Since when it is in this state.")
+    cause = models.CharField(max_length=64, blank=True, help_text="Stable code of what brought it here.")
+
+    automatic = models.BooleanField(default=False, help_text="Asked for by a plan or rule, not by a person.")
+    requested_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    requested_by_name = models.CharField(max_length=150)
+    requested_at = models.DateTimeField()
+    reason = models.CharField(max_length=500, blank=True)
+    idempotency_key = models.CharField(max_length=128, null=True, help_text="Same key, same command, once.")  # noqa: DJ001 - unique, so absent must be NULL
+    request_digest = models.CharField(max_length=64, help_text="SHA-256 of what was asked for under the key.")
+    batch_ref = models.CharField(max_length=128, blank=True, help_text="Groups commands; never sent to Voke.")
+
+    due_at = models.DateTimeField(help_text="When it is built, signed and put into the outbox.")
+    deliver_by_at = models.DateTimeField(
+        null=True, help_text="After this nothing of it may be sent; NULL = emergency."
+    )
+    ack_due_at = models.DateTimeField(null=True, help_text="When an ACK is overdue; set when sent.")
+    execution_due_at = models.DateTimeField(null=True, help_text="When an execution report is overdue.")
+    execution_overdue = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organisation", "idempotency_key"], name="idempotency_key_once_per_organisation"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["due_at"], condition=models.Q(state="SCHEDULED"), name="command_due"),
+            models.Index(fields=["ack_due_at"], condition=models.Q(state="SENT"), name="command_ack_due"),
+            models.Index(
+                fields=["execution_due_at"],
+                condition=models.Q(state__in=["ACCEPTED", "PARTIAL", "EXECUTING"], execution_overdue=False),
+                name="command_execution_due",
+            ),
+            models.Index(fields=["plant", "-id"], name="command_by_plant"),
+            models.Index(
+                fields=["plant"],
+                condition=models.Q(state__in=["SCHEDULED", "QUEUED"]),
+                name="command_unsent_by_plant",
+            ),
+            models.Index(fields=["organisation", "-id"], name="command_by_organisation"),
+        ]
+        permissions = [
+            ("send_command", "Can send setpoints, device commands and modes"),
+            ("send_emergency", "Can send and release emergencies"),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.pk} {self.kind}"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether no later word can change its state."""
+        return State(self.state) in FINAL
+
+
+class Outcome(models.TextChoices):
+    """What became of one message in the outbox."""
+
+    PENDING = "PENDING", "Waiting or on its way"
+    CONFIRMED = "CONFIRMED", "Confirmed by the broker and routed"
+    RETURNED = "RETURNED", "Returned: no queue took it"
+    REFUSED = "REFUSED", "Refused by the broker"
+    REPLACED = "REPLACED", "Never sent, replaced by a newly signed one"
+    WITHDRAWN = "WITHDRAWN", "Never sent, its command was withdrawn or expired"
+    ABANDONED = "ABANDONED", "Attempted, never confirmed in time"
+
+
+class OutboundMessage(models.Model):
+    """One envelope for Voke, stored as the exact bytes before anything is sent.
+
+    Edge cases (the concurrency policy):
+    - `attempted_at` is committed before the first byte reaches a socket; from then on only the same bytes are sent
+      again, and never past the replay margin after `made_at`.
+    - A never-attempted message that grew older than the margin is replaced by a newly signed one.
+    """
+
+    connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="outbox")
+    plant = models.ForeignKey(Plant, on_delete=models.PROTECT, related_name="+")
+    command = models.ForeignKey(
+        Command, on_delete=models.PROTECT, null=True, related_name="messages", help_text="NULL = site config."
+    )
+    family = models.CharField(max_length=40)
+    routing_key = models.CharField(max_length=255)
+    message_id = models.UUIDField(unique=True)
+    correlation_id = models.UUIDField(unique=True)
+    body = models.BinaryField(help_text="The exact bytes, as signed.")
+    signed = models.BooleanField()
+    urgent = models.BooleanField(default=False, help_text="Emergency: goes before everything else.")
+    made_at = models.DateTimeField(help_text="The envelope's timestamp.")
+    deliver_by_at = models.DateTimeField(null=True)
+    not_before_at = models.DateTimeField(null=True, help_text="A re-issued message waits until then.")
+    attempted_at = models.DateTimeField(null=True)
+    attempts = models.PositiveIntegerField(default=0)
+    outcome = models.CharField(max_length=10, choices=Outcome, default=Outcome.PENDING)
+    outcome_at = models.DateTimeField(null=True)
+    detail = models.CharField(max_length=400, blank=True, help_text="What the broker said.")
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            # What a relay reads: emergencies first, then in order of making.
+            models.Index(
+                fields=["connection", "-urgent", "id"],
+                condition=models.Q(outcome="PENDING"),
+                name="outbox_pending",
+            ),
+            models.Index(fields=["connection", "-id"], name="outbox_by_connection"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.family} {self.message_id}"
+
+
+class CommandEvent(models.Model):
+    """One thing that happened to a command; append-only."""
+
+    command = models.ForeignKey(Command, on_delete=models.CASCADE, related_name="events")
+    at = models.DateTimeField(help_text="When we recorded it.")
+    told_at = models.DateTimeField(null=True, help_text="Timestamp of Voke's message, when Voke said it.")
+    word = models.CharField(max_length=24, help_text="The state it speaks of, or what happened.")
+    verdict = models.CharField(max_length=10, help_text="APPLIED, DUPLICATE, STALE or NOTE.")
+    cause = models.CharField(max_length=64, blank=True)
+    actor = models.CharField(
+        max_length=150, blank=True, help_text="A person, 'Voke', or a part of the platform."
+    )
+    detail = models.JSONField(default=dict)
+    outbound = models.ForeignKey(OutboundMessage, on_delete=models.SET_NULL, null=True, related_name="+")
+    inbound = models.ForeignKey(InboundMessage, on_delete=models.SET_NULL, null=True, related_name="+")
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(fields=["command", "id"], name="event_by_command")]
+
+    def __str__(self) -> str:
+        return f"{self.word} {self.verdict}"
+
+
+class EmergencyLatch(models.Model):
+    """Set by an emergency, released by a person: while it is set nothing but emergencies is sent to the plant."""
+
+    plant = models.ForeignKey(Plant, on_delete=models.PROTECT, related_name="latches")
+    command = models.ForeignKey(Command, on_delete=models.PROTECT, related_name="+")
+    type = models.CharField(max_length=4, choices=[("STOP", "STOP"), ("HOLD", "HOLD")])
+    set_at = models.DateTimeField()
+    set_by_name = models.CharField(max_length=150)
+    released_at = models.DateTimeField(null=True)
+    released_by_name = models.CharField(max_length=150, blank=True)
+    release_reason = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["plant"],
+                condition=models.Q(released_at__isnull=True),
+                name="one_open_latch_per_plant",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} on plant {self.plant_id}"
+
+
+class OutboxLease(models.Model):
+    """Who may publish a connection's outbox right now: one relay at a time keeps the order."""
+
+    connection = models.OneToOneField(
+        Connection, on_delete=models.CASCADE, primary_key=True, related_name="lease"
+    )
+    holder = models.CharField(max_length=80)
+    expires_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.holder
+
+
+class PublishedSiteConfig(models.Model):
+    """Which revision of a plant's topology and limits Voke was last sent."""
+
+    plant = models.ForeignKey(Plant, on_delete=models.CASCADE, related_name="published_config")
+    family = models.CharField(max_length=40)
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="+")
+    digest = models.CharField(max_length=64, help_text="SHA-256 of the canonical payload.")
+    site_revision = models.BigIntegerField()
+    message = models.ForeignKey(OutboundMessage, on_delete=models.SET_NULL, null=True, related_name="+")
+    published_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["plant", "family"], name="site_config_once_per_family")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.family} r{self.site_revision}"
+
+
+class ScheduleNotice(models.Model):
+    """A schedule event of Voke, kept as told; plans are attached to it later."""
+
+    plant = models.ForeignKey(Plant, on_delete=models.CASCADE, related_name="schedule_notices")
+    schedule_id = models.CharField(max_length=128)
+    status = models.CharField(max_length=64, help_text="Open vocabulary.")
+    reason = models.TextField(blank=True)
+    told_at = models.DateTimeField()
+    received_at = models.DateTimeField()
+    inbound = models.ForeignKey(InboundMessage, on_delete=models.SET_NULL, null=True, related_name="+")
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["plant", "schedule_id"], name="notice_by_schedule")]
+
+    def __str__(self) -> str:
+        return f"{self.schedule_id} {self.status}"

@@ -1,0 +1,227 @@
+"""Django settings: everything that differs between installations comes from the environment (see `.env.example`).
+
+A missing or wrong value refuses to start with its name and the reason. Secrets are also read from files: `NAME_FILE`.
+"""
+
+from pathlib import Path
+
+from esm.env import Env, SettingError
+from esm.jwt_keys import parse_jwt_keys
+from esm.logs import configure_logging
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+_env = Env()
+
+# --- how it runs -------------------------------------------------------------------------------------------------
+ESM_MODE = _env.choice("ESM_MODE", "full", ("embedded", "full"))
+EMBEDDED = ESM_MODE == "embedded"
+DEBUG = _env.boolean("DEBUG", False)
+SECRET_KEY = _env.text("DJANGO_SECRET_KEY")
+if len(SECRET_KEY) < 50:
+    raise SettingError("DJANGO_SECRET_KEY", "must have at least 50 characters")
+ALLOWED_HOSTS = _env.words("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]") if EMBEDDED else ())
+if not ALLOWED_HOSTS:
+    raise SettingError(
+        "ALLOWED_HOSTS", "is required: the host names that people and Voke use, comma-separated"
+    )
+CSRF_TRUSTED_ORIGINS = _env.words("CSRF_TRUSTED_ORIGINS")
+PRODUCT_NAME = _env.text("PRODUCT_NAME", "Busbar")
+
+INSTALLED_APPS = [
+    "esm",
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "plants",
+    "dispatch",
+    "link",
+    "trading_api",
+]
+MIDDLEWARE = [
+    "esm.middleware.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "esm.urls"
+WSGI_APPLICATION = "esm.wsgi.application"
+# A POST without its slash must not be redirected (it would lose its body): the reverse channel answers both forms.
+APPEND_SLASH = False
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# --- database and cache ------------------------------------------------------------------------------------------
+DATABASES = {
+    "default": _env.database(
+        "DATABASE_URL", f"sqlite:///{BASE_DIR / 'var' / 'esm.sqlite3'}" if EMBEDDED else ""
+    )
+}
+if DATABASES["default"]["ENGINE"] == "esm.sqlite":
+    DATABASES["default"]["OPTIONS"] = {
+        "timeout": 20,
+        "transaction_mode": "IMMEDIATE",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+else:
+    DATABASES["default"]["OPTIONS"] |= {  # type: ignore[operator]
+        "pool": {
+            "min_size": 1,
+            "max_size": _env.integer("DATABASE_POOL_MAX", 10, low=2, high=200),
+            "timeout": 10,
+        },
+        "connect_timeout": 5,
+        "options": "-c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000",
+    }
+DATABASES["default"]["CONN_MAX_AGE"] = 0  # > 0 under an ASGI server exhausts PostgreSQL's connections
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = "" if EMBEDDED else _env.text("REDIS_URL")
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "esm"}
+    if EMBEDDED
+    else {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "OPTIONS": {"socket_timeout": 2, "socket_connect_timeout": 2},
+    }
+}
+
+# --- people ------------------------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "plants.User"
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "admin:login"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not EMBEDDED
+SECURE_HSTS_SECONDS = 0 if EMBEDDED else _env.integer("HSTS_SECONDS", 31_536_000, low=0, high=63_072_000)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not EMBEDDED
+SECURE_SSL_REDIRECT = False if EMBEDDED else _env.boolean("SSL_REDIRECT", True)
+# Health checks ask from inside; the reverse channel must answer Voke, never redirect it.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"(^|/)trading/"]
+TRUSTED_PROXY_COUNT = _env.integer("TRUSTED_PROXY_COUNT", 0, low=0, high=5)
+if TRUSTED_PROXY_COUNT:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+# --- secrets: versioned lists, the first is used for new values --------------------------------------------------
+FIELD_KEYS = _env.versioned_keys("FIELD_KEYS")
+SECRET_PEPPERS = _env.versioned_keys("SECRET_PEPPERS")
+JWT_KEYS = parse_jwt_keys("JWT_KEYS", _env.text("JWT_KEYS"))
+
+# --- reverse channel ---------------------------------------------------------------------------------------------
+TRADING_TOKEN_TTL_S = _env.integer("TRADING_TOKEN_TTL_S", 3600, low=60, high=86_400)
+TRADING_TOKEN_ISSUER = _env.text("TRADING_TOKEN_ISSUER", "esm")
+TRADING_TOKEN_AUDIENCE = _env.text("TRADING_TOKEN_AUDIENCE", "trading")
+TRADING_FAILED_ATTEMPTS_PER_MINUTE = _env.integer(
+    "TRADING_FAILED_ATTEMPTS_PER_MINUTE", 10, low=1, high=10_000
+)
+TRADING_JOURNAL_RETENTION_DAYS = _env.integer("TRADING_JOURNAL_RETENTION_DAYS", 30, low=1, high=3650)
+TRADING_LIST_MAX = _env.integer("TRADING_LIST_MAX", 10_000, low=1, high=100_000)
+TRADING_LIST_KEY = _env.text("TRADING_LIST_KEY", "none")
+TRADING_RESULT_CODES = _env.words("TRADING_RESULT_CODES")
+HTTP_MAX_BODY_BYTES = _env.integer("HTTP_MAX_BODY_BYTES", 1_048_576, low=1024, high=67_108_864)
+HTTP_BODY_TIMEOUT_S = _env.number("HTTP_BODY_TIMEOUT_S", 10.0, low=0.1, high=300.0)
+DATA_UPLOAD_MAX_MEMORY_SIZE = HTTP_MAX_BODY_BYTES + 1024
+
+# --- link to Voke ------------------------------------------------------------------------------------------------
+LINK_TRANSPORT = _env.choice("LINK_TRANSPORT", "memory" if EMBEDDED else "amqps", ("memory", "amqps"))
+AMQP_CA_FILE = _env.text("AMQP_CA_FILE", "")
+if AMQP_CA_FILE and not Path(AMQP_CA_FILE).is_file():
+    raise SettingError("AMQP_CA_FILE", "names no file")
+AMQP_HEARTBEAT_S = _env.integer("AMQP_HEARTBEAT_S", 10, low=2, high=600)
+AMQP_CONFIRM_TIMEOUT_S = _env.number("AMQP_CONFIRM_TIMEOUT_S", 10.0, low=0.1, high=120.0)
+AMQP_PREFETCH = _env.integer("AMQP_PREFETCH", 1000, low=1, high=65_535)
+INGEST_BATCH = _env.integer("INGEST_BATCH", 500, low=1, high=5000)
+INGEST_FLUSH_MS = _env.integer("INGEST_FLUSH_MS", 20, low=1, high=5000)
+RELAY_WINDOW = _env.integer("RELAY_WINDOW", 500, low=1, high=5000)
+RELAY_POLL_MS = _env.integer("RELAY_POLL_MS", 50, low=5, high=5000)
+RELAY_LEASE_S = _env.integer("RELAY_LEASE_S", 15, low=3, high=300)
+
+# --- dispatch ----------------------------------------------------------------------------------------------------
+REPLAY_MARGIN_S = _env.integer("REPLAY_MARGIN_S", 240, low=10, high=3600)
+SETPOINT_DELIVER_BY_S = _env.integer("SETPOINT_DELIVER_BY_S", 900, low=1, high=86_400)
+COMMAND_DELIVER_BY_S = _env.integer("COMMAND_DELIVER_BY_S", 60, low=1, high=3600)
+ACK_TIMEOUT_S = _env.integer("ACK_TIMEOUT_S", 60, low=1, high=86_400)
+EXECUTION_TIMEOUT_S = _env.integer("EXECUTION_TIMEOUT_S", 900, low=1, high=86_400)
+EMERGENCY_REISSUE_S = _env.integer("EMERGENCY_REISSUE_S", 15, low=1, high=600)
+SIGN_EMERGENCY = _env.boolean("SIGN_EMERGENCY", True)
+EMERGENCY_SCOPE = _env.text("EMERGENCY_SCOPE", "vcp:write:setpoint")
+
+# --- how long data is kept ---------------------------------------------------------------------------------------
+TELEMETRY_RETENTION_DAYS = _env.integer("TELEMETRY_RETENTION_DAYS", 400, low=2, high=36_500)
+INBOX_RETENTION_DAYS = _env.integer("INBOX_RETENTION_DAYS", 7, low=7, high=3650)
+
+# --- language, static files --------------------------------------------------------------------------------------
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "/static/"
+STATIC_ROOT = Path(_env.text("STATIC_ROOT", str(BASE_DIR / "staticfiles")))
+WHITENOISE_USE_FINDERS = EMBEDDED
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "EXCEPTION_HANDLER": "esm.errors.api_exception_handler",
+    "UNAUTHENTICATED_USER": None,
+}
+
+# --- Celery: ticks only; every tick is idempotent and takes an advisory lock ---------------------------------------
+CELERY_BROKER_URL = REDIS_URL or "memory://"
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "socket_timeout": 10,
+    "socket_connect_timeout": 5,
+    "visibility_timeout": 600,
+}
+CELERY_TASK_TIME_LIMIT = 120
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = "UTC"
+
+LOG_FORMAT = _env.choice("LOG_FORMAT", "console" if EMBEDDED else "json", ("console", "json"))
+LOG_LEVEL = _env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
+LOGGING_CONFIG = None
+configure_logging(level=LOG_LEVEL, fmt=LOG_FORMAT)
+
+UNFOLD = {
+    "SITE_TITLE": PRODUCT_NAME,
+    "SITE_HEADER": PRODUCT_NAME,
+    "SITE_SUBHEADER": "ESM partner platform",
+    "SITE_SYMBOL": "electric_bolt",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "BORDER_RADIUS": "8px",
+}

@@ -1,0 +1,125 @@
+"""The port to Voke's broker: what the relay and the consumer need, whichever adapter carries it.
+
+Two links per connection, each owned by one thread: a publisher (pipelined confirms, mandatory) and a consumer
+(batches, acknowledged after commit). Adapters: `link.memory` (membroker, in one process) and `link.amqp` (AMQPS).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from vcp import QueueNames
+
+Clock = Callable[[], datetime]
+
+
+class LinkError(Exception):
+    """The link failed. `permanent`: trying again without a change will fail again (credentials, vhost, certificate)."""
+
+    def __init__(self, message: str, *, code: str = "LINK_DOWN", permanent: bool = False) -> None:
+        super().__init__(message)
+        self.code = code
+        self.permanent = permanent
+
+
+class Fate(StrEnum):
+    """What the broker did with one handed-over message."""
+
+    CONFIRMED = "CONFIRMED"  # confirmed and routed to at least one queue
+    RETURNED = "RETURNED"  # mandatory, and no queue took it
+    REFUSED = "REFUSED"  # the broker closed the channel over it (403, 404)
+    NACKED = "NACKED"  # not taken now; the same bytes may be sent again
+    UNKNOWN = "UNKNOWN"  # handed to the socket, no word came back in time
+    TOO_LATE = "TOO_LATE"  # its last moment passed before it was handed over: no byte was sent
+    NOT_SENT = "NOT_SENT"  # the link was gone before its turn: no byte was sent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outgoing:
+    """One stored message on its way out. `not_after` is checked again when it is handed to the socket."""
+
+    outbound_id: int
+    routing_key: str
+    message_id: str
+    correlation_id: str
+    body: bytes = field(repr=False)
+    not_after: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sent:
+    """The fate of one outgoing message and what the broker said about it."""
+
+    outbound_id: int
+    fate: Fate
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """One delivery from a queue; `tag` means something only to the link it came from."""
+
+    queue: str
+    routing_key: str
+    headers: Mapping[str, Any]
+    body: bytes = field(repr=False)
+    redelivered: bool
+    tag: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkTarget:
+    """Where and as whom to connect, and what is read there."""
+
+    connection_id: int
+    name: str
+    amqps_uri: str = field(repr=False)
+    vhost: str
+    queues: QueueNames
+    routing_prefix: str
+
+
+class Publisher(Protocol):
+    """Publishes windows of messages over one link; not thread-safe."""
+
+    def publish(self, window: Sequence[Outgoing]) -> list[Sent]:
+        """Hand over a window, wait for every confirm until the deadline; one `Sent` per message, in order.
+
+        Never raises for a message's own fate. A broken link answers UNKNOWN or NOT_SENT for what was not confirmed
+        and raises `LinkError` on the next call's attempt to reconnect.
+        """
+
+    def keep_alive(self) -> None:
+        """Send and check heartbeats while idle; raises `LinkError` when the peer is gone."""
+
+    def close(self) -> None:
+        """Close the link; never raises."""
+
+
+class Consumer(Protocol):
+    """Reads the four event queues of a connection over one link; not thread-safe."""
+
+    def fetch(self, *, max_messages: int, wait_s: float, flush_s: float) -> list[Delivery]:
+        """Up to `max_messages`: waits `wait_s` for the first and then `flush_s` for more. [] = nothing came.
+
+        Raises `LinkError` when the link broke, a queue vanished or the broker cancelled the consumer; what was not
+        acknowledged comes again after reconnecting.
+        """
+
+    def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """Acknowledge after commit; raises `LinkError` (then they will be redelivered, and deduplicated)."""
+
+    def close(self) -> None:
+        """Close the link; never raises. Unacknowledged deliveries go back to their queues."""
+
+
+class Transport(Protocol):
+    """Opens links; one per way to reach a broker."""
+
+    def open_publisher(self, target: LinkTarget, *, clock: Clock) -> Publisher:
+        """Connect for publishing, or raise `LinkError`."""
+
+    def open_consumer(self, target: LinkTarget, *, prefetch: int) -> Consumer:
+        """Connect and start consuming the four event queues, or raise `LinkError`."""

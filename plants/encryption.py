@@ -1,0 +1,74 @@
+"""Secrets at rest: Fernet under versioned keys (settings.FIELD_KEYS), the first version encrypts, all decrypt.
+
+Stored form: `VERSION$TOKEN`. The version in front tells which rows still wait for `manage.py rotate_keys`.
+"""
+
+import base64
+from typing import Any
+
+from cryptography.fernet import Fernet, InvalidToken
+from django.conf import settings
+from django.db import models
+
+
+class UndecryptableSecret(Exception):
+    """A stored secret can't be decrypted: its key version is gone or the text was changed."""
+
+
+def _fernet(key: bytes) -> Fernet:
+    return Fernet(base64.urlsafe_b64encode(key[:32]))
+
+
+def current_version() -> str:
+    """The key version that new values are encrypted with."""
+    return next(iter(settings.FIELD_KEYS))
+
+
+def encrypt(text: str) -> str:
+    """`VERSION$TOKEN` under the current key."""
+    version = current_version()
+    return f"{version}${_fernet(settings.FIELD_KEYS[version]).encrypt(text.encode()).decode()}"
+
+
+def decrypt(stored: str) -> str:
+    """The clear text; raises `UndecryptableSecret` without ever quoting what was stored."""
+    version, _, token = stored.partition("$")
+    key = settings.FIELD_KEYS.get(version)
+    if key is None:
+        raise UndecryptableSecret(f"key version {version!r} is not in FIELD_KEYS")
+    try:
+        return _fernet(key).decrypt(token.encode()).decode()
+    except (InvalidToken, UnicodeDecodeError) as error:
+        raise UndecryptableSecret(f"does not decrypt under key version {version!r}") from error
+
+
+class Secret(str):
+    """A decrypted value that does not show itself in a repr, a log line or a template."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Secret('…')"
+
+    def reveal(self) -> str:
+        """The plain text, asked for on purpose."""
+        return str.__str__(self)
+
+
+class EncryptedTextField(models.TextField):
+    """A text column that holds ciphertext; the attribute is the clear text as `Secret`.
+
+    Rows can't be searched by such a column: ciphertexts of equal texts differ.
+    """
+
+    def get_prep_value(self, value: Any) -> Any:
+        text = super().get_prep_value(value)
+        return text if not text else encrypt(str(text))
+
+    def from_db_value(self, value: str | None, _expression: object, _connection: object) -> Secret | None:
+        return value if not value else Secret(decrypt(value))  # type: ignore[return-value]
+
+    def get_lookup(self, lookup_name: str) -> Any:
+        if lookup_name == "isnull":
+            return super().get_lookup(lookup_name)
+        raise TypeError(f"an encrypted field can't be searched by {lookup_name}")

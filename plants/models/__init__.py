@@ -1,0 +1,41 @@
+"""Tables of plants: who owns what, how Voke is reached, what plants are and what they reported."""
+
+from plants.models.alarm import Alarm, AlarmOrigin
+from plants.models.connection import Connection, ConnectionMode, LinkHealth, LinkState, SiteIdKind
+from plants.models.inbox import DeadLetter, Disposition, InboundMessage, RecentTelemetryBody
+from plants.models.plant import (
+    Asset,
+    Plant,
+    TimeConfigBlock,
+    TimeConfigOrigin,
+    TimeConfigVersion,
+    UpdatePolicy,
+)
+from plants.models.readings import MeterReading, PlantState, TelemetryReading
+from plants.models.tenancy import Installation, Organisation, User
+
+__all__ = [
+    "Alarm",
+    "AlarmOrigin",
+    "Asset",
+    "Connection",
+    "ConnectionMode",
+    "DeadLetter",
+    "Disposition",
+    "InboundMessage",
+    "Installation",
+    "LinkHealth",
+    "LinkState",
+    "MeterReading",
+    "Organisation",
+    "Plant",
+    "PlantState",
+    "RecentTelemetryBody",
+    "SiteIdKind",
+    "TelemetryReading",
+    "TimeConfigBlock",
+    "TimeConfigOrigin",
+    "TimeConfigVersion",
+    "UpdatePolicy",
+    "User",
+]

@@ -1,0 +1,52 @@
+"""Alarms: raised and cleared by Voke, or by this platform about itself."""
+
+from django.db import models
+
+from plants.models.connection import Connection
+from plants.models.plant import Plant
+
+
+class AlarmOrigin(models.TextChoices):
+    VOKE = "VOKE", "Voke"
+    PLATFORM = "PLATFORM", "This platform"
+
+
+class Alarm(models.Model):
+    """One alarm; raise and clear share `alarm_id` and may arrive in any order and more than once."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="alarms")
+    plant = models.ForeignKey(Plant, on_delete=models.CASCADE, related_name="alarms")
+    origin = models.CharField(max_length=8, choices=AlarmOrigin, default=AlarmOrigin.VOKE)
+    alarm_id = models.CharField(max_length=128, help_text="Stable across raise and clear.")
+    severity = models.CharField(
+        max_length=64, help_text="Open vocabulary; known: INFO, WARNING, ERROR, CRITICAL."
+    )
+    code = models.CharField(max_length=128, help_text="Open vocabulary.")
+    message = models.TextField(blank=True)
+    device_id = models.CharField(max_length=128, blank=True)
+    raised_at = models.DateTimeField()
+    cleared_at = models.DateTimeField(null=True)
+    actual_value = models.JSONField(null=True)
+    expected_value = models.JSONField(null=True)
+    breached_field = models.CharField(max_length=128, blank=True)
+    tolerance_pct = models.FloatField(null=True)
+    metadata = models.JSONField(null=True)
+    told_at = models.DateTimeField(help_text="Timestamp of the newest message about it.")
+    received_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-raised_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["connection", "origin", "alarm_id"], name="alarm_id_once_per_connection"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["plant", "-raised_at"], name="alarm_by_plant"),
+            models.Index(
+                fields=["plant"], condition=models.Q(cleared_at__isnull=True), name="alarm_open_by_plant"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.alarm_id}"

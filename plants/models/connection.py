@@ -1,0 +1,121 @@
+"""How an organisation reaches Voke: the contents of one connection bundle and the state of the link made with it."""
+
+from django.db import models
+
+from plants.encryption import EncryptedTextField
+from plants.models.tenancy import Organisation
+from vcp import KeyDecoding
+
+
+class ConnectionMode(models.TextChoices):
+    OBSERVE = "OBSERVE", "Observe: consume and serve, publish nothing"
+    ACTIVE = "ACTIVE", "Active: publish commands and site config too"
+
+
+class SiteIdKind(models.TextChoices):
+    UUID = "UUID", "Voke's plant UUID"
+    EXTERNAL = "EXTERNAL", "externalPlantId (legacy)"
+
+
+class Connection(models.Model):
+    """One API key of one organisation at Voke: address, secrets, names of queues, what must be signed.
+
+    A new connection observes: it consumes and serves, and publishes nothing until somebody switches it to ACTIVE.
+    """
+
+    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="connections")
+    name = models.CharField(max_length=80)
+    mode = models.CharField(max_length=8, choices=ConnectionMode, default=ConnectionMode.OBSERVE)
+    dispatch_enabled = models.BooleanField(
+        default=True, help_text="Off: nothing is published on this connection."
+    )
+
+    slug = models.CharField(max_length=50, help_text="The organisation's slug at Voke; the AMQP user name.")
+    queue_prefix = models.CharField(
+        max_length=50, help_text="Queue names are vcp.{prefix}.…; normally the slug."
+    )
+    routing_prefix = models.CharField(
+        max_length=50, help_text="First word of every routing key; normally the prefix."
+    )
+    queues = models.JSONField(
+        default=dict, blank=True, help_text="Queue names given by the bundle; they win over built ones."
+    )
+    vhost = models.CharField(max_length=120, help_text="Virtual host of this key: partner-{keyId}.")
+    key_id = models.CharField(max_length=80, blank=True)
+    source = models.CharField(max_length=64, help_text="Our code in every envelope's `source`.")
+    site_id_kind = models.CharField(
+        max_length=8,
+        choices=SiteIdKind,
+        default=SiteIdKind.UUID,
+        help_text="What we send as an envelope's `siteId`.",
+    )
+    scopes = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="Scopes of the API key as told at import; Voke has not verified them to us.",
+    )
+    rest_base_url = models.URLField(max_length=200, blank=True, default="https://api.voke.turena.cz/api/v1")
+
+    signed_families = models.JSONField(
+        default=list, help_text="Families that are sent with an HMAC signature."
+    )
+    key_decoding = models.CharField(
+        max_length=4,
+        choices=[(kind.value, kind.value) for kind in KeyDecoding],
+        default=KeyDecoding.HEX.value,
+        help_text="How the signing key's text becomes bytes.",
+    )
+    signature_kid = models.CharField(max_length=80, blank=True, help_text="Sent as `signatureKid` when set.")
+
+    amqps_uri = EncryptedTextField(
+        help_text="amqps://user:key@host:port/vhost, percent-encoded; encrypted at rest."
+    )
+    api_key = EncryptedTextField(blank=True, help_text="REST and AMQP key; encrypted at rest.")
+    signing_key = EncryptedTextField(
+        blank=True, help_text="HMAC key of commands and schedules; encrypted at rest."
+    )
+
+    created_at = models.DateTimeField(editable=False)
+    activated_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering = ["organisation_id", "name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organisation", "name"], name="connection_name_once_per_organisation"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.vhost})"
+
+
+class LinkState(models.TextChoices):
+    CONNECTING = "CONNECTING"
+    CONNECTED = "CONNECTED"
+    REFUSED = "REFUSED", "Refused (credentials, vhost, permission or certificate)"
+    DOWN = "DOWN"
+
+
+class LinkHealth(models.Model):
+    """What a relay or a consumer last knew of its half of a connection's link."""
+
+    class Role(models.TextChoices):
+        PUBLISH = "PUBLISH"
+        CONSUME = "CONSUME"
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="health")
+    role = models.CharField(max_length=8, choices=Role)
+    state = models.CharField(max_length=12, choices=LinkState)
+    since = models.DateTimeField(help_text="Since when the link is in this state.")
+    seen_at = models.DateTimeField(help_text="When a process last said so.")
+    last_event_at = models.DateTimeField(null=True, help_text="When the last delivery or confirm arrived.")
+    last_error = models.CharField(max_length=400, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["connection", "role"], name="link_health_once_per_role")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.role} {self.state}"

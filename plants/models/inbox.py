@@ -1,0 +1,87 @@
+"""What arrived from Voke: the inbox that makes every event count once, and our own dead letters."""
+
+from django.db import models
+
+from plants.models.connection import Connection
+from plants.models.plant import Plant
+
+
+class Disposition(models.TextChoices):
+    APPLIED = "APPLIED", "Applied"
+    NO_CHANGE = "NO_CHANGE", "Understood, changed nothing"
+    FOREIGN = "FOREIGN", "Belongs to a command that is not ours"
+    UNKNOWN_TYPE = "UNKNOWN_TYPE", "Type not known, kept"
+
+
+class InboundMessage(models.Model):
+    """One event as received, by (connection, message id); telemetry and meter readings are not kept here."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="inbound")
+    plant = models.ForeignKey(Plant, on_delete=models.SET_NULL, null=True, related_name="+")
+    message_id = models.CharField(max_length=128)
+    correlation_id = models.CharField(max_length=128, blank=True)
+    routing_key = models.CharField(max_length=255)
+    family = models.CharField(max_length=40, help_text="Family of the routing key, or the raw rest of it.")
+    sent_at = models.DateTimeField(help_text="Envelope timestamp.")
+    received_at = models.DateTimeField()
+    disposition = models.CharField(max_length=12, choices=Disposition)
+    body = models.BinaryField(help_text="The exact bytes.")
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["connection", "message_id"], name="inbound_message_once_per_connection"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["connection", "correlation_id"], name="inbound_by_correlation"),
+            models.Index(fields=["received_at"], name="inbound_by_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.family} {self.message_id}"
+
+
+class RecentTelemetryBody(models.Model):
+    """Raw bytes of the last telemetry and meter messages of a plant (the last 20 are kept)."""
+
+    plant = models.ForeignKey(Plant, on_delete=models.CASCADE, related_name="+")
+    routing_key = models.CharField(max_length=255)
+    received_at = models.DateTimeField()
+    body = models.BinaryField()
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["plant", "-id"], name="raw_telemetry_by_plant")]
+
+    def __str__(self) -> str:
+        return self.routing_key
+
+
+class DeadLetter(models.Model):
+    """A delivery that could not be understood or applied: our row, with the bytes and the reason, never a requeue."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="dead_letters")
+    queue = models.CharField(max_length=255)
+    routing_key = models.CharField(max_length=255)
+    headers = models.JSONField(default=dict)
+    body = models.BinaryField()
+    digest = models.CharField(
+        max_length=64, help_text="SHA-256 of routing key and body: equal letters share one row."
+    )
+    reason = models.CharField(max_length=64, help_text="Stable code of what was wrong.")
+    path = models.CharField(max_length=255, blank=True, help_text="The offending field.")
+    detail = models.TextField(blank=True)
+    count = models.PositiveIntegerField(default=1)
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-last_at"]
+        constraints = [
+            models.UniqueConstraint(fields=["connection", "digest"], name="dead_letter_once_per_content")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.reason} {self.routing_key}"

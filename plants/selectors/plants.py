@@ -1,0 +1,73 @@
+"""Reading plants within an organisation, their assets, ratings and time-config blocks."""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from plants.errors import NotFound
+from plants.models import Asset, Plant, TimeConfigBlock
+from plants.time_config import Block, Ratings
+from vcp import AssetType
+
+
+def get_plant(*, organisation_id: int, external_plant_id: str) -> Plant:
+    """One plant of the organisation; another organisation's plant is as unknown as one that does not exist."""
+    plant = (
+        Plant.objects.select_related("connection", "organisation")
+        .filter(organisation_id=organisation_id, external_plant_id=external_plant_id)
+        .first()
+    )
+    if plant is None:
+        raise NotFound(f"no plant {external_plant_id!r}", path="plantId", code="PLANT_NOT_FOUND")
+    return plant
+
+
+def battery_ratings(plant: Plant) -> Ratings:
+    """What the plant's batteries can do together: the site's own limits, else the sum of its assets' ratings."""
+    rated = [
+        asset.rated_power_kw
+        for asset in Asset.objects.filter(plant=plant, asset_type=AssetType.BESS.value).order_by("pk")
+    ]
+    known = [power for power in rated if power is not None]
+    total = sum(known) if known and len(known) == len(rated) else None
+    return Ratings(
+        charge_kw=plant.max_charge_kw if plant.max_charge_kw is not None else total,
+        discharge_kw=plant.max_discharge_kw if plant.max_discharge_kw is not None else total,
+        soc_min_pct=plant.soc_min_pct,
+        soc_max_pct=plant.soc_max_pct,
+    )
+
+
+def blocks_of_version(version_id: int) -> list[Block]:
+    """The blocks of one version in order of time."""
+    rows = TimeConfigBlock.objects.filter(version_id=version_id).order_by("start_minute")
+    return [
+        Block(
+            start_minute=row.start_minute,
+            end_minute=row.end_minute,
+            p_bat_min_kw=row.p_bat_min_kw,
+            p_bat_max_kw=row.p_bat_max_kw,
+            soc_min_pct=row.soc_min_pct,
+            soc_max_pct=row.soc_max_pct,
+        )
+        for row in rows
+    ]
+
+
+def resolve_sites(*, connection_id: int, site_ids: Iterable[str]) -> dict[str, int]:
+    """siteId -> plant id for the plants of this connection: by Voke's UUID first, then by externalPlantId."""
+    wanted = set(site_ids)
+    by_uuid = {site_id: parsed for site_id in wanted if (parsed := _as_uuid(site_id)) is not None}
+    plants = Plant.objects.filter(connection_id=connection_id).order_by("pk")
+    found = {
+        external: pk
+        for pk, external in plants.filter(external_plant_id__in=wanted).values_list("pk", "external_plant_id")
+    }
+    known = dict(plants.filter(voke_uuid__in=set(by_uuid.values())).values_list("voke_uuid", "pk"))
+    return found | {site_id: known[parsed] for site_id, parsed in by_uuid.items() if parsed in known}
+
+
+def _as_uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

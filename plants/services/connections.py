@@ -1,0 +1,127 @@
+"""Connections to Voke: imported from a bundle, switched, their health noted, their secrets re-encrypted."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import F, Q
+
+from plants.errors import Conflict, Invalid
+from plants.models import Connection, ConnectionMode, LinkHealth, LinkState, Organisation, Plant
+from vcp import DEFAULT_SIGNED_FAMILIES, REQUIRED_SCOPE, ConnectionBundle, Family, KeyDecoding, sign
+
+
+def import_bundle(
+    *,
+    organisation: Organisation,
+    bundle: ConnectionBundle,
+    name: str,
+    source: str,
+    scopes: Sequence[str],
+    sign_emergency: bool,
+    key_decoding: KeyDecoding,
+    at: datetime,
+) -> Connection:
+    """A new connection in OBSERVE from a parsed bundle. Raises `Invalid` for a taken name or a key that can't sign."""
+    if bundle.signing_key:
+        sign(
+            {}, bundle.signing_key, decoding=key_decoding
+        )  # a key that can't sign is found now, not at 3 a.m.
+    if Connection.objects.filter(organisation=organisation, name=name).exists():
+        raise Invalid("the organisation already has a connection of this name", path="name")
+    families = set(DEFAULT_SIGNED_FAMILIES)
+    if sign_emergency:
+        families.add(Family.COMMAND_EMERGENCY.value)
+    return Connection.objects.create(
+        organisation=organisation,
+        name=name,
+        slug=bundle.slug,
+        queue_prefix=bundle.queue_prefix,
+        routing_prefix=bundle.routing_prefix,
+        queues=dict(bundle.queues),
+        vhost=bundle.vhost,
+        key_id=bundle.key_id or "",
+        source=source,
+        scopes=sorted(set(scopes)),
+        rest_base_url=bundle.rest_base_url or Connection._meta.get_field("rest_base_url").default,
+        signed_families=sorted(families),
+        key_decoding=key_decoding.value,
+        amqps_uri=bundle.amqps_uri,
+        api_key=bundle.api_key,
+        signing_key=bundle.signing_key or "",
+        created_at=at,
+    )
+
+
+def set_mode(*, connection: Connection, mode: ConnectionMode, at: datetime) -> None:
+    """Switch between OBSERVE and ACTIVE; refused when commands could not be signed with what is stored."""
+    if mode is ConnectionMode.ACTIVE and connection.signed_families and not connection.signing_key:
+        raise Conflict(
+            "the connection has no signing key, so commands that must be signed would be dropped by Voke",
+            path="signing_key",
+            code="SIGNING_KEY_MISSING",
+        )
+    activated_at = at if mode is ConnectionMode.ACTIVE else connection.activated_at
+    Connection.objects.filter(pk=connection.pk).update(mode=mode, activated_at=activated_at)
+    connection.mode, connection.activated_at = mode, activated_at
+
+
+def set_connection_dispatch(*, connection_id: int, enabled: bool) -> None:
+    """Switch dispatch of one connection on or off."""
+    Connection.objects.filter(pk=connection_id).update(dispatch_enabled=enabled)
+
+
+def may_send(connection: Connection, family: Family, *, emergency_scope: str) -> bool:
+    """Whether the scopes told at import allow a family; without any told scope nothing is known and nothing refused."""
+    scope = emergency_scope if family is Family.COMMAND_EMERGENCY else REQUIRED_SCOPE[family]
+    return not connection.scopes or scope in connection.scopes
+
+
+def note_link(
+    *,
+    connection_id: int,
+    role: LinkHealth.Role,
+    state: LinkState,
+    at: datetime,
+    error: str = "",
+    event_at: datetime | None = None,
+) -> None:
+    """Write down what a process knows of its link; `since` moves only when the state changes."""
+    row, created = LinkHealth.objects.get_or_create(
+        connection_id=connection_id,
+        role=role,
+        defaults={
+            "state": state,
+            "since": at,
+            "seen_at": at,
+            "last_error": error[:400],
+            "last_event_at": event_at,
+        },
+    )
+    if created:
+        return
+    changes: dict[str, object] = {"seen_at": at}
+    if row.state != state:
+        changes |= {"state": state, "since": at}
+    if error:
+        changes["last_error"] = error[:400]
+    if event_at is not None:
+        changes["last_event_at"] = event_at
+    LinkHealth.objects.filter(pk=row.pk).update(**changes)
+
+
+def attach_plants(*, connection: Connection, external_plant_ids: Sequence[str]) -> int:
+    """Command and hear these plants of the organisation over this connection from now on."""
+    return Plant.objects.filter(
+        Q(organisation_id=connection.organisation_id), external_plant_id__in=external_plant_ids
+    ).update(connection=connection, site_revision=F("site_revision") + 1)
+
+
+@transaction.atomic
+def reencrypt_connections(*, chunk: int = 200) -> int:
+    """Write every secret again, so that it is encrypted under the current key; answers the number of rows."""
+    count = 0
+    for connection in Connection.objects.select_for_update().order_by("pk").iterator(chunk_size=chunk):
+        connection.save(update_fields=["amqps_uri", "api_key", "signing_key"])
+        count += 1
+    return count

@@ -1,0 +1,102 @@
+"""The inbox: which events were seen, and the dead letters that could not be used."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import F
+
+from plants.models import DeadLetter, Disposition, InboundMessage
+from plants.sql import insert_new
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrival:
+    """One event as it came in; `plant_id` None = the site is not known on this connection."""
+
+    message_id: str
+    correlation_id: str
+    routing_key: str
+    family: str
+    sent_at: datetime
+    plant_id: int | None
+    body: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Letter:
+    """A delivery that can't be used, and why."""
+
+    queue: str
+    routing_key: str
+    headers: Mapping[str, Any]
+    body: bytes
+    reason: str
+    path: str
+    detail: str
+
+
+def register_arrivals(*, connection_id: int, arrivals: Sequence[Arrival], at: datetime) -> dict[str, int]:
+    """Store events by (connection, messageId); answers {message_id: row id} of those that were not there before."""
+    unique = {arrival.message_id: arrival for arrival in reversed(arrivals)}  # the first of equal ids stays
+    rows = [
+        {
+            "connection_id": connection_id,
+            "plant_id": arrival.plant_id,
+            "message_id": arrival.message_id,
+            "correlation_id": arrival.correlation_id,
+            "routing_key": arrival.routing_key[:255],
+            "family": arrival.family[:40],
+            "sent_at": arrival.sent_at,
+            "received_at": at,
+            "disposition": Disposition.APPLIED.value,
+            "body": arrival.body,
+        }
+        for _, arrival in sorted(unique.items())
+    ]
+    fresh = insert_new(
+        InboundMessage, rows, key=("connection_id", "message_id"), returning=("message_id", "id")
+    )
+    return dict(fresh)
+
+
+def set_disposition(*, ids: Sequence[int], disposition: Disposition) -> None:
+    """Correct what became of events in the transaction that registered them."""
+    InboundMessage.objects.filter(pk__in=ids).update(disposition=disposition)
+
+
+def store_dead_letter(*, connection_id: int, letter: Letter, at: datetime) -> DeadLetter:
+    """Keep a delivery that can't be used; equal ones are counted in one row."""
+    digest = hashlib.sha256(letter.routing_key.encode("utf-8", "replace") + b"\0" + letter.body).hexdigest()
+    row, created = DeadLetter.objects.get_or_create(
+        connection_id=connection_id,
+        digest=digest,
+        defaults={
+            "queue": letter.queue[:255],
+            "routing_key": letter.routing_key[:255],
+            "headers": dict(letter.headers),
+            "body": letter.body,
+            "reason": letter.reason,
+            "path": letter.path[:255],
+            "detail": letter.detail[:4000],
+            "first_at": at,
+            "last_at": at,
+        },
+    )
+    if not created:
+        DeadLetter.objects.filter(pk=row.pk).update(count=F("count") + 1, last_at=at)
+    return row
+
+
+def prune_inbound(*, at: datetime, keep_days: int, needed_correlations: Sequence[str]) -> int:
+    """Tick: forget events older than `keep_days`, except those of commands that are not final yet. Bounded per call."""
+    old = InboundMessage.objects.filter(received_at__lt=at - timedelta(days=keep_days))
+    ids = list(
+        old.exclude(correlation_id__in=needed_correlations)
+        .order_by("received_at")
+        .values_list("pk", flat=True)[:5000]
+    )
+    deleted, _ = InboundMessage.objects.filter(pk__in=ids).delete()
+    return deleted

@@ -1,0 +1,171 @@
+"""Time-config blocks as pure rules: half-open local minutes of a day, and what they mean on a real calendar day.
+
+A block covers [start_minute, end_minute) of the plant's wall clock, every day. Blocks of a set do not overlap, do not
+cross midnight and leave no gap unless the plant allows it. On a day with a clock change the wall clock decides: in the
+skipped hour a block does not exist, in the repeated hour it applies twice.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+from plants.errors import DomainError, Invalid
+
+MINUTES_PER_DAY = 1440
+MAX_BLOCKS = 96
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """What the battery may do within [start_minute, end_minute): powers in kW, + = charging."""
+
+    start_minute: int
+    end_minute: int
+    p_bat_min_kw: float
+    p_bat_max_kw: float
+    soc_min_pct: float
+    soc_max_pct: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratings:
+    """What a plant's battery can do; None = not known, not checked."""
+
+    charge_kw: float | None = None
+    discharge_kw: float | None = None
+    soc_min_pct: float | None = None
+    soc_max_pct: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """A block on one calendar day: [start_at, end_at) as UTC instants."""
+
+    start_at: datetime
+    end_at: datetime
+    block: Block
+
+
+def minute_text(minute: int) -> str:
+    """`HH:MM`; 1440 is 24:00."""
+    return f"{minute // 60:02d}:{minute % 60:02d}"
+
+
+def check_blocks(blocks: Sequence[Block], *, ratings: Ratings, gaps_allowed: bool) -> list[DomainError]:
+    """Every broken rule with the path `timeConfigs[i].field`; an empty list means the set is sound."""
+    if len(blocks) > MAX_BLOCKS:
+        return [Invalid(f"at most {MAX_BLOCKS} blocks, got {len(blocks)}", path="timeConfigs")]
+    problems: list[DomainError] = []
+    for index, block in enumerate(blocks):
+        problems += _check_block(block, f"timeConfigs[{index}]", ratings)
+    return problems or _check_cover(blocks, gaps_allowed=gaps_allowed)
+
+
+def _check_block(block: Block, path: str, ratings: Ratings) -> Iterable[DomainError]:
+    if not 0 <= block.start_minute < MINUTES_PER_DAY:
+        yield Invalid("must lie within 00:00 and 23:59", path=f"{path}.from")
+    elif block.end_minute > MINUTES_PER_DAY or block.end_minute <= block.start_minute:
+        yield Invalid("must end after it starts and must not cross midnight", path=f"{path}.to")
+    if block.p_bat_min_kw > block.p_bat_max_kw:
+        yield Invalid("pBatMin must not exceed pBatMax", path=f"{path}.pBatMin")
+    if not 0 <= block.soc_min_pct <= 100:
+        yield Invalid("must lie within 0 and 100 %", path=f"{path}.socMin")
+    if not 0 <= block.soc_max_pct <= 100:
+        yield Invalid("must lie within 0 and 100 %", path=f"{path}.socMax")
+    if block.soc_min_pct > block.soc_max_pct:
+        yield Invalid("socMin must not exceed socMax", path=f"{path}.socMin")
+    yield from _check_ratings(block, path, ratings)
+
+
+def _check_ratings(block: Block, path: str, ratings: Ratings) -> Iterable[DomainError]:
+    if ratings.charge_kw is not None and block.p_bat_max_kw > ratings.charge_kw:
+        yield Invalid(f"the battery charges with at most {ratings.charge_kw:g} kW", path=f"{path}.pBatMax")
+    if ratings.discharge_kw is not None and block.p_bat_min_kw < -ratings.discharge_kw:
+        yield Invalid(
+            f"the battery discharges with at most {ratings.discharge_kw:g} kW", path=f"{path}.pBatMin"
+        )
+    if ratings.soc_min_pct is not None and block.soc_min_pct < ratings.soc_min_pct:
+        yield Invalid(f"the plant's lowest SoC is {ratings.soc_min_pct:g} %", path=f"{path}.socMin")
+    if ratings.soc_max_pct is not None and block.soc_max_pct > ratings.soc_max_pct:
+        yield Invalid(f"the plant's highest SoC is {ratings.soc_max_pct:g} %", path=f"{path}.socMax")
+
+
+def _check_cover(blocks: Sequence[Block], *, gaps_allowed: bool) -> list[DomainError]:
+    order = sorted(range(len(blocks)), key=lambda index: blocks[index].start_minute)
+    problems: list[DomainError] = []
+    for before, after in pairwise(order):
+        if blocks[after].start_minute < blocks[before].end_minute:
+            text = f"overlaps the block from {minute_text(blocks[before].start_minute)}"
+            problems.append(Invalid(text, path=f"timeConfigs[{after}].from"))
+    if problems or gaps_allowed:
+        return problems
+    edge = 0
+    for index in order:
+        if blocks[index].start_minute > edge:
+            gap = f"{minute_text(edge)} to {minute_text(blocks[index].start_minute)}"
+            problems.append(Invalid(f"nothing covers {gap}", path=f"timeConfigs[{index}].from"))
+        edge = blocks[index].end_minute
+    if edge < MINUTES_PER_DAY:
+        problems.append(Invalid(f"nothing covers {minute_text(edge)} to 24:00", path="timeConfigs"))
+    return problems
+
+
+def block_at(blocks: Sequence[Block], *, at: datetime, zone: ZoneInfo) -> Block | None:
+    """The block in force at the instant `at` on the plant's wall clock; None in an allowed gap."""
+    local = at.astimezone(zone)
+    minute = local.hour * 60 + local.minute
+    return next((block for block in blocks if block.start_minute <= minute < block.end_minute), None)
+
+
+def windows_of_day(blocks: Sequence[Block], *, day: date, zone: ZoneInfo) -> list[Window]:
+    """The blocks of a local day as UTC windows in time order; a 23-hour day loses, a 25-hour day repeats an hour."""
+    windows: list[Window] = []
+    for start, end in _spans_of_constant_offset(day, zone):
+        midnight = start - timedelta(minutes=_wall_minute(start, zone))  # where 00:00 would be at this offset
+        for block in sorted(blocks, key=lambda one: one.start_minute):
+            opens = max(start, midnight + timedelta(minutes=block.start_minute))
+            closes = min(end, midnight + timedelta(minutes=block.end_minute))
+            if opens < closes:
+                windows.append(Window(start_at=opens, end_at=closes, block=block))
+    return windows
+
+
+def _wall_minute(at: datetime, zone: ZoneInfo) -> float:
+    local = at.astimezone(zone)
+    return local.hour * 60 + local.minute + local.second / 60
+
+
+def _spans_of_constant_offset(day: date, zone: ZoneInfo) -> Iterable[tuple[datetime, datetime]]:
+    """[start, end) UTC spans that together are the local day, cut where the zone's offset changes."""
+    at = datetime.combine(day, time(), zone).astimezone(UTC)
+    end = datetime.combine(day + timedelta(days=1), time(), zone).astimezone(UTC)
+    begin = at
+    while at < end:
+        step = min(at + timedelta(minutes=1), end)
+        if step < end and step.astimezone(zone).utcoffset() != at.astimezone(zone).utcoffset():
+            yield begin, step
+            begin = step
+        at = step
+    yield begin, end
+
+
+def describe_changes(before: Sequence[Block], after: Sequence[Block]) -> list[str]:
+    """What differs between two sets, a line each, for the history of versions."""
+    old = {(block.start_minute, block.end_minute): block for block in before}
+    new = {(block.start_minute, block.end_minute): block for block in after}
+    lines = [f"removed {_describe(old[key])}" for key in sorted(old.keys() - new.keys())]
+    lines += [f"added {_describe(new[key])}" for key in sorted(new.keys() - old.keys())]
+    for key in sorted(old.keys() & new.keys()):
+        if old[key] != new[key]:
+            lines.append(f"changed {_describe(old[key])} to {_describe(new[key])}")
+    return lines
+
+
+def _describe(block: Block) -> str:
+    return (
+        f"{minute_text(block.start_minute)}-{minute_text(block.end_minute)} "
+        f"battery {block.p_bat_min_kw:g}..{block.p_bat_max_kw:g} kW, "
+        f"SoC {block.soc_min_pct:g}..{block.soc_max_pct:g} %"
+    )
