@@ -180,6 +180,13 @@ class RabbitServer(Server):
         self._stop_epmd()
 
     @property
+    def epmd_process(self) -> ManagedProcess:
+        """Erlang's name server of this broker alone."""
+        if self._epmd is None:
+            raise ServiceError(f"{self.name}: not running")
+        return self._epmd
+
+    @property
     def _bin(self) -> Path:
         return require("rabbitmq-server").parent
 

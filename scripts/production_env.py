@@ -1,0 +1,48 @@
+"""Runs a command under a complete production-like environment with fresh secrets.
+
+    python scripts/production_env.py python manage.py check --deploy
+
+`make check` uses it, so that the deployment checks see what a real installation would set, and no secret
+has to be committed. Every value may be overridden from outside.
+"""
+
+import base64
+import os
+import secrets
+import sys
+
+
+def _key() -> str:
+    return base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def production_environment(**changes: str) -> dict[str, str]:
+    """Settings of a full installation by name, with fresh secrets; nothing listens at its addresses.
+
+    `changes` are added or replace values, an empty text removes one.
+    """
+    values = {
+        "DJANGO_SETTINGS_MODULE": "esm.settings",
+        "ESM_MODE": "full",
+        "DJANGO_SECRET_KEY": secrets.token_urlsafe(64),
+        "ALLOWED_HOSTS": "esm.example.com",
+        "CSRF_TRUSTED_ORIGINS": "https://esm.example.com",
+        "DATABASE_URL": "postgres://esm:unused@127.0.0.1:9/esm",
+        "REDIS_URL": "redis://127.0.0.1:9/0",
+        "FIELD_KEYS": f"k1:{_key()}",
+        "SECRET_PEPPERS": f"p1:{_key()}",
+        "JWT_KEYS": f"j1:HS256:{_key()}",
+        **changes,
+    }
+    return {name: value for name, value in values.items() if value}
+
+
+def main() -> None:
+    if len(sys.argv) < 2:
+        sys.exit(f"usage: {sys.argv[0]} COMMAND [ARGUMENT...]")
+    environment = {**production_environment(), **os.environ}
+    os.execvpe(sys.argv[1], sys.argv[1:], environment)  # noqa: S606 - the command is our own, no shell wanted
+
+
+if __name__ == "__main__":
+    main()

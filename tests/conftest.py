@@ -1,0 +1,46 @@
+"""Fixtures of the whole suite: private servers, started by the first test that asks for one."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.conf import settings
+from django.db import connections
+
+from tests.services.partner import Partner
+from tests.services.proc import remove_directory, scratch_directory
+from tests.services.rabbit import RabbitServer
+from tests.services.redis import RedisServer
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings() -> Iterator[None]:
+    """Called by pytest-django once, before the first test that needs the database."""
+    if settings.DATABASE_SERVER is not None:
+        with settings.DATABASE_SERVER:
+            yield
+        return
+    # A file, as in production: SQLite in memory locks by other rules.
+    directory = scratch_directory("sqlite")
+    connections["default"].settings_dict["TEST"]["NAME"] = str(directory / "esm.sqlite3")
+    yield
+    remove_directory(directory)
+
+
+@pytest.fixture(scope="session")
+def rabbit() -> Iterator[RabbitServer]:
+    """Voke's broker: RabbitMQ over TLS with its own authority."""
+    with RabbitServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A Redis of this run; tests that share it use keys of their own."""
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def partner(rabbit: RabbitServer) -> Partner:
+    """A partner key in `rabbit` that no other test has used: own vhost, empty queues."""
+    return rabbit.lease_partner()
