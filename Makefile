@@ -1,0 +1,61 @@
+# Needs Python 3.11 or newer, make and git. `make test` also needs servers: it installs them with apt when it may,
+# and says what to install when it may not (APT=no: never install).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(BIN)/python scripts/production_env.py
+TYPED := vcp membroker dispatch link voke_sim
+PORTABLE := tests/plants tests/dispatch tests/link tests/trading_api
+SERVERS := rabbitmq-server postgresql redis-server
+UV_VERSION := 0.13.8
+LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
+
+.PHONY: help demo test check up lock venv servers
+.DELETE_ON_ERROR:
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+
+demo: $(VENV)/.runtime ## the whole loop on this machine, no service needed (ONCE=1: until each step happened once)
+	$(BIN)/python manage.py demo $(if $(filter-out 0 no,$(ONCE)),--once)
+
+test: $(VENV)/.dev servers ## all tests on PostgreSQL, Redis and RabbitMQ of their own, then the portable ones on SQLite
+	$(BIN)/python -m pytest
+	TEST_DATABASE=sqlite $(BIN)/python -m pytest $(PORTABLE)
+
+check: $(VENV)/.dev ## linters, types, import rules, migrations, deployment checks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(RUN) $(BIN)/mypy $(TYPED)
+	$(BIN)/lint-imports
+	$(RUN) $(BIN)/python manage.py makemigrations --check --dry-run
+	$(RUN) $(BIN)/python manage.py check --deploy --fail-level WARNING
+	$(BIN)/python scripts/lock_check.py
+
+up: ## the full installation in containers (see .env.example; PROFILE=sim adds a broker and the stand-in for Voke)
+	docker compose $(if $(PROFILE),--profile $(PROFILE)) up --build --detach --wait
+
+lock: $(BIN)/pip ## pin requirements*.in with hashes (UPGRADE=1: to the newest versions)
+	command -v uv >/dev/null || $(BIN)/pip install --quiet uv==$(UV_VERSION)
+	PATH="$$PATH:$(BIN)" $(LOCK) $(if $(UPGRADE),--upgrade) requirements.in --output-file requirements.txt
+	PATH="$$PATH:$(BIN)" $(LOCK) $(if $(UPGRADE),--upgrade) requirements-dev.in --output-file requirements-dev.txt
+
+venv: $(VENV)/.dev ## the virtual environment alone
+
+servers: | $(BIN)/pip
+	@missing=$$($(PYTHON) tests/services/missing.py $(SERVERS)) || scripts/apt_install $$missing
+
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo 'needs Python 3.11 or newer as $(PYTHON) (PYTHON=... names another)' >&2; exit 1; }
+	@missing=$$($(PYTHON) tests/services/missing.py python3-venv) || scripts/apt_install $$missing
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements.txt | $(BIN)/pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
