@@ -20,6 +20,7 @@ DEFAULT_PORT: Final = 5671
 _VHOST_PREFIX: Final = "partner-"
 _BAD_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})").search
 _BAD_CHAR: Final = re.compile(r"[^\x21-\x7e]").search
+_PREFIX: Final = re.compile(r"(?=.{1,64}\Z)[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*").fullmatch
 _MAX_MEMBER: Final = 4096
 
 
@@ -119,7 +120,7 @@ def parse_bundle(body: bytes) -> ConnectionBundle:
         raise InvalidBundle("required", path="amqpsUri")
     address = parse_amqps_uri(uri)
     slug = _text(members, "slug") or address.username
-    queue_prefix = _text(members, "queuePrefix") or slug
+    queue_prefix = _prefix(_text(members, "queuePrefix") or slug, "queuePrefix")
     has_key_id = address.vhost.startswith(_VHOST_PREFIX) and address.vhost != _VHOST_PREFIX
     return ConnectionBundle(
         amqps_uri=uri,
@@ -128,7 +129,7 @@ def parse_bundle(body: bytes) -> ConnectionBundle:
         key_id=_text(members, "keyId") or (address.vhost.removeprefix(_VHOST_PREFIX) if has_key_id else None),
         slug=slug,
         queue_prefix=queue_prefix,
-        routing_prefix=_text(members, "routingPrefix") or queue_prefix,
+        routing_prefix=_prefix(_text(members, "routingPrefix") or queue_prefix, "routingPrefix"),
         queues=_queues(members.get("queues"), queue_prefix),
         rest_base_url=_text(members, "restBaseUrl"),
         vhost=address.vhost,
@@ -154,6 +155,13 @@ def _text(members: Mapping[str, Any], name: str) -> str | None:
         return None
     if not isinstance(value, str) or len(value) > _MAX_MEMBER:
         raise InvalidBundle(f"expected a text of at most {_MAX_MEMBER} characters", path=name)
+    return value
+
+
+def _prefix(value: str, name: str) -> str:
+    """Words that routing keys and queue names can begin with; a wildcard would bind foreign messages."""
+    if _PREFIX(value) is None:
+        raise InvalidBundle("expected letters, digits, `-` and `_` in words joined by dots", path=name)
     return value
 
 

@@ -67,7 +67,7 @@ class SiteSetpoint(WireStruct, frozen=True, kw_only=True):
     valid_until: Time | None = field(name="validUntil", default=None)
 
     def __post_init__(self) -> None:
-        if self.type is SetpointType.POWER:
+        if self.type == SetpointType.POWER:
             if self.target_value_kw is None:
                 raise MissingField("a POWER setpoint needs its power", path="targetValueKw")
         elif self.target_value_kwh is None:

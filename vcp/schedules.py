@@ -31,9 +31,9 @@ class Slot(WireStruct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         check_order(self.starts_at, self.ends_at, "to")
-        if self.type is SetpointType.POWER and self.target_value_kw is None:
+        if self.type == SetpointType.POWER and self.target_value_kw is None:
             raise MissingField("a POWER slot needs its power", path="targetValueKw")
-        if self.type is SetpointType.ENERGY and self.target_value_kwh is None:
+        if self.type == SetpointType.ENERGY and self.target_value_kwh is None:
             raise MissingField("an ENERGY slot needs its energy", path="targetValueKwh")
 
 

@@ -67,10 +67,21 @@ def _key_bytes(signing_key: str, decoding: KeyDecoding) -> bytes:
     """The key's bytes; no error tells anything of the key."""
     if not isinstance(signing_key, str):
         raise InvalidSigningKey("a signing key is a text")
+    # Compared by value: a decoding read back from a database row is plain text.
+    if decoding == KeyDecoding.HEX:
+        try:
+            key = binascii.unhexlify(signing_key)
+        except ValueError:
+            raise InvalidSigningKey("the signing key is no hex text") from None
+        if len(key) != _KEY_BYTES:
+            raise InvalidSigningKey(f"a signing key has {2 * _KEY_BYTES} hex digits")
+        return key
+    if decoding != KeyDecoding.UTF8:
+        raise InvalidSigningKey("unknown key decoding")
     try:
-        key = binascii.unhexlify(signing_key) if decoding is KeyDecoding.HEX else signing_key.encode()
+        key = signing_key.encode()
     except ValueError:
-        raise InvalidSigningKey(f"the signing key is no {decoding} text") from None
-    if len(key) != _KEY_BYTES if decoding is KeyDecoding.HEX else len(key) < _KEY_BYTES:
-        raise InvalidSigningKey(f"a signing key has {_KEY_BYTES} bytes ({2 * _KEY_BYTES} hex digits)")
+        raise InvalidSigningKey("the signing key is no UTF-8 text") from None
+    if len(key) < _KEY_BYTES:
+        raise InvalidSigningKey(f"a signing key has at least {_KEY_BYTES} bytes")
     return key

@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from vcp.errors import (
     InvalidNumber,
+    InvalidTimestamp,
     InvalidValue,
     MissingField,
     ProtocolError,
@@ -31,7 +32,7 @@ Number = Annotated[float, Meta(ge=-_SAFE, le=_SAFE)]
 NonNegative = Annotated[float, Meta(ge=0, le=_SAFE)]
 Percent = Annotated[float, Meta(ge=0, le=100)]
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_LENGTH)]
-Word = Annotated[str, Meta(min_length=1, max_length=MAX_ID_LENGTH)]
+Word = Annotated[str, Meta(max_length=MAX_ID_LENGTH)]
 """A word of an open vocabulary: Voke may add to it at any time."""
 ExternalId = Annotated[str, Meta(pattern=r"^[A-Z0-9_-]{1,32}\Z")]
 """A sub-device's externalId [pub concepts/sub-devices]."""
@@ -143,6 +144,8 @@ def _translated(error: msgspec.ValidationError, path: str) -> ProtocolError:
         return InvalidNumber("a number beyond +/-(2^53-1)", path=where)
     if reason.startswith("Expected `") and "`, got `" in reason:
         return WrongType(reason, path=where)
+    if "timezone" in reason:
+        return InvalidTimestamp(reason, path=where)
     return InvalidValue(reason, path=where)
 
 
@@ -183,6 +186,6 @@ def _wire_value(value: Any) -> Any:
         return format_timestamp(value)
     if isinstance(value, WireStruct):
         return to_members(value)
-    if isinstance(value, tuple):
+    if isinstance(value, (tuple, list)):
         return [_wire_value(item) for item in value]
     return value
