@@ -16,6 +16,18 @@ def _key() -> str:
     return base64.b64encode(secrets.token_bytes(32)).decode()
 
 
+def fresh_secrets() -> dict[str, str]:
+    """New values for every secret of an installation, by name."""
+    return {
+        "DJANGO_SECRET_KEY": secrets.token_urlsafe(64),
+        "FIELD_KEYS": f"k1:{_key()}",
+        "SECRET_PEPPERS": f"p1:{_key()}",
+        "JWT_KEYS": f"j1:HS256:{_key()}",
+        "POSTGRES_PASSWORD": secrets.token_urlsafe(24),
+        "REDIS_PASSWORD": secrets.token_urlsafe(24),
+    }
+
+
 def production_environment(**changes: str) -> dict[str, str]:
     """Settings of a full installation by name, with fresh secrets; nothing listens at its addresses.
 
@@ -24,14 +36,11 @@ def production_environment(**changes: str) -> dict[str, str]:
     values = {
         "DJANGO_SETTINGS_MODULE": "esm.settings",
         "ESM_MODE": "full",
-        "DJANGO_SECRET_KEY": secrets.token_urlsafe(64),
         "ALLOWED_HOSTS": "esm.example.com",
         "CSRF_TRUSTED_ORIGINS": "https://esm.example.com",
         "DATABASE_URL": "postgres://esm:unused@127.0.0.1:9/esm",
         "REDIS_URL": "redis://127.0.0.1:9/0",
-        "FIELD_KEYS": f"k1:{_key()}",
-        "SECRET_PEPPERS": f"p1:{_key()}",
-        "JWT_KEYS": f"j1:HS256:{_key()}",
+        **fresh_secrets(),
         **changes,
     }
     return {name: value for name, value in values.items() if value}
@@ -40,7 +49,10 @@ def production_environment(**changes: str) -> dict[str, str]:
 def main() -> None:
     if len(sys.argv) < 2:
         sys.exit(f"usage: {sys.argv[0]} COMMAND [ARGUMENT...]")
-    environment = {**production_environment(), **os.environ}
+    made = {
+        name: value for name, value in production_environment().items() if f"{name}_FILE" not in os.environ
+    }
+    environment = {**made, **os.environ}
     os.execvpe(sys.argv[1], sys.argv[1:], environment)  # noqa: S606 - the command is our own, no shell wanted
 
 
