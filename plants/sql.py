@@ -66,4 +66,4 @@ def _values(model: type[models.Model], rows: Sequence[Mapping[str, Any]]) -> tup
     fields = {field.attname: field for field in model._meta.concrete_fields}
     one_row = f"({', '.join(['%s'] * len(names))})"
     params = [fields[name].get_db_prep_save(row[name], connection) for row in rows for name in names]
-    return [fields[name].column for name in names], ", ".join([one_row] * len(rows)), params
+    return [str(fields[name].column) for name in names], ", ".join([one_row] * len(rows)), params

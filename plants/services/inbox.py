@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db.models import F
@@ -90,13 +90,7 @@ def store_dead_letter(*, connection_id: int, letter: Letter, at: datetime) -> De
     return row
 
 
-def prune_inbound(*, at: datetime, keep_days: int, needed_correlations: Sequence[str]) -> int:
-    """Tick: forget events older than `keep_days`, except those of commands that are not final yet. Bounded per call."""
-    old = InboundMessage.objects.filter(received_at__lt=at - timedelta(days=keep_days))
-    ids = list(
-        old.exclude(correlation_id__in=needed_correlations)
-        .order_by("received_at")
-        .values_list("pk", flat=True)[:5000]
-    )
+def forget_inbound(*, ids: Sequence[int]) -> int:
+    """Delete events that nobody needs any more; `dispatch.services.retention` decides which."""
     deleted, _ = InboundMessage.objects.filter(pk__in=ids).delete()
     return deleted

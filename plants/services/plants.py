@@ -25,7 +25,7 @@ def save_plant(*, plant: Plant, at: datetime) -> Plant:
     if problems:
         raise Several(problems)
     with transaction.atomic():
-        before = None if plant.pk is None else Plant.objects.select_for_update().get(pk=plant.pk)
+        before = Plant.objects.select_for_update().filter(pk=plant.pk).first()
         plant.updated_at = at
         if before is None:
             plant.created_at = at

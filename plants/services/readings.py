@@ -6,7 +6,7 @@ readingAt). Of two different samples with the same key the better data quality w
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
@@ -55,12 +55,6 @@ def quality_rank(word: str) -> int:
 def storable(moment: datetime, *, at: datetime, retention_days: int) -> bool:
     """Whether a measurement's time lies within what the history keeps: not older, not from the future."""
     return at - timedelta(days=retention_days) <= moment <= at + FUTURE_MARGIN
-
-
-def days_of(realtime: Sequence[RealtimeSample], meters: Sequence[MeterSample]) -> set[date]:
-    """The UTC days that these samples are stored under: their partitions must exist before the transaction."""
-    moments = [sample.measured_at for sample in realtime] + [sample.telemetry.reading_at for sample in meters]
-    return {moment.astimezone(UTC).date() for moment in moments}
 
 
 def store_realtime(*, samples: Sequence[RealtimeSample], at: datetime) -> None:

@@ -1,0 +1,303 @@
+"""Asking for a command, putting due ones into the outbox, taking one back.
+
+A command is checked against plant, assets, limits, scopes, switches and latch before anything is stored, and what is
+stored is complete: command, event and (when it is due) the signed message, in one transaction.
+
+Edge cases (the concurrency policy):
+- The plant's row is locked while a command is stored, so that an emergency either sees the command and takes it back,
+  or is seen by it.
+- The same idempotency key from two callers at once: the unique key lets one in, the other reads what it wrote.
+"""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+
+from dispatch.messages import NewId, build, signer_of
+from dispatch.models import Command, EmergencyLatch, Kind
+from dispatch.policy import Policy
+from dispatch.requests import FAMILY, Actor, CommandRequest
+from dispatch.rules import AssetFacts, SiteFacts, check_payload
+from dispatch.services.life import Move, advance_many, append_events
+from dispatch.services.outbox import store_messages, withdraw_unattempted
+from dispatch.states import State, Verdict
+from plants.errors import Conflict, DomainError, Invalid, NotFound, Several
+from plants.models import Asset, Connection, ConnectionMode, Installation, Plant
+from plants.services.connections import may_send
+from vcp import Family, SiteSetpoint, to_wire
+
+DUE_BATCH = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submitted:
+    """The command, and whether this call made it (False: the idempotency key was known)."""
+
+    command: Command
+    created: bool
+
+
+def submit(
+    *,
+    organisation_id: int,
+    request: CommandRequest,
+    actor: Actor,
+    at: datetime,
+    policy: Policy,
+    new_id: NewId = uuid.uuid4,
+) -> Submitted:
+    """Store a command of a plant of the organisation; emergencies go through `dispatch.services.emergency`.
+
+    Raises `NotFound`, `Conflict` (switch off, latched, observing, key reused) or `Several` (limits, assets).
+    """
+    if request.kind is Kind.EMERGENCY:
+        raise ValueError("emergencies are sent by dispatch.services.emergency, which also latches the plant")
+    known = find_by_key(organisation_id=organisation_id, request=request)
+    if known is not None:
+        return Submitted(command=known, created=False)
+    try:
+        with transaction.atomic():
+            plant = lock_plant(organisation_id=organisation_id, external_plant_id=request.external_plant_id)
+            _refuse_latched(plant)
+            command = store_command(
+                plant=plant, request=request, actor=actor, at=at, policy=policy, new_id=new_id
+            )
+    except IntegrityError:
+        known = find_by_key(organisation_id=organisation_id, request=request)
+        if known is None:
+            raise
+        return Submitted(command=known, created=False)
+    return Submitted(command=command, created=True)
+
+
+def check(*, organisation_id: int, request: CommandRequest, at: datetime, policy: Policy) -> None:
+    """A dry run of `submit`: raises what it would raise, stores nothing."""
+    with transaction.atomic():
+        plant = lock_plant(organisation_id=organisation_id, external_plant_id=request.external_plant_id)
+        if request.kind is not Kind.EMERGENCY:
+            _refuse_latched(plant)
+        _check(plant, request, at, policy)
+
+
+def find_by_key(*, organisation_id: int, request: CommandRequest) -> Command | None:
+    """The command that was made under the request's idempotency key; `Conflict` when it asked for something else."""
+    if request.idempotency_key is None:
+        return None
+    known = Command.objects.filter(
+        organisation_id=organisation_id, idempotency_key=request.idempotency_key
+    ).first()
+    if known is not None and known.request_digest != request.digest():
+        raise Conflict(
+            "the key was used for another request", path="idempotencyKey", code="IDEMPOTENCY_KEY_REUSED"
+        )
+    return known
+
+
+def lock_plant(*, organisation_id: int, external_plant_id: str) -> Plant:
+    """The plant, locked against other commands and emergencies until the transaction ends."""
+    plant = (
+        Plant.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("connection")
+        .filter(organisation_id=organisation_id, external_plant_id=external_plant_id)
+        .first()
+    )
+    if plant is None:
+        raise NotFound(f"no plant {external_plant_id!r}", path="plant", code="PLANT_NOT_FOUND")
+    return plant
+
+
+def _refuse_latched(plant: Plant) -> None:
+    latch = EmergencyLatch.objects.filter(plant=plant, released_at__isnull=True).first()
+    if latch is not None:
+        # Interpretation: a person must release an emergency before anything else is sent, by hand too.
+        raise Conflict(
+            f"the plant is latched by an emergency {latch.type}; release it first", code="PLANT_LATCHED"
+        )
+
+
+def store_command(
+    *, plant: Plant, request: CommandRequest, actor: Actor, at: datetime, policy: Policy, new_id: NewId
+) -> Command:
+    """Check and store a command of a locked plant; one that is due now enters the outbox in the same step."""
+    connection = _check(plant, request, at, policy)
+    due_at = request.due_at or at
+    command = Command.objects.create(
+        organisation_id=plant.organisation_id,
+        plant=plant,
+        connection=connection,
+        kind=request.kind,
+        payload=to_wire(request.payload),
+        state=State.SCHEDULED,
+        state_at=at,
+        automatic=request.automatic,
+        requested_by=actor.user,
+        requested_by_name=actor.name[:150],
+        requested_at=at,
+        reason=request.reason[:500],
+        idempotency_key=request.idempotency_key,
+        request_digest=request.digest(),
+        batch_ref=request.batch_ref,
+        due_at=due_at,
+        deliver_by_at=_deliver_by(request, due_at, policy),
+        execution_due_at=_starts_at(request, due_at) + policy.execution_timeout,
+    )
+    requested = Move(
+        command_id=command.pk,
+        to=State.SCHEDULED,
+        cause="REQUESTED",
+        actor=actor.name,
+        detail=_reason(request),
+    )
+    append_events(moves=[requested], words=[Verdict.APPLIED], at=at)
+    if due_at <= at:
+        enqueue(commands=[command], at=at, new_id=new_id)
+    return command
+
+
+def _reason(request: CommandRequest) -> dict[str, str]:
+    return {"reason": request.reason} if request.reason else {}
+
+
+def _starts_at(request: CommandRequest, due_at: datetime) -> datetime:
+    if isinstance(request.payload, SiteSetpoint):
+        return max(due_at, request.payload.valid_from)
+    return due_at
+
+
+def _deliver_by(request: CommandRequest, due_at: datetime, policy: Policy) -> datetime | None:
+    if request.kind is Kind.EMERGENCY:
+        return None
+    if isinstance(request.payload, SiteSetpoint):
+        return request.payload.valid_until or due_at + policy.setpoint_deliver_by
+    return due_at + policy.command_deliver_by
+
+
+def _check(plant: Plant, request: CommandRequest, at: datetime, policy: Policy) -> Connection:
+    connection = _usable_connection(plant, FAMILY[request.kind], policy)
+    due_at = request.due_at or at
+    problems: list[DomainError] = []
+    if request.due_at is not None and request.due_at < at - policy.command_deliver_by:
+        problems.append(Invalid("is in the past", path="dueAt", code="ALREADY_OVER"))
+    problems += check_payload(request.payload, site=_facts(plant), due_at=max(due_at, at))
+    if problems:
+        raise Several(problems)
+    return connection
+
+
+def _usable_connection(plant: Plant, family: Family, policy: Policy) -> Connection:
+    connection = plant.connection
+    if connection is None:
+        raise Conflict("the plant has no connection to Voke", path="plant.connection", code="NOT_CONNECTED")
+    if connection.mode != ConnectionMode.ACTIVE:
+        raise Conflict("the connection only observes; switch it to ACTIVE first", code="CONNECTION_OBSERVES")
+    if Installation.objects.filter(pk=1, dispatch_enabled=False).exists():
+        raise Conflict("dispatch is switched off for the installation", code="DISPATCH_OFF")
+    for off, whose in (
+        (not connection.dispatch_enabled, "connection"),
+        (not plant.dispatch_enabled, "plant"),
+    ):
+        if off:
+            raise Conflict(f"dispatch is switched off for the {whose}", path=whose, code="DISPATCH_OFF")
+    if not may_send(connection, family, emergency_scope=policy.emergency_scope):
+        raise Conflict(f"the API key has no scope for {family.value}", code="SCOPE_MISSING")
+    return connection
+
+
+def _facts(plant: Plant) -> SiteFacts:
+    assets = Asset.objects.filter(plant=plant).values_list("external_id", "asset_type", "rated_power_kw")
+    return SiteFacts(
+        max_import_kw=plant.max_import_kw,
+        max_export_kw=plant.max_export_kw,
+        max_charge_kw=plant.max_charge_kw,
+        max_discharge_kw=plant.max_discharge_kw,
+        assets={key: AssetFacts(asset_type=kind, rated_power_kw=rated) for key, kind, rated in assets},
+    )
+
+
+def enqueue(*, commands: Sequence[Command], at: datetime, new_id: NewId) -> None:
+    """Build, sign and store the messages of due commands and move them to QUEUED; within a transaction."""
+    moves: list[Move] = []
+    by_connection: dict[int, list[Command]] = {}
+    for command in commands:
+        by_connection.setdefault(command.connection_id, []).append(command)
+    for group in by_connection.values():
+        connection = group[0].connection
+        signer = signer_of(connection)
+        drafts = [
+            (
+                command.plant,
+                command,
+                build(
+                    signer=signer,
+                    plant=command.plant,
+                    family=FAMILY[Kind(command.kind)],
+                    payload=command.payload,
+                    at=at,
+                    new_id=new_id,
+                ),
+            )
+            for command in group
+        ]
+        stored = store_messages(connection=connection, drafts=drafts, at=at)
+        moves += [
+            Move(command_id=command.pk, to=State.QUEUED, cause="DUE", outbound_id=message.pk)
+            for command, message in zip(group, stored, strict=True)
+        ]
+    advance_many(moves=moves, at=at)
+    for command in commands:
+        command.state, command.state_at, command.cause = State.QUEUED, at, "DUE"
+
+
+def queue_due(*, at: datetime, limit: int = DUE_BATCH, new_id: NewId = uuid.uuid4) -> int:
+    """Tick: put due commands into the outbox, the most urgent first; expired ones end as EXPIRED.
+
+    Answers how many were handled; call again while it answers `limit`.
+    """
+    with transaction.atomic():
+        due = list(
+            Command.objects.select_for_update(of=("self",), skip_locked=True)
+            .select_related("plant", "connection")
+            .filter(state=State.SCHEDULED, due_at__lte=at)
+            .order_by("due_at", "pk")[:limit]
+        )
+        over = [
+            command for command in due if command.deliver_by_at is not None and command.deliver_by_at <= at
+        ]
+        gone = {command.pk for command in over}
+        advance_many(
+            moves=[Move(command_id=pk, to=State.EXPIRED, cause="DELIVER_BY_PASSED") for pk in sorted(gone)],
+            at=at,
+        )
+        enqueue(commands=[command for command in due if command.pk not in gone], at=at, new_id=new_id)
+    return len(due)
+
+
+def cancel(*, organisation_id: int, command_id: int, actor: Actor, reason: str, at: datetime) -> Command:
+    """Take a command back while nothing of it was sent; `Conflict` when a byte may already have left."""
+    with transaction.atomic():
+        command = (
+            Command.objects.select_for_update(of=("self",))
+            .filter(organisation_id=organisation_id, pk=command_id)
+            .first()
+        )
+        if command is None:
+            raise NotFound("no such command", path="command", code="COMMAND_NOT_FOUND")
+        if command.kind == Kind.EMERGENCY:
+            raise Conflict("an emergency is released, not cancelled", code="RELEASE_INSTEAD")
+        free = withdraw_unattempted(command_ids=[command.pk], why="cancelled", at=at)
+        move = Move(
+            command_id=command.pk,
+            to=State.CANCELLED,
+            cause="CANCELLED",
+            actor=actor.name,
+            detail={"reason": reason},
+        )
+        if command.pk not in free or advance_many(moves=[move], at=at) != [Verdict.APPLIED]:
+            raise Conflict(
+                f"the command is {command.state} and may already have been sent", code="ALREADY_SENT"
+            )
+    command.refresh_from_db()
+    return command

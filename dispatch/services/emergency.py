@@ -1,0 +1,210 @@
+"""Emergencies: sent past everything else, latched until a person releases them, re-issued until delivered.
+
+Edge cases (the concurrency policy):
+- Latch, emergency and the taking back of everything unsent are one transaction under the plant's lock.
+- A command that was attempted but not confirmed when the emergency came is not sent again; it ends as UNCONFIRMED and
+  only Voke's own word may correct that.
+- HOLD never weakens a STOP; STOP replaces a HOLD.
+- Releasing while the emergency was never delivered takes the emergency back.
+"""
+
+import uuid
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef
+
+from dispatch.messages import NewId, build, signer_of
+from dispatch.models import Command, EmergencyLatch, Kind, OutboundMessage, Outcome
+from dispatch.policy import Policy
+from dispatch.requests import FAMILY, Actor, CommandRequest
+from dispatch.services.commands import Submitted, find_by_key, lock_plant, store_command
+from dispatch.services.life import Move, advance_many, note
+from dispatch.services.outbox import store_messages, unsent_commands, withdraw_unattempted
+from dispatch.states import State
+from plants.errors import Conflict, Invalid
+from plants.models import Plant
+from plants.selectors.alarms import open_platform_alarm_ids
+from plants.services.alarms import clear_platform_alarm, raise_platform_alarm
+from vcp import Emergency, Mode, OperatingMode
+
+NOT_DELIVERED = "EMERGENCY_NOT_DELIVERED"
+_ALARM_PREFIX = "emergency:"
+
+
+def send_emergency(
+    *,
+    organisation_id: int,
+    request: CommandRequest,
+    actor: Actor,
+    at: datetime,
+    policy: Policy,
+    new_id: NewId = uuid.uuid4,
+) -> Submitted:
+    """Stop or hold a plant at once: latches it, takes back what is unsent, and queues the emergency first in line."""
+    payload = request.payload
+    if not isinstance(payload, Emergency):
+        raise ValueError("not an emergency")
+    if request.due_at is not None:
+        raise Invalid("an emergency is always due now", path="dueAt")
+    known = find_by_key(organisation_id=organisation_id, request=request)
+    if known is not None:
+        return Submitted(command=known, created=False)
+    try:
+        with transaction.atomic():
+            plant = lock_plant(organisation_id=organisation_id, external_plant_id=request.external_plant_id)
+            command = store_command(
+                plant=plant, request=request, actor=actor, at=at, policy=policy, new_id=new_id
+            )
+            _latch(plant, command, payload, actor, at)
+            _take_back_unsent(plant, command, at)
+    except IntegrityError:
+        known = find_by_key(organisation_id=organisation_id, request=request)
+        if known is None:
+            raise
+        return Submitted(command=known, created=False)
+    return Submitted(command=command, created=True)
+
+
+def _latch(plant: Plant, command: Command, payload: Emergency, actor: Actor, at: datetime) -> None:
+    latch = EmergencyLatch.objects.select_for_update().filter(plant=plant, released_at__isnull=True).first()
+    if latch is None:
+        EmergencyLatch.objects.create(
+            plant=plant, command=command, type=payload.type.value, set_at=at, set_by_name=actor.name[:150]
+        )
+    elif latch.type == "HOLD":
+        EmergencyLatch.objects.filter(pk=latch.pk).update(command=command, type=payload.type.value)
+
+
+def _take_back_unsent(plant: Plant, emergency: Command, at: datetime) -> None:
+    unsent = [command.pk for command in unsent_commands(plant_id=plant.pk)]
+    free = withdraw_unattempted(command_ids=unsent, why=f"emergency {emergency.pk}", at=at)
+    attempted = [pk for pk in unsent if pk not in free]
+    OutboundMessage.objects.filter(command_id__in=attempted, outcome=Outcome.PENDING).update(
+        outcome=Outcome.ABANDONED, outcome_at=at, detail=f"not sent again because of emergency {emergency.pk}"
+    )
+    detail = {"winner": emergency.pk}
+    moves = [
+        Move(command_id=pk, to=State.SUPERSEDED, cause="EMERGENCY", detail=detail) for pk in sorted(free)
+    ]
+    moves += [Move(command_id=pk, to=State.UNCONFIRMED, cause="EMERGENCY", detail=detail) for pk in attempted]
+    advance_many(moves=sorted(moves, key=lambda move: move.command_id), at=at)
+
+
+def release(
+    *,
+    organisation_id: int,
+    external_plant_id: str,
+    actor: Actor,
+    reason: str,
+    at: datetime,
+    policy: Policy,
+    new_id: NewId = uuid.uuid4,
+) -> Command:
+    """Release a plant's emergency with a reason; the plant's base mode is sent and answered as the command."""
+    if not reason.strip():
+        raise Invalid("a release needs a reason", path="reason", code="REASON_REQUIRED")
+    with transaction.atomic():
+        plant = lock_plant(organisation_id=organisation_id, external_plant_id=external_plant_id)
+        latch = (
+            EmergencyLatch.objects.select_for_update().filter(plant=plant, released_at__isnull=True).first()
+        )
+        if latch is None:
+            raise Conflict("the plant has no emergency to release", code="NOT_LATCHED")
+        EmergencyLatch.objects.filter(pk=latch.pk).update(
+            released_at=at, released_by_name=actor.name[:150], release_reason=reason[:500]
+        )
+        _withdraw_undelivered(plant, at)
+        request = CommandRequest(
+            external_plant_id=external_plant_id,
+            payload=Mode(mode=OperatingMode(plant.base_mode), reason=f"Emergency released: {reason}"[:500]),
+            reason=reason,
+        )
+        return store_command(plant=plant, request=request, actor=actor, at=at, policy=policy, new_id=new_id)
+
+
+def _withdraw_undelivered(plant: Plant, at: datetime) -> None:
+    queued = list(
+        Command.objects.select_for_update(of=("self",))
+        .filter(plant=plant, kind=Kind.EMERGENCY, state=State.QUEUED)
+        .order_by("pk")
+    )
+    ids = [command.pk for command in queued]
+    free = withdraw_unattempted(command_ids=ids, why="released", at=at)
+    OutboundMessage.objects.filter(command_id__in=ids, outcome=Outcome.PENDING).update(
+        outcome=Outcome.ABANDONED, outcome_at=at, detail="released"
+    )
+    moves = [
+        Move(command_id=pk, to=State.CANCELLED if pk in free else State.UNCONFIRMED, cause="RELEASED")
+        for pk in ids
+    ]
+    advance_many(moves=moves, at=at)
+    for command in queued:
+        clear_platform_alarm(connection=command.connection, alarm_id=_alarm_id(command), at=at)
+
+
+# --- until delivered ----------------------------------------------------------------------------------------------
+
+
+def care_for_undelivered(
+    *, at: datetime, policy: Policy, limit: int = 100, new_id: NewId = uuid.uuid4
+) -> int:
+    """Tick: issue undelivered emergencies again and keep an alarm raised until each is delivered or withdrawn."""
+    pending = OutboundMessage.objects.filter(command=OuterRef("pk"), outcome=Outcome.PENDING)
+    overdue = list(
+        Command.objects.filter(
+            kind=Kind.EMERGENCY, state=State.QUEUED, due_at__lte=at - policy.emergency_reissue
+        )
+        .select_related("plant__connection", "connection")
+        .annotate(has_pending=Exists(pending))
+        .order_by("pk")[:limit]
+    )
+    for command in overdue:
+        with transaction.atomic():
+            raise_platform_alarm(
+                plant=command.plant,
+                alarm_id=_alarm_id(command),
+                severity="CRITICAL",
+                code=NOT_DELIVERED,
+                message=f"Emergency #{command.pk} of {command.plant} has not reached Voke's broker.",
+                at=at,
+            )
+            if not command.has_pending:
+                _reissue(command, at=at, new_id=new_id)
+    _clear_delivered(at)
+    return len(overdue)
+
+
+def _reissue(command: Command, *, at: datetime, new_id: NewId) -> None:
+    locked = Command.objects.select_for_update(of=("self",)).get(pk=command.pk)
+    waiting = OutboundMessage.objects.filter(command=command, outcome=Outcome.PENDING).exists()
+    if locked.state != State.QUEUED or waiting:
+        return
+    draft = build(
+        signer=signer_of(command.connection),
+        plant=command.plant,
+        family=FAMILY[Kind.EMERGENCY],
+        payload=command.payload,
+        at=at,
+        new_id=new_id,
+    )
+    store_messages(connection=command.connection, drafts=[(command.plant, command, draft)], at=at)
+    note(
+        command_id=command.pk,
+        word="REISSUED",
+        cause="NOT_DELIVERED",
+        at=at,
+        detail={"messageId": str(draft.message_id)},
+    )
+
+
+def _clear_delivered(at: datetime, limit: int = 500) -> None:
+    alarmed = open_platform_alarm_ids(code=NOT_DELIVERED, limit=limit)
+    ids = [int(alarm_id.removeprefix(_ALARM_PREFIX)) for alarm_id in alarmed]
+    delivered = Command.objects.filter(pk__in=ids).exclude(state=State.QUEUED).select_related("connection")
+    for command in delivered.order_by("pk"):
+        clear_platform_alarm(connection=command.connection, alarm_id=_alarm_id(command), at=at)
+
+
+def _alarm_id(command: Command) -> str:
+    return f"{_ALARM_PREFIX}{command.pk}"

@@ -1,0 +1,45 @@
+"""Ticks over waiting commands: silence after SENT, executions that take too long.
+
+Silence is never answered by a resend; it is only said.
+"""
+
+from datetime import datetime
+
+from django.db import transaction
+
+from dispatch.models import Command
+from dispatch.services.life import NOTE, Move, advance_many, append_events
+from dispatch.states import State
+
+ACK_OVERDUE = "ACK_OVERDUE"
+
+
+def mark_ack_overdue(*, at: datetime, limit: int = 500) -> int:
+    """Commands sent without an ACK until `ack_due_at` become UNCONFIRMED; answers how many were looked at."""
+    with transaction.atomic():
+        ids = list(
+            Command.objects.select_for_update(of=("self",), skip_locked=True)
+            .filter(state=State.SENT, ack_due_at__lte=at)
+            .order_by("pk")
+            .values_list("pk", flat=True)[:limit]
+        )
+        advance_many(
+            moves=[Move(command_id=pk, to=State.UNCONFIRMED, cause=ACK_OVERDUE) for pk in ids], at=at
+        )
+    return len(ids)
+
+
+def flag_execution_overdue(*, at: datetime, limit: int = 500) -> int:
+    """Accepted commands past their execution deadline get a flag, no new state."""
+    waiting = [State.ACCEPTED, State.PARTIAL, State.EXECUTING]
+    with transaction.atomic():
+        rows = list(
+            Command.objects.select_for_update(of=("self",), skip_locked=True)
+            .filter(state__in=waiting, execution_due_at__lte=at, execution_overdue=False)
+            .order_by("pk")
+            .only("pk", "state")[:limit]
+        )
+        Command.objects.filter(pk__in=[row.pk for row in rows]).update(execution_overdue=True)
+        moves = [Move(command_id=row.pk, to=State(row.state), cause="EXECUTION_OVERDUE") for row in rows]
+        append_events(moves=moves, words=[NOTE] * len(moves), at=at)
+    return len(rows)

@@ -1,0 +1,159 @@
+"""What Voke says about commands and schedules, applied: acknowledgements, executions, schedule events.
+
+Each word resolves within the connection it arrived on, by the correlation id of one of our messages. A word about a
+correlation that is not ours is FOREIGN: federation may bring other keys' acknowledgements. A status word that is not
+known adds a note and moves nothing.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from dispatch.models import OutboundMessage, ScheduleNotice
+from dispatch.services.life import NOTE, Move, advance_many, append_events
+from dispatch.states import State, Verdict
+from plants.models import Disposition
+from vcp import AckStatus, CommandAck, Execution, ExecutionStatus, ScheduleEvent, Unknown, known
+
+VOKE = "Voke"
+_ACK_STATES: Mapping[AckStatus, State] = {
+    AckStatus.ACCEPTED: State.ACCEPTED,
+    AckStatus.REJECTED: State.REJECTED,
+    AckStatus.PARTIAL: State.PARTIAL,
+    AckStatus.QUEUED: State.QUEUED_BY_VOKE,
+}
+_EXECUTION_STATES: Mapping[ExecutionStatus, State] = {
+    ExecutionStatus.EXECUTING: State.EXECUTING,
+    ExecutionStatus.COMPLETED: State.COMPLETED,
+    ExecutionStatus.DEVIATED: State.DEVIATED,
+    ExecutionStatus.FAILED: State.FAILED,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """One acknowledgement or execution event, with the inbox row that proves it."""
+
+    inbound_id: int
+    correlation_id: str
+    told_at: datetime
+    word: CommandAck | Execution
+
+
+def apply_words(*, connection_id: int, told: Sequence[Told], at: datetime) -> dict[int, Disposition]:
+    """Apply words in the order of Voke's own clock; answers what became of each by its inbox row.
+
+    Call within the transaction that registered them.
+    """
+    ordered = sorted(told, key=lambda one: (one.told_at, _rank(one.word), one.inbound_id))
+    messages = _messages_by_correlation(connection_id, {one.correlation_id for one in ordered})
+    dispositions: dict[int, Disposition] = {}
+    moves: list[tuple[Told, Move]] = []
+    notes: list[Move] = []
+    for one in ordered:
+        message = messages.get(one.correlation_id)
+        if message is None:
+            dispositions[one.inbound_id] = Disposition.FOREIGN
+            continue
+        outbound_id, command_id = message
+        to = _state_of(one.word)
+        move = Move(
+            command_id=command_id,
+            to=to or State.SENT,
+            cause=_cause_of(one.word),
+            actor=VOKE,
+            told_at=one.told_at,
+            detail=_detail_of(one.word),
+            outbound_id=outbound_id,
+            inbound_id=one.inbound_id,
+        )
+        if to is None:
+            notes.append(move)
+            dispositions[one.inbound_id] = Disposition.NO_CHANGE
+        else:
+            moves.append((one, move))
+    verdicts = advance_many(moves=[move for _, move in moves], at=at)
+    for (one, _), verdict in zip(moves, verdicts, strict=True):
+        applied = verdict is Verdict.APPLIED
+        dispositions[one.inbound_id] = Disposition.APPLIED if applied else Disposition.NO_CHANGE
+    append_events(moves=notes, words=[NOTE] * len(notes), at=at)
+    return dispositions
+
+
+def _messages_by_correlation(connection_id: int, correlations: set[str]) -> dict[str, tuple[int, int]]:
+    by_uuid = {parsed: text for text in correlations if (parsed := _as_uuid(text)) is not None}
+    rows = OutboundMessage.objects.filter(
+        connection_id=connection_id, correlation_id__in=list(by_uuid), command__isnull=False
+    ).values_list("correlation_id", "pk", "command_id")
+    return {
+        by_uuid[correlation]: (pk, command_id)
+        for correlation, pk, command_id in rows
+        if command_id is not None
+    }
+
+
+def _as_uuid(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
+
+
+def _rank(word: CommandAck | Execution) -> int:
+    """Words of the same millisecond in the order in which they make sense: ACK, EXECUTING, the end."""
+    if isinstance(word, CommandAck):
+        return 0
+    return 1 if word.status == ExecutionStatus.EXECUTING else 2
+
+
+def _state_of(word: CommandAck | Execution) -> State | None:
+    if isinstance(word, CommandAck):
+        ack = known(AckStatus, word.status)
+        return None if isinstance(ack, Unknown) else _ACK_STATES[ack]
+    execution = known(ExecutionStatus, word.status)
+    return None if isinstance(execution, Unknown) else _EXECUTION_STATES[execution]
+
+
+def _cause_of(word: CommandAck | Execution) -> str:
+    if isinstance(word, CommandAck):
+        return word.rejection_code or f"ACK_{word.status}"
+    return f"EXECUTION_{word.status}"
+
+
+def _detail_of(word: CommandAck | Execution) -> dict[str, Any]:
+    if isinstance(word, CommandAck):
+        results = [
+            {
+                "deviceId": one.device_id,
+                "status": one.status,
+                "rejectionCode": one.rejection_code,
+                "message": one.message,
+            }
+            for one in word.results
+        ]
+        detail: dict[str, Any] = {"message": word.message, "results": results or None}
+    else:
+        detail = {
+            "actualKw": word.actual_value_kw,
+            "targetKw": word.target_value_kw,
+            "deviationKw": word.deviation_kw,
+            "reason": word.reason,
+        }
+    return {"status": word.status} | {name: value for name, value in detail.items() if value is not None}
+
+
+def store_schedule_event(
+    *, plant_id: int, event: ScheduleEvent, told_at: datetime, inbound_id: int, at: datetime
+) -> ScheduleNotice:
+    """Keep a schedule event as told; day plans will be attached to it."""
+    return ScheduleNotice.objects.create(
+        plant_id=plant_id,
+        schedule_id=event.schedule_id,
+        status=event.status[:64],
+        reason=event.reason or "",
+        told_at=told_at,
+        received_at=at,
+        inbound_id=inbound_id,
+    )

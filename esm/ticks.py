@@ -1,0 +1,95 @@
+"""What happens by the clock: every periodic step of the platform, in one table.
+
+Celery beat runs them in full mode, one thread in embedded mode. Each is idempotent and safe to overlap; an advisory
+lock keeps two workers from doing the same work at the same time.
+"""
+
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+from django.db import connection
+
+from dispatch.policy import current_policy
+from dispatch.services.commands import DUE_BATCH, queue_due
+from dispatch.services.emergency import care_for_undelivered
+from dispatch.services.outbox import settle_late
+from dispatch.services.overdue import flag_execution_overdue, mark_ack_overdue
+from dispatch.services.retention import prune_inbound
+from dispatch.services.site_config import publish_changed
+from plants.services.partitions import maintain_partitions
+from plants.services.readings import trim_recent_bodies
+from trading_api.services import prune_journal
+
+MAX_ROUNDS = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tick:
+    """One periodic step: its name, how often it runs, and what it does at the instant `at`."""
+
+    name: str
+    period_s: float
+    run: Callable[[datetime], object]
+
+
+def _queue_due(at: datetime) -> None:
+    for _ in range(MAX_ROUNDS):
+        if queue_due(at=at) < DUE_BATCH:
+            return
+
+
+TICKS: tuple[Tick, ...] = (
+    Tick(name="queue_due", period_s=1, run=_queue_due),
+    Tick(name="settle_late", period_s=2, run=lambda at: settle_late(at=at, policy=current_policy())),
+    Tick(name="ack_overdue", period_s=2, run=lambda at: mark_ack_overdue(at=at)),
+    Tick(name="execution_overdue", period_s=5, run=lambda at: flag_execution_overdue(at=at)),
+    Tick(name="emergencies", period_s=2, run=lambda at: care_for_undelivered(at=at, policy=current_policy())),
+    Tick(name="site_config", period_s=2, run=lambda at: publish_changed(at=at, policy=current_policy())),
+    Tick(
+        name="partitions",
+        period_s=600,
+        run=lambda at: maintain_partitions(at=at, retention_days=settings.TELEMETRY_RETENTION_DAYS),
+    ),
+    Tick(name="recent_bodies", period_s=60, run=lambda _at: trim_recent_bodies()),
+    Tick(
+        name="inbound",
+        period_s=300,
+        run=lambda at: prune_inbound(at=at, keep_days=settings.INBOX_RETENTION_DAYS),
+    ),
+    Tick(
+        name="journal",
+        period_s=300,
+        run=lambda at: prune_journal(at=at, keep_days=settings.TRADING_JOURNAL_RETENTION_DAYS),
+    ),
+)
+BY_NAME = {tick.name: tick for tick in TICKS}
+
+
+def run_tick(name: str, *, at: datetime) -> bool:
+    """Run one tick unless another process runs it right now; answers whether it ran."""
+    with _exclusive(name) as mine:
+        if mine:
+            BY_NAME[name].run(at)
+        return mine
+
+
+@contextmanager
+def _exclusive(name: str) -> Iterator[bool]:
+    """A session-level advisory lock on PostgreSQL; on SQLite there is one process and one tick thread."""
+    if connection.vendor != "postgresql":
+        yield True
+        return
+    key = zlib.crc32(f"tick:{name}".encode())
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [key])
+        mine = bool(cursor.fetchone()[0])
+    try:
+        yield mine
+    finally:
+        if mine:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [key])

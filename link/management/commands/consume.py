@@ -1,0 +1,24 @@
+"""`manage.py consume`."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from esm import clock
+from link.run import consume_supervisor
+from link.signals import stop_on_signals
+from link.targets import amqps_transport
+
+
+class Command(BaseCommand):
+    help = "Turn Voke's events into rows for every connection; any number may run, SIGTERM stops cleanly."
+
+    def handle(self, *_args: Any, **_options: Any) -> None:
+        if settings.LINK_TRANSPORT != "amqps":
+            raise CommandError("the embedded mode runs this loop inside `manage.py demo`")
+        stop = stop_on_signals()
+        self.stdout.write("consume: running")
+        self.stdout.flush()
+        consume_supervisor(transport=amqps_transport(), clock=clock.now).run(stop)
+        self.stdout.write("consume: stopped")

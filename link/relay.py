@@ -1,0 +1,75 @@
+"""Outbox -> broker: the loop that publishes what dispatch has signed and stored.
+
+`relay_once` claims a window (committed), hands it to the link, and records what the broker said; no transaction is
+open while it is on the network. A crash between the two leaves attempted messages behind: the next turn sends the same
+bytes again, within their replay margin.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from dispatch.models import Outcome
+from dispatch.policy import Policy
+from dispatch.services.outbox import Word, claim, drop_lease, note_nacked, record, take_lease
+from link.broker import Clock, Fate, LinkError, Outgoing, Publisher
+from plants.models import Connection
+
+_OUTCOMES: Mapping[Fate, Outcome] = {
+    Fate.CONFIRMED: Outcome.CONFIRMED,
+    Fate.RETURNED: Outcome.RETURNED,
+    Fate.REFUSED: Outcome.REFUSED,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelayOptions:
+    """How a relay works: its name in the lease, how long the lease lasts, how many messages go at once."""
+
+    holder: str
+    lease_ttl: timedelta
+    window: int
+
+
+def relay_once(
+    *, connection: Connection, publisher: Publisher, clock: Clock, policy: Policy, options: RelayOptions
+) -> int:
+    """Publish one window of a connection's outbox; answers how many messages were handed over.
+
+    Raises `LinkError` after recording what was known when the link broke within the window.
+    """
+    at = clock()
+    if take_lease(connection_id=connection.pk, holder=options.holder, at=at, ttl=options.lease_ttl) is None:
+        return 0
+    claimed = claim(connection=connection, holder=options.holder, window=options.window, at=at, policy=policy)
+    if not claimed:
+        return 0
+    sent = publisher.publish(
+        [
+            Outgoing(
+                outbound_id=one.outbound_id,
+                routing_key=one.routing_key,
+                message_id=one.message_id,
+                correlation_id=one.correlation_id,
+                body=one.body,
+                not_after=one.not_after,
+            )
+            for one in claimed
+        ]
+    )
+    done_at = clock()
+    words = [
+        Word(outbound_id=one.outbound_id, outcome=_OUTCOMES.get(one.fate), detail=one.detail) for one in sent
+    ]
+    record(words=words, at=done_at, policy=policy)
+    nacked = [one.outbound_id for one in sent if one.fate is Fate.NACKED]
+    if nacked:
+        note_nacked(outbound_ids=nacked, at=done_at)
+    if any(one.fate in (Fate.UNKNOWN, Fate.NOT_SENT) for one in sent):
+        raise LinkError("the link broke while publishing", code="LINK_DOWN")
+    return len(sent)
+
+
+def release_lease(*, connection: Connection, clock: Clock, options: RelayOptions) -> None:
+    """At shutdown: let another relay take over at once."""
+    drop_lease(connection_id=connection.pk, holder=options.holder, at=clock())
