@@ -12,6 +12,7 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import connection
+from trading_api.services import prune_journal
 
 from dispatch.policy import current_policy
 from dispatch.services.commands import DUE_BATCH, queue_due
@@ -22,7 +23,6 @@ from dispatch.services.retention import prune_inbound
 from dispatch.services.site_config import publish_changed
 from plants.services.partitions import maintain_partitions
 from plants.services.readings import trim_recent_bodies
-from trading_api.services import prune_journal
 
 MAX_ROUNDS = 50
 

@@ -1,4 +1,4 @@
-"""Builds the supervised loops of `manage.py relay` and `manage.py consume`; the embedded mode runs the same in threads."""
+"""The supervised loops of `manage.py relay` and `manage.py consume`; embedded mode runs the same ones in threads."""
 
 import os
 import socket

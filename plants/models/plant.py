@@ -14,7 +14,7 @@ _NOT_NEGATIVE = [MinValueValidator(0.0), MaxValueValidator(10_000_000.0)]
 _PERCENT = [MinValueValidator(0.0), MaxValueValidator(100.0)]
 
 
-def limit_kw(text: str) -> models.FloatField[float | None, float | None]:
+def limit_kw(text: str) -> "models.FloatField[float | None, float | None]":
     """An optional power limit in kW; None = no limit known."""
     return models.FloatField(null=True, blank=True, validators=_NOT_NEGATIVE, help_text=text)
 

@@ -1,0 +1,76 @@
+"""Small, honest rows for tests: an organisation with an active connection, a plant with a battery and PV."""
+
+import itertools
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from dispatch.policy import Policy, current_policy
+from dispatch.requests import Actor
+from plants.models import Asset, Connection, ConnectionMode, Organisation, Plant
+from plants.services.organisations import create_organisation
+from plants.services.plants import save_assets, save_plant
+from vcp import DEFAULT_SIGNED_FAMILIES, Family
+
+AT = datetime(2026, 1, 2, 3, 0, tzinfo=UTC)
+SIGNING_KEY = "00112233445566778899aabbccddeeff" * 2
+OPERATOR = Actor(name="operator")
+_number = itertools.count(1)
+
+
+def organisation(**changes: Any) -> Organisation:
+    n = next(_number)
+    return create_organisation(**({"name": f"Energy {n}", "slug": f"energy-{n}", "at": AT} | changes))
+
+
+def connection(*, owner: Organisation | None = None, **changes: Any) -> Connection:
+    n = next(_number)
+    facts: dict[str, Any] = {
+        "organisation": owner or organisation(),
+        "name": f"key {n}",
+        "mode": ConnectionMode.ACTIVE,
+        "slug": "acme",
+        "queue_prefix": "acme",
+        "routing_prefix": "acme",
+        "vhost": f"partner-{n}",
+        "key_id": str(n),
+        "source": "ref-esm",
+        "signed_families": sorted({*DEFAULT_SIGNED_FAMILIES, Family.COMMAND_EMERGENCY}),
+        "amqps_uri": f"amqps://acme:key@localhost:5671/partner-{n}",
+        "api_key": "key",
+        "signing_key": SIGNING_KEY,
+        "created_at": AT,
+    }
+    return Connection.objects.create(**(facts | changes))
+
+
+def plant(*, on: Connection | None = None, **changes: Any) -> Plant:
+    n = next(_number)
+    link = on or connection()
+    facts: dict[str, Any] = {
+        "organisation": link.organisation,
+        "connection": link,
+        "external_plant_id": f"PLANT-{n}",
+        "voke_uuid": uuid.UUID(int=n),
+        "name": f"Depot {n}",
+        "max_import_kw": 100.0,
+        "max_export_kw": 50.0,
+        "max_charge_kw": 40.0,
+        "max_discharge_kw": 40.0,
+    }
+    row = save_plant(plant=Plant(**(facts | changes)), at=AT)
+    save_assets(
+        plant=row,
+        changed=[
+            Asset(external_id="B1", asset_type="BESS", rated_power_kw=40.0, capacity_kwh=80.0),
+            Asset(external_id="S1", asset_type="FVE", rated_power_kw=60.0),
+        ],
+        removed=[],
+        at=AT,
+    )
+    row.refresh_from_db()
+    return row
+
+
+def policy() -> Policy:
+    return current_policy()
