@@ -29,7 +29,7 @@ check: $(VENV)/.dev ## linters, types, import rules, migrations, deployment chec
 	$(BIN)/ruff format --check .
 	$(RUN) $(BIN)/mypy $(TYPED)
 	$(BIN)/lint-imports
-	$(RUN) $(BIN)/python manage.py makemigrations --check --dry-run
+	DATABASE_URL=sqlite:// $(RUN) $(BIN)/python manage.py makemigrations --check --dry-run
 	$(RUN) $(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(BIN)/python scripts/lock_check.py
 
