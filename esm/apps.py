@@ -4,4 +4,7 @@ from django.apps import AppConfig
 class EsmConfig(AppConfig):
     name = "esm"
     verbose_name = "ESM"
-    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the system checks; nothing is started here."""
+        import esm.checks  # noqa: F401, PLC0415 - registers itself, needs loaded models

@@ -3,6 +3,7 @@
 A missing or wrong value refuses to start with its name and the reason. Secrets are also read from files: `NAME_FILE`.
 """
 
+import tempfile
 from pathlib import Path
 
 from esm.env import Env, SettingError
@@ -210,6 +211,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_TASK_TIME_LIMIT = 120
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
+
+PULSE_DIR = _env.text("PULSE_DIR", str(Path(tempfile.gettempdir()) / "esm-pulse"))
 
 LOG_FORMAT = _env.choice("LOG_FORMAT", "console" if EMBEDDED else "json", ("console", "json"))
 LOG_LEVEL = _env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
+from django.core.cache import cache
 from django.db import connection
-from trading_api.services import prune_journal
 
 from dispatch.policy import current_policy
 from dispatch.services.commands import DUE_BATCH, queue_due
@@ -23,8 +23,10 @@ from dispatch.services.retention import prune_inbound
 from dispatch.services.site_config import publish_changed
 from plants.services.partitions import maintain_partitions
 from plants.services.readings import trim_recent_bodies
+from trading_api.services import prune_journal
 
 MAX_ROUNDS = 50
+LAST_TICK_KEY = "esm:last-tick"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +76,7 @@ def run_tick(name: str, *, at: datetime) -> bool:
     with _exclusive(name) as mine:
         if mine:
             BY_NAME[name].run(at)
+            cache.set(LAST_TICK_KEY, at, timeout=3600)
         return mine
 
 

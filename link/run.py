@@ -3,7 +3,7 @@
 import os
 import socket
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from django.conf import settings
@@ -15,7 +15,9 @@ from link.workers import ConsumeOptions, ConsumeWorker, RelayWorker, Supervisor,
 from plants.models import Connection, ConnectionMode
 
 
-def relay_supervisor(*, transport: Transport, clock: Clock) -> Supervisor:
+def relay_supervisor(
+    *, transport: Transport, clock: Clock, on_turn: Callable[[], None] | None = None
+) -> Supervisor:
     """A relay for every active connection."""
     options = RelayOptions(
         holder=f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
@@ -33,10 +35,12 @@ def relay_supervisor(*, transport: Transport, clock: Clock) -> Supervisor:
             poll_s=settings.RELAY_POLL_MS / 1000,
         )
 
-    return Supervisor(name="relay", wanted=_active, make=make)
+    return Supervisor(name="relay", wanted=_active, make=make, on_turn=on_turn)
 
 
-def consume_supervisor(*, transport: Transport, clock: Clock) -> Supervisor:
+def consume_supervisor(
+    *, transport: Transport, clock: Clock, on_turn: Callable[[], None] | None = None
+) -> Supervisor:
     """A consumer for every connection, observing ones too."""
     options = ConsumeOptions(
         prefetch=settings.AMQP_PREFETCH,
@@ -48,7 +52,7 @@ def consume_supervisor(*, transport: Transport, clock: Clock) -> Supervisor:
     def make(connection: Connection) -> Worker:
         return ConsumeWorker(connection=connection, transport=transport, clock=clock, options=options)
 
-    return Supervisor(name="consume", wanted=_all, make=make)
+    return Supervisor(name="consume", wanted=_all, make=make, on_turn=on_turn)
 
 
 def _active() -> Mapping[int, Connection]:

@@ -246,12 +246,14 @@ class Supervisor:
         make: Callable[[Connection], Worker],
         look_every_s: float = 2.0,
         stop_within_s: float = 20.0,
+        on_turn: Callable[[], None] | None = None,
     ) -> None:
         self._name = name
         self._wanted = wanted
         self._make = make
         self._look_every_s = look_every_s
         self._stop_within_s = stop_within_s
+        self._on_turn = on_turn
         self._running: dict[int, tuple[threading.Thread, threading.Event, str]] = {}
 
     def run(self, stop: threading.Event) -> None:
@@ -262,6 +264,8 @@ class Supervisor:
             try:
                 self.look_once()
                 backoff.reset()
+                if self._on_turn is not None:
+                    self._on_turn()
             except _DATABASE_TROUBLE as error:
                 log.warning("database away", action="link.supervisor", error=type(error).__name__)
                 backoff.wait(stop)

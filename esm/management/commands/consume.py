@@ -6,8 +6,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from esm import clock
+from esm.pulse import Pulse
+from esm.signals import stop_on_signals
 from link.run import consume_supervisor
-from link.signals import stop_on_signals
 from link.targets import amqps_transport
 
 
@@ -18,7 +19,9 @@ class Command(BaseCommand):
         if settings.LINK_TRANSPORT != "amqps":
             raise CommandError("the embedded mode runs this loop inside `manage.py demo`")
         stop = stop_on_signals()
+        pulse = Pulse("consume")
         self.stdout.write("consume: running")
         self.stdout.flush()
-        consume_supervisor(transport=amqps_transport(), clock=clock.now).run(stop)
+        consume_supervisor(transport=amqps_transport(), clock=clock.now, on_turn=pulse.beat).run(stop)
+        pulse.stop()
         self.stdout.write("consume: stopped")

@@ -1,0 +1,66 @@
+"""System checks with stable ids: what can be wrong with an installation although its settings parse.
+
+esm.E001  a stored secret does not decrypt with FIELD_KEYS (check --database default)
+esm.W002  secrets wait for `manage.py rotate_keys`: they are under a key version that is not the first
+esm.W003  several web or worker processes would share no cache: ESM_MODE=embedded is for one process
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import DatabaseError, connections
+
+from plants.encryption import current_version
+from plants.selectors.connections import secret_versions, undecryptable
+
+
+@register(Tags.database)
+def stored_secrets_decrypt(
+    *, app_configs: Sequence[AppConfig] | None = None, databases: Iterable[str] | None = None, **_: Any
+) -> list[CheckMessage]:
+    """E001 and W002: every stored secret can be read, and under the current key."""
+    if "default" not in (databases or ()) or not _has_tables():
+        return []
+    problems: list[CheckMessage] = [
+        Error(
+            f"connection {pk}: {field} {reason}",
+            hint="Put the key version back into FIELD_KEYS, then run `manage.py rotate_keys`.",
+            id="esm.E001",
+        )
+        for pk, field, reason in undecryptable()
+    ]
+    old = sorted(secret_versions() - {current_version()})
+    if old:
+        problems.append(
+            Warning(
+                f"secrets are still encrypted under key version {', '.join(old)}",
+                hint="Run `manage.py rotate_keys` before you remove the version from FIELD_KEYS.",
+                id="esm.W002",
+            )
+        )
+    return problems
+
+
+def _has_tables() -> bool:
+    """Before the first migrate there is nothing to check; a database that is away is another check's business."""
+    try:
+        return "plants_connection" in connections["default"].introspection.table_names()
+    except DatabaseError:
+        return False
+
+
+@register(deploy=True)
+def embedded_is_for_one_process(**_: Any) -> list[CheckMessage]:
+    """W003: the embedded mode is a demo and a laptop's tool, not a deployment."""
+    if not settings.EMBEDDED:
+        return []
+    return [
+        Warning(
+            "ESM_MODE=embedded runs everything in one process on SQLite",
+            hint="Set ESM_MODE=full.",
+            id="esm.W003",
+        )
+    ]

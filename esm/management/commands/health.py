@@ -1,0 +1,39 @@
+"""`manage.py health NAME`: is this part of the installation alive? For container health checks; exit code 1 if not."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.cache import cache
+from django.core.management.base import BaseCommand, CommandError
+
+from esm import clock, pulse
+from esm.ticks import LAST_TICK_KEY
+
+LOOPS = ("relay", "consume")
+TOO_OLD_S = 30.0
+
+
+class Command(BaseCommand):
+    help = (
+        "Check that relay, consume, or the ticks of worker and beat are alive; exits 1 and says why when not."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("name", choices=[*LOOPS, "worker", "beat"])
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        name = options["name"]
+        age = pulse.age_s(name) if name in LOOPS else self._tick_age_s()
+        if age is None:
+            raise CommandError(f"{name}: does not run")
+        if age > TOO_OLD_S:
+            raise CommandError(f"{name}: last sign of life {age:.0f} s ago")
+        self.stdout.write(f"{name}: alive, {age:.0f} s ago")
+
+    def _tick_age_s(self) -> float | None:
+        """Beat plans and a worker runs: the age of the newest tick speaks for both."""
+        if settings.EMBEDDED:
+            raise CommandError("the embedded mode has neither worker nor beat")
+        last = cache.get(LAST_TICK_KEY)
+        return None if last is None else (clock.now() - last).total_seconds()
