@@ -9,6 +9,7 @@ from pathlib import Path
 from esm.env import Env, SettingError
 from esm.jwt_keys import parse_jwt_keys
 from esm.logs import configure_logging
+from trading_api.mapping import parse_result_codes, parse_wire_names
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 _env = Env()
@@ -45,6 +46,9 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "esm.middleware.RequestIdMiddleware",
+    "esm.health.HealthMiddleware",
+    "trading_api.middleware.PullJournalMiddleware",
+    "esm.middleware.ShellRefusalMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -56,6 +60,7 @@ MIDDLEWARE = [
 ]
 ROOT_URLCONF = "esm.urls"
 WSGI_APPLICATION = "esm.wsgi.application"
+ASGI_APPLICATION = "esm.asgi.application"
 # A POST without its slash must not be redirected (it would lose its body): the reverse channel answers both forms.
 APPEND_SLASH = False
 TEMPLATES = [
@@ -147,10 +152,33 @@ TRADING_FAILED_ATTEMPTS_PER_MINUTE = _env.integer(
 TRADING_JOURNAL_RETENTION_DAYS = _env.integer("TRADING_JOURNAL_RETENTION_DAYS", 30, low=1, high=3650)
 TRADING_LIST_MAX = _env.integer("TRADING_LIST_MAX", 10_000, low=1, high=100_000)
 TRADING_LIST_KEY = _env.text("TRADING_LIST_KEY", "none")
-TRADING_RESULT_CODES = _env.words("TRADING_RESULT_CODES")
+TRADING_PBAT_SIGN = _env.choice("TRADING_PBAT_SIGN", "charge", ("charge", "discharge"))
+try:
+    TRADING_PLANT_ID_FIELDS = parse_wire_names(
+        _env.words("TRADING_PLANT_ID_FIELDS", ("plantId", "externalPlantId"))
+    )
+except ValueError as error:
+    raise SettingError("TRADING_PLANT_ID_FIELDS", str(error)) from error
+try:
+    parse_wire_names([TRADING_LIST_KEY])
+except ValueError as error:
+    raise SettingError("TRADING_LIST_KEY", "must be none or the name of a JSON key") from error
+try:
+    TRADING_RESULT_CODES = parse_result_codes(_env.words("TRADING_RESULT_CODES"))
+except ValueError as error:
+    raise SettingError("TRADING_RESULT_CODES", str(error)) from error
+
+# --- HTTP server: the ASGI shell and uvicorn ---------------------------------------------------------------------
 HTTP_MAX_BODY_BYTES = _env.integer("HTTP_MAX_BODY_BYTES", 1_048_576, low=1024, high=67_108_864)
 HTTP_BODY_TIMEOUT_S = _env.number("HTTP_BODY_TIMEOUT_S", 10.0, low=0.1, high=300.0)
-DATA_UPLOAD_MAX_MEMORY_SIZE = HTTP_MAX_BODY_BYTES + 1024
+HTTP_HEADER_TIMEOUT_S = _env.number("HTTP_HEADER_TIMEOUT_S", 10.0, low=0.1, high=300.0)
+HTTP_SEND_TIMEOUT_S = _env.number("HTTP_SEND_TIMEOUT_S", 30.0, low=0.1, high=600.0)
+HTTP_KEEP_ALIVE_S = _env.integer("HTTP_KEEP_ALIVE_S", 30, low=1, high=600)
+DATA_UPLOAD_MAX_MEMORY_SIZE = HTTP_MAX_BODY_BYTES
+WEB_THREADS = _env.integer("WEB_THREADS", 4, low=1, high=64)
+WEB_QUEUE_MAX = _env.integer("WEB_QUEUE_MAX", 64, low=1, high=10_000)
+WEB_CONNECTIONS_MAX = _env.integer("WEB_CONNECTIONS_MAX", 256, low=2, high=65_535)
+WEB_GRACE_S = _env.integer("WEB_GRACE_S", 15, low=1, high=300)
 
 # --- link to Voke ------------------------------------------------------------------------------------------------
 LINK_TRANSPORT = _env.choice("LINK_TRANSPORT", "memory" if EMBEDDED else "amqps", ("memory", "amqps"))
@@ -195,6 +223,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "EXCEPTION_HANDLER": "esm.errors.api_exception_handler",
     "UNAUTHENTICATED_USER": None,
+    "LIST_SERIALIZER_ERRORS_AS_DICT": True,
 }
 
 # --- Celery: ticks only; every tick is idempotent and takes an advisory lock ---------------------------------------

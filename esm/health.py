@@ -1,0 +1,69 @@
+"""`/healthz`: the process lives. `/readyz`: it can do its work, that is, database and shared cache answer.
+
+Asked from inside by address, so these two are answered before the Host header is looked at and before any redirect.
+"""
+
+from collections.abc import Callable
+
+import structlog
+from django.conf import settings
+from django.core.cache import cache
+from django.db import Error, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from redis.exceptions import RedisError
+
+log = structlog.get_logger(__name__)
+
+
+def healthz(_: HttpRequest) -> JsonResponse:
+    """200 as long as a worker thread can answer."""
+    return JsonResponse({"status": "ok"})
+
+
+def readyz(_: HttpRequest) -> JsonResponse:
+    """200 when every service answers, else 503 with which one does not."""
+    checks = {"database": _database_answers()}
+    if not settings.EMBEDDED:
+        checks["cache"] = _cache_answers()
+    ready = all(checks.values())
+    words = {name: "ok" if answers else "unavailable" for name, answers in checks.items()}
+    return JsonResponse(
+        {"status": "ok" if ready else "unavailable", "checks": words}, status=200 if ready else 503
+    )
+
+
+def _database_answers() -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except Error as error:
+        log.error("database unavailable", action="not_ready", error=type(error).__name__)
+        return False
+    return True
+
+
+def _cache_answers() -> bool:
+    try:
+        cache.get("readyz")
+    except RedisError as error:
+        log.error("cache unavailable", action="not_ready", error=type(error).__name__)
+        return False
+    return True
+
+
+HEALTH_VIEWS = {"/healthz": healthz, "/readyz": readyz}
+
+
+class HealthMiddleware:
+    """Serves the two health views to GET and HEAD."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        view = HEALTH_VIEWS.get(request.path_info)
+        if view is None or request.method not in {"GET", "HEAD"}:
+            return self.get_response(request)
+        response = view(request)
+        response["Cache-Control"] = "no-store"
+        return response

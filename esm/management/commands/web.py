@@ -1,0 +1,42 @@
+"""`manage.py web`: the HTTP server of the platform (reverse channel, admin, console) until SIGTERM or SIGINT."""
+
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from esm.web import serve
+
+
+class Command(BaseCommand):
+    """Runs one server process; start as many as the load needs, behind one load balancer."""
+
+    help = "Serve HTTP until SIGTERM or SIGINT; running requests are finished first."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Where to listen."""
+        parser.add_argument("--host", default="127.0.0.1", help="Address to listen on (0.0.0.0 = all).")
+        parser.add_argument("--port", type=int, default=8000, help="Port to listen on; 0 lets the system choose.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Serve; exit code 0 after a signal, an error when the address can't be bound."""
+        stop = threading.Event()
+
+        def end(_signal: int, _frame: FrameType | None) -> None:
+            stop.set()
+
+        signal.signal(signal.SIGTERM, end)
+        signal.signal(signal.SIGINT, end)
+
+        host = options["host"]
+        try:
+            serve(
+                host=host,
+                port=options["port"],
+                stop=stop,
+                ready=lambda port: self.stdout.write(f"listening on http://{host}:{port}"),
+            )
+        except OSError as error:
+            raise CommandError(f"can't listen on {host}:{options['port']}: {error.strerror}") from error

@@ -1,0 +1,219 @@
+"""The ASGI shell: what has to be decided before a worker thread is taken, and a small pool of threads behind it.
+
+Reading a body costs no thread: it is read here, with a limit of bytes and a deadline, and only a complete request
+reaches the synchronous application. What the shell refuses still goes there, with the reason in the ASGI scope (no
+client can forge it), so that the answer has the error envelope and a row in the pull journal. The one exception is a
+full queue: that is answered from here at once, because a thread is what there is not.
+
+A thread runs the application to its end and hands back one complete answer: slow readers cost no thread either.
+Native asynchronous streams have their place in `Shell.__call__`, before the body is read.
+
+Edge cases: a chunked body gets its Content-Length here (WSGI knows no chunks and would read nothing); headers with an
+underscore are dropped (WSGI can't tell `X_Forwarded_For` from `X-Forwarded-For`); a client that leaves while its body
+is read is refused like any other, so that the journal shows the attempt.
+"""
+
+import asyncio
+import contextvars
+import functools
+import io
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+from wsgiref.types import WSGIApplication
+
+from a2wsgi.wsgi import build_environ
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+REFUSAL = "esm.refusal"
+ARRIVED = "esm.arrived"
+RECEIVED = "esm.received"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """Why the shell did not read a request to its end; Django answers with this status."""
+
+    status: int
+    message: str
+
+
+TOO_LARGE = Refusal(status=413, message="The request body is too large.")
+TOO_SLOW = Refusal(status=408, message="The request body did not arrive in time.")
+ABORTED = Refusal(status=499, message="The client closed the connection before its body was complete.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShellLimits:
+    """Bounds of the shell: threads, requests that run or wait for one, bytes and seconds of a body."""
+
+    threads: int
+    queue_max: int
+    body_max_bytes: int
+    body_timeout_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A complete HTTP answer."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+class Shell:
+    """An ASGI application around a WSGI one.
+
+    `warm` runs once before the first request; `overload` makes the answer of a request that found the queue full, and
+    `after_overload` is called in a worker thread soon after; requests to `always` pass a full queue.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        limits: ShellLimits,
+        *,
+        warm: Callable[[], None],
+        overload: Callable[[Scope], Answer],
+        after_overload: Callable[[], None],
+        always: frozenset[str] = frozenset(),
+    ) -> None:
+        self._app = app
+        self._limits = limits
+        self._warm = warm
+        self._overload = overload
+        self._after_overload = after_overload
+        self._always = always
+        self._pool = ThreadPoolExecutor(max_workers=limits.threads, thread_name_prefix="web")
+        self._busy = 0  # requests that run or wait for a thread; only the event loop touches it
+        self._overload_noted: asyncio.TimerHandle | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One ASGI connection: http or lifespan; anything else is not served."""
+        match scope["type"]:
+            case "http":
+                await self._http(scope, receive, send)
+            case "lifespan":
+                await self._lifespan(receive, send)
+            case "websocket":
+                await send({"type": "websocket.close", "code": 1000})
+            case _:
+                raise ValueError("neither http nor lifespan")
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[ARRIVED] = monotonic()
+        body = await self._read_body(scope, receive)
+        if self._busy >= self._limits.queue_max and scope["path"] not in self._always:
+            answer = self._overload(scope)
+            self._note_overload()
+        else:
+            answer = await self._run(scope, body)
+        await self._send(answer, send)
+
+    async def _read_body(self, scope: Scope, receive: Receive) -> bytes:
+        """The body; where it is refused, the scope says why and the body is empty."""
+        declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        body = bytearray()
+        if int(declared) > self._limits.body_max_bytes:
+            scope[REFUSAL] = TOO_LARGE
+        else:
+            try:
+                async with asyncio.timeout(self._limits.body_timeout_s):
+                    scope[REFUSAL] = await self._fill(body, receive)
+            except TimeoutError:
+                scope[REFUSAL] = TOO_SLOW
+        scope[RECEIVED] = len(body)
+        return b"" if scope[REFUSAL] else bytes(body)
+
+    async def _fill(self, body: bytearray, receive: Receive) -> Refusal | None:
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return ABORTED
+            body += message.get("body", b"")
+            if len(body) > self._limits.body_max_bytes:
+                return TOO_LARGE
+            if not message.get("more_body", False):
+                return None
+
+    async def _run(self, scope: Scope, body: bytes) -> Answer:
+        environ = build_environ({**scope, "headers": _wsgi_headers(scope["headers"], body)}, io.BytesIO(body))
+        call = functools.partial(contextvars.copy_context().run, run_wsgi, self._app, environ)
+        self._busy += 1
+        running = asyncio.get_running_loop().run_in_executor(self._pool, call)
+        # Counted until the thread is done, also when this task is cancelled before.
+        running.add_done_callback(self._one_less)
+        return await asyncio.shield(running)
+
+    def _one_less(self, _: "asyncio.Future[Answer]") -> None:
+        self._busy -= 1
+
+    async def _send(self, answer: Answer, send: Send) -> None:
+        headers = answer.headers
+        if answer.status == TOO_SLOW.status:
+            headers = [*headers, (b"connection", b"close")]  # what still drips in is nobody's next request
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer.body})
+
+    def _note_overload(self) -> None:
+        """Let a thread write down what was turned away: soon, and once for all that comes until then."""
+        if self._overload_noted is None:
+            loop = asyncio.get_running_loop()
+            self._overload_noted = loop.call_later(1.0, self._start_after_overload)
+
+    def _start_after_overload(self) -> None:
+        self._overload_noted = None
+        self._pool.submit(self._after_overload)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        loop = asyncio.get_running_loop()
+        await receive()
+        await loop.run_in_executor(self._pool, self._warm)
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        if self._overload_noted is not None:
+            self._overload_noted.cancel()
+            await loop.run_in_executor(self._pool, self._after_overload)
+        await loop.run_in_executor(None, functools.partial(self._pool.shutdown, cancel_futures=True))
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def _wsgi_headers(headers: Iterable[tuple[bytes, bytes]], body: bytes) -> Headers:
+    """The headers as WSGI may see them: the length is that of the body at hand."""
+    kept = [
+        (name, value)
+        for name, value in headers
+        if b"_" not in name and name not in {b"content-length", b"transfer-encoding"}
+    ]
+    return [*kept, (b"content-length", str(len(body)).encode())]
+
+
+def run_wsgi(app: WSGIApplication, environ: dict[str, Any]) -> Answer:
+    """Run a WSGI application to its end in this thread."""
+    started: list[tuple[int, Headers]] = []
+    chunks: list[bytes] = []
+
+    def start_response(
+        status: str, headers: list[tuple[str, str]], _exc_info: object = None, /
+    ) -> Callable[[bytes], object]:
+        lowered = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        started.append((int(status.split(" ", 1)[0]), lowered))
+        return chunks.append
+
+    parts = app(environ, start_response)
+    try:
+        chunks.extend(parts)
+    finally:
+        close = getattr(parts, "close", None)
+        if close is not None:
+            close()
+    status, headers = started[-1]
+    return Answer(status=status, headers=headers, body=b"".join(chunks))
