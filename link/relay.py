@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from dispatch.models import Outcome
 from dispatch.policy import Policy
-from dispatch.services.outbox import Word, claim, drop_lease, note_nacked, record, take_lease
+from dispatch.services.outbox import Word, claim, drop_lease, has_sendable, note_nacked, record, take_lease
 from link.broker import Clock, Fate, LinkError, Outgoing, Publisher
 from plants.models import Connection
 
@@ -39,6 +39,8 @@ def relay_once(
     Raises `LinkError` after recording what was known when the link broke within the window.
     """
     at = clock()
+    if not has_sendable(connection=connection, at=at):
+        return 0
     if take_lease(connection_id=connection.pk, holder=options.holder, at=at, ttl=options.lease_ttl) is None:
         return 0
     claimed = claim(connection=connection, holder=options.holder, window=options.window, at=at, policy=policy)

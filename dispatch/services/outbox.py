@@ -154,6 +154,11 @@ def _publishing(connection: Connection) -> Connection | None:
     return None if Installation.objects.filter(pk=1, dispatch_enabled=False).exists() else fresh
 
 
+def has_sendable(*, connection: Connection, at: datetime) -> bool:
+    """Whether a claim could find something; one indexed read, so that an idle relay writes nothing."""
+    return _sendable(connection, at).exists()
+
+
 def _sendable(connection: Connection, at: datetime) -> QuerySet[OutboundMessage]:
     latched = EmergencyLatch.objects.filter(plant=OuterRef("plant"), released_at__isnull=True)
     return (

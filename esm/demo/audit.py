@@ -47,14 +47,23 @@ def audit(*, connection: Connection, journal: Witness, since: datetime) -> Audit
     meters = MeterReading.objects.filter(plant__in=plants.values(), reading_at__gte=since)
     events = InboundMessage.objects.filter(connection=connection, sent_at__gte=since)
     told = Counter(str(row["family"]) for row in confirmed)
-    lost = _missing_telemetry(confirmed, plants, Family.EVENT_TELEMETRY_REALTIME, realtime.values_list("plant_id", "measured_at"))
-    lost += _missing_telemetry(
-        confirmed, plants, Family.EVENT_TELEMETRY_METER, meters.values_list("plant_id", "reading_at").distinct()
+    lost = _missing_telemetry(
+        confirmed, plants, Family.EVENT_TELEMETRY_REALTIME, realtime.values_list("plant_id", "measured_at")
     )
-    others = {str(row["message_id"]) for row in confirmed if not str(row["family"]).startswith("event.telemetry.")}
+    lost += _missing_telemetry(
+        confirmed,
+        plants,
+        Family.EVENT_TELEMETRY_METER,
+        meters.values_list("plant_id", "reading_at").distinct(),
+    )
+    others = {
+        str(row["message_id"]) for row in confirmed if not str(row["family"]).startswith("event.telemetry.")
+    }
     stored = list(events.values_list("message_id", flat=True))
     lost += len(others - set(stored))
-    doubled = len(stored) - len(set(stored)) + max(0, realtime.count() - told[Family.EVENT_TELEMETRY_REALTIME])
+    doubled = (
+        len(stored) - len(set(stored)) + max(0, realtime.count() - told[Family.EVENT_TELEMETRY_REALTIME])
+    )
     lost_out, doubled_out = _outgoing(connection, journal, since)
     return Audit(
         lost=lost + lost_out,
@@ -71,17 +80,24 @@ def _missing_telemetry(
 ) -> int:
     have = {(plant_id, format_timestamp(moment)) for plant_id, moment in rows}  # type: ignore[attr-defined]
     told = {
-        (plants[str(row["site_id"])], str(row["created_at"])) for row in confirmed if row["family"] == family.value
+        (plants[str(row["site_id"])], str(row["created_at"]))
+        for row in confirmed
+        if row["family"] == family.value
     }
     return len(told - have)
 
 
 def _outgoing(connection: Connection, journal: Witness, since: datetime) -> tuple[int, int]:
     """(messages that the stand-in never saw, effects beyond one per message)."""
-    sent = OutboundMessage.objects.filter(connection=connection, outcome=Outcome.CONFIRMED, made_at__gte=since)
+    sent = OutboundMessage.objects.filter(
+        connection=connection, outcome=Outcome.CONFIRMED, made_at__gte=since
+    )
     ids = {str(message_id) for message_id in sent.values_list("message_id", flat=True)}
     start = format_timestamp(since)
-    seen = {row["message_id"] for row in journal.rows("SELECT message_id FROM messages WHERE received_at >= ?", start)}
+    seen = {
+        row["message_id"]
+        for row in journal.rows("SELECT message_id FROM messages WHERE received_at >= ?", start)
+    }
     effects = journal.rows(
         "SELECT message_id, COUNT(*) AS n FROM effects WHERE at >= ? GROUP BY message_id HAVING n > 1", start
     )

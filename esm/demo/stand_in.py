@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from esm.demo.installation import DemoInstallation
+from vcp import AssetType
 from voke_sim.config import (
     BatteryConfig,
     ExecutionConfig,
@@ -19,7 +20,6 @@ from voke_sim.config import (
     TransportKind,
     WeatherConfig,
 )
-from vcp import AssetType
 
 FACTOR = 30.0
 """Plant seconds per real second."""
@@ -84,8 +84,12 @@ def _sites(uuids: dict[str, str]) -> tuple[SiteConfig, ...]:
             external_plant_id="BUS-DEPOT",
             name="Bus depot Křimice",
             batteries=(
-                BatteryConfig(device_id="B1", capacity_kwh=200, max_charge_kw=75, max_discharge_kw=75, soc_pct=45),
-                BatteryConfig(device_id="B2", capacity_kwh=200, max_charge_kw=75, max_discharge_kw=75, soc_pct=70),
+                BatteryConfig(
+                    device_id="B1", capacity_kwh=200, max_charge_kw=75, max_discharge_kw=75, soc_pct=45
+                ),
+                BatteryConfig(
+                    device_id="B2", capacity_kwh=200, max_charge_kw=75, max_discharge_kw=75, soc_pct=70
+                ),
             ),
             others=(OtherDeviceConfig(device_id="EV1", asset_type=AssetType.EV_CHARGER, power_kw=40),),
             load=LoadConfig(mean_kw=90, profile=LoadProfile.OFFICE),

@@ -85,7 +85,13 @@ STEPS: Sequence[Step] = (
         payload=_setpoint(30.0, Direction.EXPORT, include_consumption=True),
         ends=State.COMPLETED,
     ),
-    Step(name="device", title="charge battery B1 with 50 kW", plant="BUS-DEPOT", payload=_charge, ends=State.COMPLETED),
+    Step(
+        name="device",
+        title="charge battery B1 with 50 kW",
+        plant="BUS-DEPOT",
+        payload=_charge,
+        ends=State.COMPLETED,
+    ),
     Step(
         name="mode",
         title="mode ZERO_EXPORT",
@@ -100,7 +106,9 @@ STEPS: Sequence[Step] = (
         payload=lambda at: Emergency(type=EmergencyType.STOP, reason="demo: fire drill"),
         ends=State.COMPLETED,
     ),
-    Step(name="release", title="release the emergency", plant="SOLAR-PARK", payload=None, ends=State.COMPLETED),
+    Step(
+        name="release", title="release the emergency", plant="SOLAR-PARK", payload=None, ends=State.COMPLETED
+    ),
     Step(
         name="rejected",
         title="import 295 kW on top of the depot's own consumption: more than its grid connection bears",
@@ -159,8 +167,12 @@ class Operator:
             if command.state == step.ends:
                 return
             if command.is_final:
-                raise TourFailed(f"{step.title}: ended as {command.state} ({command.cause}), expected {step.ends}")
+                raise TourFailed(
+                    f"{step.title}: ended as {command.state} ({command.cause}), expected {step.ends}"
+                )
             if self._clock() >= deadline:
-                raise TourFailed(f"{step.title}: still {command.state} after {timeout_s:g} s, expected {step.ends}")
+                raise TourFailed(
+                    f"{step.title}: still {command.state} after {timeout_s:g} s, expected {step.ends}"
+                )
             if self._stop.wait(_POLL_S):
                 raise TourFailed("stopped")

@@ -1,0 +1,179 @@
+"""Runs the demo: an embedded installation, a modelled Voke beside it, and an operator who tries every kind of command.
+
+Everything between the two goes through the wire protocol: HTTP on a loopback port, signed envelopes over the
+in-process broker.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from voke_sim.simulator import Simulator
+
+from dispatch.models import Command
+from esm.clock import Clock
+from esm.demo.audit import Audit, audit
+from esm.demo.installation import DemoInstallation
+from esm.demo.narrator import Narrator
+from esm.demo.stand_in import stand_in_config
+from esm.demo.tour import STEPS, Operator, Step, TourFailed
+from esm.embedded import Embedded
+from link.memory import MemoryTransport
+from membroker import MemBroker
+from plants.models import Alarm, MeterReading, TelemetryReading
+
+ONCE_LIMIT_S = 60.0
+STEP_TIMEOUT_S = 30.0
+DRAIN_TIMEOUT_S = 10.0
+AGAIN_AFTER_S = 20.0
+_PULLS = ("token", "list", "config", "update")
+_POLL_S = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions:
+    """How the demo runs."""
+
+    host: str
+    port: int
+    journal: Path
+    seed: int
+
+
+class Demo:
+    """One run of the demo."""
+
+    def __init__(
+        self, *, installation: DemoInstallation, options: DemoOptions, clock: Clock, stop: threading.Event
+    ) -> None:
+        self._installation = installation
+        self._options = options
+        self._clock = clock
+        self._stop = stop
+        self.narrator = Narrator()
+        self._broker = MemBroker()
+        self._embedded = Embedded(
+            host=options.host, port=options.port, transport=MemoryTransport(self._broker), clock=clock
+        )
+        self._simulator = Simulator(
+            stand_in_config(
+                installation,
+                base_url=f"http://{options.host}:{options.port}",
+                journal=options.journal,
+                seed=options.seed,
+            ),
+            broker=self._broker,
+            on_note=self.narrator.note,
+        )
+        self._started_at = clock()
+
+    def start(self) -> None:
+        """Start the platform, then the modelled Voke (its first pull must find an open door)."""
+        self._simulator.declare_topology()
+        self._embedded.start()
+        self._simulator.start()
+
+    def run_once(self) -> dict[str, object]:
+        """One closed loop: the summary, or `TourFailed` with the reason when it takes too long."""
+        deadline = time.monotonic() + ONCE_LIMIT_S
+        done = self._tour()
+        self._wait_until_seen(deadline)
+        return self._summary(done, self.stop())
+
+    def run_forever(self) -> None:
+        """The tour again and again, with pauses, until the stop event."""
+        while not self._stop.is_set():
+            try:
+                self._tour()
+            except TourFailed as error:
+                self.narrator.say(f"operator  {error}", at=self._clock())
+            self._stop.wait(AGAIN_AFTER_S)
+        self.stop()
+
+    def stop(self) -> Audit:
+        """Stop in the order that loses nothing, and compare both sides."""
+        self._embedded.stop_publishing()
+        self._simulator.stop()
+        self._drain()
+        self._embedded.stop_consuming()
+        return audit(
+            connection=self._installation.connection, journal=self._simulator.journal, since=self._started_at
+        )
+
+    def _tour(self) -> list[tuple[Step, Command]]:
+        operator = Operator(
+            organisation=self._installation.organisation,
+            clock=self._clock,
+            say=lambda text: self.narrator.say(text, at=self._clock()),
+            stop=self._stop,
+        )
+        return list(operator.run(step_timeout_s=STEP_TIMEOUT_S))
+
+    def _drain(self) -> None:
+        """Wait until the consumer has taken what the broker still holds."""
+        vhost = self._broker.vhost(self._installation.connection.vhost)
+        deadline = time.monotonic() + DRAIN_TIMEOUT_S
+        waiting = threading.Event()
+        while time.monotonic() < deadline:
+            if not any(vhost.depth(queue) for queue in self._simulator.names.to_partner):
+                return
+            waiting.wait(_POLL_S)
+
+    def _wait_until_seen(self, deadline: float) -> None:
+        while missing := self._missing():
+            if time.monotonic() > deadline:
+                raise TourFailed(f"not seen within {ONCE_LIMIT_S:g} s: {', '.join(missing)}")
+            if self._stop.wait(_POLL_S):
+                raise TourFailed("stopped")
+
+    def _missing(self) -> list[str]:
+        pulled = self._simulator.pulled()
+        missing = [name for name in _PULLS if not pulled.get(name)]
+        since = self._started_at - timedelta(seconds=1)
+        rows: Mapping[str, bool] = {
+            "telemetry": TelemetryReading.objects.filter(measured_at__gte=since).exists(),
+            "meter": MeterReading.objects.filter(reading_at__gte=since).exists(),
+            "alarm": Alarm.objects.filter(received_at__gte=since).exists(),
+        }
+        return missing + [name for name, seen in rows.items() if not seen]
+
+    def _summary(self, done: list[tuple[Step, Command]], result: Audit) -> dict[str, object]:
+        pulled = self._simulator.pulled()
+        ended = {step.name: command.state for step, command in done}
+        return {
+            "pulled": {name: pulled.get(name, 0) for name in _PULLS},
+            "commands": {step.name: ended.get(step.name) for step in STEPS},
+            **{name: value for name, value in asdict(result).items() if name.endswith("_rows")},
+            "lost": result.lost,
+            "duplicated": result.doubled,
+            "seconds": round((self._clock() - self._started_at).total_seconds(), 1),
+        }
+
+
+def as_line(summary: Mapping[str, object]) -> str:
+    """The summary as one line of JSON."""
+    return json.dumps(summary, ensure_ascii=False)
+
+
+def is_clean(summary: Mapping[str, object]) -> bool:
+    """Whether nothing was lost and nothing doubled."""
+    return summary["lost"] == 0 and summary["duplicated"] == 0
+
+
+def started_text(installation: DemoInstallation, *, host: str, port: int, at: datetime) -> str:
+    """What a newcomer needs to know, with the generated secrets of this demo."""
+    base = f"http://{host}:{port}"
+    body = json.dumps({"clientId": installation.client_id, "clientSecret": installation.client_secret})
+    return f"""
+  Admin             {base}/admin/
+  Login             {installation.login} / {installation.password}
+  Reverse channel   {base}/trading/…
+  Client id         {installation.client_id}
+  Client secret     {installation.client_secret}
+
+  Try it:  curl -s {base}/trading/token -H 'Content-Type: application/json' -d '{body}'
+"""
