@@ -1,0 +1,60 @@
+"""The setpoint stack: of all targets valid now, the one in force.
+
+EMERGENCY beats HIGH beats NORMAL; schedule slots stand among the setpoints of their priority. Among equals
+the later start wins, then the later arrival. A beaten target is not gone: it comes back when the one above
+it ends.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from voke_sim.state import Schedule, Setpoint
+
+
+def is_valid(setpoint: Setpoint, at: datetime) -> bool:
+    """Whether the target's time is now; judged on the wall clock, half open."""
+    return setpoint.valid_from <= at and (setpoint.valid_until is None or at < setpoint.valid_until)
+
+
+def in_force(setpoints: Iterable[Setpoint], at: datetime) -> Setpoint | None:
+    """The target that the plant follows at that moment, or None."""
+    valid = [setpoint for setpoint in setpoints if is_valid(setpoint, at)]
+    return max(valid, key=_strength, default=None)
+
+
+def slot_index(schedule: Schedule, at: datetime) -> int | None:
+    """The slot of a schedule that runs at that moment, or None in a gap."""
+    low, high = 0, len(schedule.slots)
+    while low < high:
+        middle = (low + high) // 2
+        if schedule.slots[middle].valid_from <= at:
+            low = middle + 1
+        else:
+            high = middle
+    return low - 1 if low and is_valid(schedule.slots[low - 1], at) else None
+
+
+def covered(setpoints: Sequence[Setpoint], at: datetime) -> list[Setpoint]:
+    """Targets that can never be in force again: over, or under a stronger one of their rank that
+    lasts as long.
+    """
+    gone = []
+    for weak in setpoints:
+        over = weak.valid_until is not None and weak.valid_until <= at
+        if over or any(_covers(strong, weak, at) for strong in setpoints):
+            gone.append(weak)
+    return gone
+
+
+def _covers(strong: Setpoint, weak: Setpoint, at: datetime) -> bool:
+    if strong.rank != weak.rank or strong.valid_from > at or _strength(strong) <= _strength(weak):
+        return False
+    if strong.energy_kwh is not None:
+        return False  # an ENERGY target ends with its interval, which plant time decides
+    if strong.valid_until is None:
+        return True
+    return weak.valid_until is not None and weak.valid_until <= strong.valid_until
+
+
+def _strength(setpoint: Setpoint) -> tuple[int, datetime, int]:
+    return (setpoint.rank, setpoint.valid_from, setpoint.order)
