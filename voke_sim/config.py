@@ -97,6 +97,8 @@ class TransportConfig(Struct, frozen=True, kw_only=True):
     """`amqps://user:password@host:port/vhost`; required for `amqp`."""
     ca_file: Text | None = None
     """PEM file of the authorities trusted for the broker; None = the system's."""
+    vhost: Text = "partner-demo"
+    """The vhost of the in-process broker; over AMQP the URI names it."""
     declare_topology: bool = False
     """Create exchange, queues and bindings. Off towards a real Voke broker, where they pre-exist."""
     prefetch: Annotated[int, Meta(ge=1, le=10_000)] = 100

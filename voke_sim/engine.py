@@ -85,10 +85,14 @@ class Engine:
         self._prune(at)
         return self.voice.take_notes()
 
-    def save(self, at: datetime) -> None:
-        """Write all sites down, before the end."""
+    def finish(self, at: datetime) -> list[Note]:
+        """Write all sites down and publish what is due, before the end. What is not taken now goes out at
+        the next start.
+        """
         with self.lock, self.journal.transaction():
             self._save(at, must_save=True)
+        self._outbox.flush(at)
+        return self.voice.take_notes()
 
     def _advance(self, site: Site, turn: Turn) -> None:
         mind_fallback(site, turn)

@@ -38,7 +38,9 @@ def changed_blocks(blocks: Sequence[Any], rng: random.Random) -> list[dict[str, 
     Moved inwards, so that a partner has no reason but its own policy to refuse; outwards again where there
     is no room. None when the blocks are not of the known shape.
     """
-    copies = [{name: block.get(name) for name in _MEMBERS} for block in blocks if isinstance(block, dict)]
+    copies: list[dict[str, Any]] = [
+        {name: block.get(name) for name in _MEMBERS} for block in blocks if isinstance(block, dict)
+    ]
     if len(copies) != len(blocks) or not copies or not all(_is_known(block) for block in copies):
         return None
     block = copies[rng.randrange(len(copies))]
