@@ -8,11 +8,13 @@ does. What JavaScript would turn into something else (NaN, infinities, lone surr
 Interpretation: the helper's own text is not public; this is the rule of the fact sheet, section 4.
 """
 
+from collections.abc import Iterable
 from json.encoder import encode_basestring as quote
 from typing import Any, Final
 
-from vcp.errors import InvalidNumber, InvalidText, TooDeep, WrongType
+from vcp.errors import InvalidNumber, InvalidText, ProtocolError, TooDeep, WrongType
 from vcp.limits import MAX_DEPTH, MAX_SAFE_INTEGER
+from vcp.walk import leaves
 
 _Layout = tuple[tuple[str, str], ...]
 
@@ -27,17 +29,18 @@ _MAX_LAYOUT_CHARS: Final = 2048
 def canonical_json(value: Any) -> bytes:
     """Canonical UTF-8 text of a JSON value (dict, list or tuple, str, int, float, bool, None).
 
-    Raises InvalidNumber, InvalidText (lone surrogate), TooDeep, WrongType (foreign type, key that is no
-    text).
+    Raises, with the member's path, InvalidNumber, InvalidText (lone surrogate), TooDeep, WrongType
+    (foreign type, key that is no text).
     """
     try:
         return _text(value, MAX_DEPTH).encode()
     except UnicodeEncodeError as error:
-        raise InvalidText("a lone surrogate can't be written as UTF-8") from error
+        raise _lone_surrogate(value) from error
 
 
 def _text(value: Any, depth_left: int) -> str:
-    # The order of the tests is that of frequency in real messages; subclasses (enums, NumPy floats) come last.
+    # The order of the tests is that of frequency in real messages; subclasses (enums, NumPy floats) come
+    # last.
     kind = type(value)
     if kind is str:
         return quote(value)
@@ -52,9 +55,7 @@ def _text(value: Any, depth_left: int) -> str:
     if isinstance(value, dict):
         return _object(value, depth_left)
     if isinstance(value, (list, tuple)):
-        if depth_left == 0:
-            raise TooDeep(f"nested deeper than {MAX_DEPTH} levels")
-        return "[" + ",".join([_text(item, depth_left - 1) for item in value]) + "]"
+        return _array(value, depth_left)
     if isinstance(value, int):
         return _whole(value)
     if isinstance(value, str):
@@ -67,12 +68,28 @@ def _text(value: Any, depth_left: int) -> str:
 def _object(members: dict[Any, Any], depth_left: int) -> str:
     if depth_left == 0:
         raise TooDeep(f"nested deeper than {MAX_DEPTH} levels")
-    parts = []
-    for key, name in _layouts.get(tuple(members)) or _layout(members):
-        item = members[key]
-        # Text first without a call of our own: half of all members are text, and this is the hot loop.
-        parts.append(name + (quote(item) if type(item) is str else _text(item, depth_left - 1)))
+    layout = _layouts.get(tuple(members)) or _layout(members)
+    parts: list[str] = []
+    try:
+        for key, name in layout:
+            item = members[key]
+            # Text first without a call of our own: half of all members are text, and this is the hot loop.
+            parts.append(name + (quote(item) if type(item) is str else _text(item, depth_left - 1)))
+    except ProtocolError as error:
+        raise error.under(layout[len(parts)][0]) from None
     return "{" + ",".join(parts) + "}"
+
+
+def _array(items: Iterable[Any], depth_left: int) -> str:
+    if depth_left == 0:
+        raise TooDeep(f"nested deeper than {MAX_DEPTH} levels")
+    parts: list[str] = []
+    try:
+        for item in items:
+            parts.append(_text(item, depth_left - 1))  # noqa: PERF401 - its length is the index in the error
+    except ProtocolError as error:
+        raise error.under(f"[{len(parts)}]") from None
+    return "[" + ",".join(parts) + "]"
 
 
 def _layout(members: dict[Any, Any]) -> _Layout:
@@ -127,3 +144,12 @@ def _exponential(text: str) -> str:
     if exponent < 0:
         return f"{sign}0.{'0' * (-exponent - 1)}{digits}"
     return f"{sign}{digits.ljust(exponent + 1, '0')}"
+
+
+def _lone_surrogate(value: Any) -> InvalidText:
+    path = next(path for path, leaf in leaves(value) if isinstance(leaf, str) and not _is_utf8(leaf))
+    return InvalidText("a lone surrogate can't be written as UTF-8", path=path)
+
+
+def _is_utf8(text: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in text)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Final
 from msgspec import Meta, field
 
 from vcp.canonical import canonical_json
-from vcp.errors import InvalidSignatureAlgo, InvalidValue, UnsupportedVersion
+from vcp.errors import InvalidSignatureAlgo, InvalidValue, ProtocolError, UnsupportedVersion
 from vcp.jsontext import decode_object, refuse_nul
 from vcp.limits import MAX_ID_LENGTH
 from vcp.payloads import Payload, family_of, parse_payload, to_wire
@@ -83,10 +83,14 @@ def new_envelope(
     A payload struct is checked against its family, a dict only for being JSON. Raises ProtocolError.
     """
     check_message_id(message_id)
+    try:
+        sent_at = format_timestamp(timestamp)
+    except ProtocolError as error:
+        raise error.under("timestamp") from error
     envelope: dict[str, Any] = {
         "version": VERSION,
         "messageId": message_id,
-        "timestamp": format_timestamp(timestamp),
+        "timestamp": sent_at,
         "source": source,
         "siteId": site_id,
         "payload": payload if isinstance(payload, dict) else to_wire(payload),

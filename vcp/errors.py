@@ -5,21 +5,22 @@
 
 from typing import ClassVar, Self
 
-_MAX_DETAIL = 300
+_MAX_TEXT = 300
 
 
 class ProtocolError(ValueError):
     """A message or value breaks the wire protocol.
 
-    `code` is stable and safe to store, `path` is the guilty field in wire names, `detail` is for people.
+    `code` is stable, `path` is the guilty field in wire names, `detail` is for people. All three can be logged
+    and stored whatever the peer sent: they are short, printable, without NUL and lone surrogates.
     """
 
     code: ClassVar[str] = "PROTOCOL_ERROR"
 
     def __init__(self, detail: str, *, path: str = "") -> None:
         super().__init__(detail, path)
-        self.detail = detail if len(detail) <= _MAX_DETAIL else detail[: _MAX_DETAIL - 1] + "…"
-        self.path = path
+        self.detail = _storable(detail)
+        self.path = _storable(path)
 
     def __str__(self) -> str:
         return f"{self.code} at {self.path}: {self.detail}" if self.path else f"{self.code}: {self.detail}"
@@ -30,6 +31,14 @@ class ProtocolError(ValueError):
     def under(self, prefix: str) -> Self:
         """The same failure, its path read from an enclosing object: `deviceId` under `commands[2]`."""
         return type(self)(self.detail, path=join_path(prefix, self.path))
+
+
+def _storable(text: str) -> str:
+    if len(text) > _MAX_TEXT:
+        text = text[: _MAX_TEXT - 1] + "…"
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
 
 
 def _rebuild(kind: type[ProtocolError], detail: str, path: str) -> ProtocolError:

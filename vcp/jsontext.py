@@ -8,7 +8,6 @@ to catch.
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -22,9 +21,9 @@ from vcp.errors import (
     ProtocolError,
     TooDeep,
     WrongType,
-    join_path,
 )
 from vcp.limits import MAX_DEPTH
+from vcp.walk import children, leaves
 
 _HUGE_DIGITS: Final = 309  # 2^1024, the first whole number beyond a double, has 309 digits
 _HUGE: Final = b"0" * _HUGE_DIGITS
@@ -95,45 +94,24 @@ def _unique(members: list[tuple[str, Any]]) -> dict[str, Any]:
     return document
 
 
-def _children(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, (list, tuple)) else ()
-
-
 def _refuse_depth(document: Any) -> None:
     level: list[Any] = [document]
     for _ in range(MAX_DEPTH):
-        level = [
-            item for value in level for item in _children(value) if isinstance(item, (dict, list, tuple))
-        ]
+        level = [item for value in level for item in children(value) if isinstance(item, (dict, list, tuple))]
         if not level:
             return
     raise TooDeep(f"nested deeper than {MAX_DEPTH} levels")
 
 
-def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every scalar and every key with the path it stands at; the depth is bounded before this is called."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield path, key
-            yield from _leaves(item, join_path(path, key))
-    elif isinstance(value, (list, tuple)):
-        for index, item in enumerate(value):
-            yield from _leaves(item, f"{path}[{index}]")
-    else:
-        yield path, value
-
-
 def refuse_nul(document: Any) -> None:
     """Raise InvalidText, with its path, where a text or a key holds U+0000 (databases refuse it)."""
-    for path, leaf in _leaves(document):
+    for path, leaf in leaves(document):
         if isinstance(leaf, str) and "\x00" in leaf:
             raise InvalidText("text must not hold U+0000", path=path)
 
 
 def _refuse_huge(document: Any) -> None:
-    for path, leaf in _leaves(document):
+    for path, leaf in leaves(document):
         if isinstance(leaf, int):
             try:
                 float(leaf)

@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from vcp.errors import (
     InvalidNumber,
+    InvalidText,
     InvalidTimestamp,
     InvalidValue,
     MissingField,
@@ -68,6 +69,8 @@ def to_struct(raw: Any, struct_type: type[StructT], *, path: str = "") -> Struct
         return msgspec.convert(_prepared(raw, struct_type), struct_type)
     except msgspec.ValidationError as error:
         raise _translated(error, path) from error
+    except UnicodeEncodeError as error:
+        raise InvalidText("a lone surrogate", path=path) from error
     except ProtocolError as error:
         raise error.under(path) from error
 

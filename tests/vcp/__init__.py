@@ -1,1 +1,2 @@
-"""Conformance of `vcp`: vectors, round trips, fuzz, one pass and one refusal per rule. Runs without Django."""
+"""Conformance of `vcp`: vectors, round trips, fuzz, one pass and one refusal per rule. Runs without
+Django."""

@@ -5,6 +5,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from hypothesis import settings
+
 import vcp
 from vcp import Family
 
@@ -220,3 +222,7 @@ def delete_at(document: Any, path: tuple[str | int, ...]) -> None:
 def dotted(path: tuple[str | int, ...]) -> str:
     """("commands", 2, "deviceId") as an error names it: payload.commands[2].deviceId."""
     return "payload" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+
+
+same_every_run = settings(derandomize=True, deadline=None, max_examples=1000, database=None)
+"""For property tests: no chance in CI, and seconds at most."""

@@ -4,8 +4,8 @@
 //   node make_vectors.mjs --seed 2 --count 2000                               (plain lines on standard output)
 //
 // One line per document, all distinct: {"text": input, "canonical": expected, "signature": expected}. Objects carry
-// a signature; it covers the document without its own top-level "signature" member. Node's standard library only;
-// the same seed gives the same lines.
+// a signature, unless they name another algorithm; it covers the document without its own top-level "signature"
+// member. Node's standard library only; the same seed gives the same lines.
 
 import { createHash, createHmac } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
@@ -26,6 +26,7 @@ function signature(document) {
 }
 
 const isObject = (value) => value !== null && typeof value === 'object' && !Array.isArray(value);
+const isSignable = (value) => isObject(value) && ['HMAC-SHA256', undefined].includes(value.signatureAlgo);
 
 // A stream of bytes from SHA-256 in counter mode.
 class Dice {
@@ -210,7 +211,7 @@ function documentText(dice) {
 
 function line(text) {
   const document = JSON.parse(text);
-  const signed = isObject(document) ? { signature: signature(document) } : {};
+  const signed = isSignable(document) ? { signature: signature(document) } : {};
   return JSON.stringify({ text, canonical: canonical(document), ...signed });
 }
 
