@@ -1,13 +1,37 @@
 """The ASGI application: the shell around the synchronous Django. `manage.py web` serves it."""
 
+import os
+
+import django
 from django.conf import settings
+from django.core.wsgi import get_wsgi_application
 from django.db import connection
 from django.urls import get_resolver
 
-from esm.health import HEALTH_VIEWS
-from esm.overload import Overload
-from esm.shell import Shell, ShellLimits
-from esm.wsgi import application as django_application
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "esm.settings")
+django.setup()
+
+from esm.health import HEALTH_VIEWS  # noqa: E402 - what follows imports models, which need the apps
+from esm.overload import Overload  # noqa: E402
+from esm.shell import Shell, ShellLimits  # noqa: E402
+
+
+def build_shell() -> Shell:
+    """A shell with a pool of its own; it serves one server from its start to its end."""
+    overload = Overload()
+    return Shell(
+        get_wsgi_application(),
+        ShellLimits(
+            threads=settings.WEB_THREADS,
+            queue_max=settings.WEB_QUEUE_MAX,
+            body_max_bytes=settings.HTTP_MAX_BODY_BYTES,
+            body_timeout_s=settings.HTTP_BODY_TIMEOUT_S,
+        ),
+        warm=_warm,
+        overload=overload.answer,
+        after_overload=overload.write_down,
+        always=frozenset(HEALTH_VIEWS),
+    )
 
 
 def _warm() -> None:
@@ -16,17 +40,4 @@ def _warm() -> None:
     connection.close()
 
 
-_overload = Overload()
-application = Shell(
-    django_application,
-    ShellLimits(
-        threads=settings.WEB_THREADS,
-        queue_max=settings.WEB_QUEUE_MAX,
-        body_max_bytes=settings.HTTP_MAX_BODY_BYTES,
-        body_timeout_s=settings.HTTP_BODY_TIMEOUT_S,
-    ),
-    warm=_warm,
-    overload=_overload.answer,
-    after_overload=_overload.write_down,
-    always=frozenset(HEALTH_VIEWS),
-)
+application = build_shell()

@@ -1,8 +1,8 @@
 """The one table from errors to HTTP: Voke's error envelope for programs, Django's plain pages for people.
 
-Envelope: `{statusCode, message, error, code, details?, requestId}`. Clients branch on `code` only. `details` is an array
-of `{path, code, message}`. `requestId` stands beside Voke's own members and equals the header X-Request-Id. No answer
-ever carries a stack trace or the text of an unexpected exception.
+Envelope: `{statusCode, message, error, code, details?, requestId}`. Clients branch on `code` only. `details` is an
+array of `{path, code, message}`. `requestId` stands beside Voke's own members and equals the header X-Request-Id. No
+answer ever carries a stack trace or the text of an unexpected exception.
 """
 
 from collections.abc import Mapping, Sequence
@@ -113,7 +113,9 @@ def problem_of(exc: Exception) -> Problem | None:
             return Problem(status=400, message=exc.detail, details=[detail])
         case drf.ValidationError():
             details = list(_flatten(exc.detail, ""))
-            message = f"{details[0]['path']}: {details[0]['message']}" if details else "The request is not valid."
+            message = (
+                f"{details[0]['path']}: {details[0]['message']}" if details else "The request is not valid."
+            )
             return Problem(status=400, code="VALIDATION_ERROR", message=message, details=details)
         case drf.APIException():
             return Problem(status=exc.status_code, message=str(exc.detail), headers=_drf_headers(exc))
@@ -197,14 +199,18 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     """403."""
     if is_reverse_channel(request.path_info):
-        return problem_response(Problem(status=403, message="This is not allowed."), request_id=request_id_of(request))
+        return problem_response(
+            Problem(status=403, message="This is not allowed."), request_id=request_id_of(request)
+        )
     return defaults.permission_denied(request, exception)
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """404."""
     if is_reverse_channel(request.path_info):
-        return problem_response(Problem(status=404, message="There is nothing here."), request_id=request_id_of(request))
+        return problem_response(
+            Problem(status=404, message="There is nothing here."), request_id=request_id_of(request)
+        )
     return defaults.page_not_found(request, exception)
 
 
@@ -214,4 +220,3 @@ def server_error(request: HttpRequest) -> HttpResponse:
         problem = Problem(status=500, message="Something went wrong on our side.")
         return problem_response(problem, request_id=request_id_of(request))
     return defaults.server_error(request)
-

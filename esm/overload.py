@@ -35,23 +35,29 @@ class Overload:
 
     def answer(self, scope: Scope) -> Answer:
         """503 with Retry-After: the error envelope on the reverse channel, a plain line elsewhere."""
-        header = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        request_id = choose_request_id(header.get(b"x-request-id", ""))
+        request_id = choose_request_id(_header(scope, b"x-request-id"))
         problem = unavailable("Too many requests wait to be served.")
         if is_reverse_channel(scope["path"]):
-            self._count(scope, header.get(b"x-forwarded-for", ""))
+            self._count(scope)
             kind, body = "application/json", msgspec.json.encode(envelope(problem, request_id=request_id))
         else:
             kind, body = "text/plain; charset=utf-8", b"Service Unavailable\n"
-        given = {**problem.headers, "Content-Type": kind, "Cache-Control": "no-store", "X-Request-Id": request_id}
+        given = {
+            **problem.headers,
+            "Content-Type": kind,
+            "Cache-Control": "no-store",
+            "X-Request-Id": request_id,
+        }
         headers: Headers = [(name.lower().encode(), value.encode()) for name, value in given.items()]
         headers.append((b"content-length", str(len(body)).encode()))
         return Answer(status=problem.status, headers=headers, body=body)
 
-    def _count(self, scope: Scope, forwarded_for: str) -> None:
+    def _count(self, scope: Scope) -> None:
         peer, _ = scope.get("client") or ("", 0)
         address = client_address(
-            peer=peer, forwarded_for=forwarded_for, trusted_proxies=settings.TRUSTED_PROXY_COUNT
+            peer=peer,
+            forwarded_for=_header(scope, b"x-forwarded-for"),
+            trusted_proxies=settings.TRUSTED_PROXY_COUNT,
         )
         with self._guard:
             known = address in self._turned_away or len(self._turned_away) < _ADDRESSES_MAX
@@ -67,7 +73,14 @@ class Overload:
                 count_refused(address=address, at=at, times=times, status=503, result="SERVICE_UNAVAILABLE")
         except Error as error:
             log.error(
-                "overload not journaled", action="journal_failed", times=counts.total(), error=type(error).__name__
+                "overload not journaled",
+                action="journal_failed",
+                times=counts.total(),
+                error=type(error).__name__,
             )
         finally:
             connection.close()
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    return ",".join(value.decode("latin-1") for key, value in scope["headers"] if key == name)

@@ -35,6 +35,7 @@ Headers = list[tuple[bytes, bytes]]
 REFUSAL = "esm.refusal"
 ARRIVED = "esm.arrived"
 RECEIVED = "esm.received"
+_BODILESS = frozenset({204, 304})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +146,9 @@ class Shell:
                 return None
 
     async def _run(self, scope: Scope, body: bytes) -> Answer:
-        environ = build_environ({**scope, "headers": _wsgi_headers(scope["headers"], body)}, io.BytesIO(body))
+        seen: Any = {**scope, "headers": _wsgi_headers(scope["headers"], body)}
+        stream: Any = io.BytesIO(body)
+        environ: Any = build_environ(seen, stream)
         call = functools.partial(contextvars.copy_context().run, run_wsgi, self._app, environ)
         self._busy += 1
         running = asyncio.get_running_loop().run_in_executor(self._pool, call)
@@ -158,6 +161,9 @@ class Shell:
 
     async def _send(self, answer: Answer, send: Send) -> None:
         headers = answer.headers
+        if answer.status in _BODILESS:
+            # Django says 0, which would describe the body that the client already has.
+            headers = [(name, value) for name, value in headers if name != b"content-length"]
         if answer.status == TOO_SLOW.status:
             headers = [*headers, (b"connection", b"close")]  # what still drips in is nobody's next request
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})

@@ -1,4 +1,4 @@
-"""URL map: the admin, health, and the reverse channel under any prefix."""
+"""URL map: the admin and the reverse channel under any prefix (health is answered in `esm.health` before any of it)."""
 
 from django.contrib import admin
 from django.urls import include, path
@@ -7,3 +7,8 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("trading_api.urls")),
 ]
+
+handler400 = "esm.errors.bad_request"
+handler403 = "esm.errors.permission_denied"
+handler404 = "esm.errors.page_not_found"
+handler500 = "esm.errors.server_error"

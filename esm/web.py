@@ -13,7 +13,7 @@ from django.conf import settings
 from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from esm.asgi import application
+from esm.asgi import build_shell
 
 log = structlog.get_logger(__name__)
 _LINGER_S = 2.0
@@ -109,15 +109,24 @@ class _Server(Server):
         return await super().on_tick(counter)
 
 
-def serve(*, host: str, port: int, stop: threading.Event, ready: Callable[[int], None]) -> None:
+def serve(
+    *, host: str, port: int, stop: threading.Event, ready: threading.Event | Callable[[int], None]
+) -> None:
     """Serve HTTP until `stop` is set, then let running requests end within WEB_GRACE_S.
 
-    `ready` gets the port once connections are accepted (port 0 lets the system choose). Usable from any thread; raises
-    OSError when the address can't be bound.
+    Once connections are accepted `ready` is set, or called with the port (port 0 lets the system choose one). Usable
+    from any thread; raises OSError when the address can't be bound.
     """
     listener = _listen(host, port)
     bound: int = listener.getsockname()[1]
-    server = _Server(Config(application, **_uvicorn_options()), stop=stop, ready=lambda: ready(bound))
+
+    def announce() -> None:
+        if isinstance(ready, threading.Event):
+            ready.set()
+        else:
+            ready(bound)
+
+    server = _Server(Config(build_shell(), **_uvicorn_options()), stop=stop, ready=announce)
     with listener:
         asyncio.run(server.serve(sockets=[listener]))
     log.info("web server stopped", action="web_stopped", port=bound)

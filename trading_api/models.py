@@ -33,7 +33,9 @@ class ServedVersion(models.Model):
 
     credential = models.ForeignKey(Credential, on_delete=models.CASCADE, related_name="served")
     plant = models.ForeignKey(Plant, on_delete=models.CASCADE, related_name="+")
-    number = models.PositiveIntegerField()
+    number = models.PositiveIntegerField(
+        help_text="0 = the credential was told that there is no version yet."
+    )
     served_at = models.DateTimeField()
 
     class Meta:
@@ -46,8 +48,15 @@ class ServedVersion(models.Model):
 class UpdateState(models.TextChoices):
     OPEN = "OPEN", "Waiting for review"
     APPLIED = "APPLIED", "Applied"
-    REFUSED = "REFUSED", "Refused"
+    REFUSED = "REFUSED", "Refused by a person"
+    INVALID = "INVALID", "Breaks the plant's rules"
     SUPERSEDED = "SUPERSEDED", "Replaced by a newer request"
+
+
+class HeldBecause(models.TextChoices):
+    NEVER_SERVED = "NEVER_SERVED", "The credential was never given this plant's config"
+    NEWER_VERSION = "NEWER_VERSION", "The config has changed since the credential was last given it"
+    POLICY = "POLICY", "The plant's updates are reviewed by a person"
 
 
 class ConfigUpdateRequest(models.Model):
@@ -56,18 +65,25 @@ class ConfigUpdateRequest(models.Model):
     request_id = models.UUIDField(unique=True)
     plant = models.ForeignKey(Plant, on_delete=models.CASCADE, related_name="config_updates")
     credential = models.ForeignKey(Credential, on_delete=models.PROTECT, related_name="+")
-    blocks = models.JSONField(help_text="The asked-for blocks in wire names.")
+    blocks = models.JSONField(help_text="The asked-for blocks, fields of `plants.time_config.Block`.")
     state = models.CharField(max_length=10, choices=UpdateState)
-    held_because = models.CharField(max_length=64, blank=True)
+    held_because = models.CharField(max_length=16, choices=HeldBecause, blank=True)
     based_on = models.PositiveIntegerField(
-        null=True, help_text="Version number last served to the credential."
+        null=True,
+        help_text="Version number last served to the credential; 0 = it was told that there is none.",
     )
     asked_at = models.DateTimeField()
     decided_at = models.DateTimeField(null=True)
     decided_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     decided_by_name = models.CharField(max_length=150, blank=True)
     note = models.CharField(max_length=500, blank=True)
-    version = models.ForeignKey(TimeConfigVersion, on_delete=models.SET_NULL, null=True, related_name="+")
+    version = models.ForeignKey(
+        TimeConfigVersion,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="+",
+        help_text="The version that the decision made, or found in force.",
+    )
 
     class Meta:
         ordering = ["-id"]

@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ('plants', '0001_initial'),
+        ('plants', '0002_readings'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -36,17 +36,17 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('request_id', models.UUIDField(unique=True)),
-                ('blocks', models.JSONField(help_text='The asked-for blocks in wire names.')),
-                ('state', models.CharField(choices=[('OPEN', 'Waiting for review'), ('APPLIED', 'Applied'), ('REFUSED', 'Refused'), ('SUPERSEDED', 'Replaced by a newer request')], max_length=10)),
-                ('held_because', models.CharField(blank=True, max_length=64)),
-                ('based_on', models.PositiveIntegerField(help_text='Version number last served to the credential.', null=True)),
+                ('blocks', models.JSONField(help_text='The asked-for blocks, fields of `plants.time_config.Block`.')),
+                ('state', models.CharField(choices=[('OPEN', 'Waiting for review'), ('APPLIED', 'Applied'), ('REFUSED', 'Refused by a person'), ('INVALID', "Breaks the plant's rules"), ('SUPERSEDED', 'Replaced by a newer request')], max_length=10)),
+                ('held_because', models.CharField(blank=True, choices=[('NEVER_SERVED', "The credential was never given this plant's config"), ('NEWER_VERSION', 'The config has changed since the credential was last given it'), ('POLICY', "The plant's updates are reviewed by a person")], max_length=16)),
+                ('based_on', models.PositiveIntegerField(help_text='Version number last served to the credential; 0 = it was told that there is none.', null=True)),
                 ('asked_at', models.DateTimeField()),
                 ('decided_at', models.DateTimeField(null=True)),
                 ('decided_by_name', models.CharField(blank=True, max_length=150)),
                 ('note', models.CharField(blank=True, max_length=500)),
                 ('decided_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('plant', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='config_updates', to='plants.plant')),
-                ('version', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='plants.timeconfigversion')),
+                ('version', models.ForeignKey(help_text='The version that the decision made, or found in force.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='plants.timeconfigversion')),
                 ('credential', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='trading_api.credential')),
             ],
             options={
@@ -92,7 +92,7 @@ class Migration(migrations.Migration):
             name='ServedVersion',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField()),
+                ('number', models.PositiveIntegerField(help_text='0 = the credential was told that there is no version yet.')),
                 ('served_at', models.DateTimeField()),
                 ('credential', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='served', to='trading_api.credential')),
                 ('plant', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='plants.plant')),

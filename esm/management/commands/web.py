@@ -18,7 +18,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Where to listen."""
         parser.add_argument("--host", default="127.0.0.1", help="Address to listen on (0.0.0.0 = all).")
-        parser.add_argument("--port", type=int, default=8000, help="Port to listen on; 0 lets the system choose.")
+        parser.add_argument(
+            "--port", type=int, default=8000, help="Port to listen on; 0 lets the system choose."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Serve; exit code 0 after a signal, an error when the address can't be bound."""

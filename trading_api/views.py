@@ -1,0 +1,228 @@
+"""The four endpoints of the reverse channel: authenticate, parse, one service or selector, serialise.
+
+Exceptions become Voke's error envelope in `esm.errors` (REST_FRAMEWORK's EXCEPTION_HANDLER); the journal row is written
+by `trading_api.middleware` around the view, from what the view notes in `request.pull`.
+
+HEAD answers as GET without a body (and serves no version); OPTIONS answers 204 with Allow and needs no token; any other
+method is 405 with Allow. Accept is not looked at: there is one form of answer, and a 406 would help nobody.
+"""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from esm import clock
+from plants.errors import Invalid, NotFound
+from plants.models.plant import EXTERNAL_PLANT_ID
+from trading_api import mapping, selectors
+from trading_api.answers import entity_tag, is_known, json_answer, not_modified, read_json, with_validators
+from trading_api.auth import Claims, bearer_token, read_token
+from trading_api.journal import Pull
+from trading_api.limits import request_address
+from trading_api.paging import Page, page_of
+from trading_api.paths import Endpoint
+from trading_api.selectors import Access, PlantView
+from trading_api.serializers import TokenSerializer, UpdateSerializer
+from trading_api.services.tokens import exchange_secret
+from trading_api.services.updates import record_served, request_update
+
+
+class OneForm(BaseContentNegotiation):
+    """Always the first renderer, whatever Accept says."""
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
+        """The only form there is."""
+        return renderers[0], renderers[0].media_type
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        """Not used: bodies are read by `read_json`, which refuses what DRF's parser lets pass."""
+        return parsers[0]
+
+
+class ReverseChannelView(APIView):
+    """What the endpoints share."""
+
+    content_negotiation_class = OneForm
+
+    def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:
+        """Which methods there are (header Allow)."""
+        return Response(status=204)
+
+
+def plain(request: Request) -> HttpRequest:
+    """Django's request inside DRF's."""
+    return request._request
+
+
+def pull_of(request: Request) -> Pull:
+    """Where a view notes what the journal should know."""
+    pull: Pull = plain(request).pull  # type: ignore[attr-defined]
+    return pull
+
+
+def claims_of(request: Request) -> Claims:
+    """Whose token this is; raises Unauthorized. The database has not been asked yet."""
+    token = bearer_token(request.headers.get("Authorization", ""))
+    return read_token(token, at=clock.now())
+
+
+def access_of(request: Request, *, plant_ref: str | None = None) -> Access:
+    """Whom the request is answered to; raises Unauthorized. One SELECT."""
+    access = selectors.access(claims_of(request), plant_ref=plant_ref)
+    pull = pull_of(request)
+    pull.client_id, pull.credential_id = access.client_id, access.credential_id
+    pull.organisation_id = access.organisation_id
+    return access
+
+
+class TokenView(ReverseChannelView):
+    """`POST …/trading/token`: client id and secret for a bearer token."""
+
+    def post(self, request: Request) -> HttpResponse:
+        """`{accessToken, expiresIn}` in seconds."""
+        asked = TokenSerializer(data=read_json(plain(request)))
+        asked.is_valid(raise_exception=True)
+        pull = pull_of(request)
+        pull.client_id = asked.validated_data["clientId"]
+        stored = selectors.stored_secret(pull.client_id)
+        if stored is not None:
+            pull.credential_id, pull.organisation_id = stored.credential_id, stored.organisation_id
+        token = exchange_secret(
+            stored=stored,
+            client_secret=asked.validated_data["clientSecret"],
+            address=request_address(request.META),
+            at=clock.now(),
+        )
+        pull.result = "ISSUED"
+        return json_answer(
+            {"accessToken": token.access_token, "expiresIn": token.expires_in_s}, Cache_Control="no-store"
+        )
+
+
+class PlantListView(ReverseChannelView):
+    """`GET …/trading/plant/list`: every plant of the organisation, or a page of them."""
+
+    def get(self, request: Request) -> HttpResponse:
+        """The list, or 304."""
+        access = access_of(request)
+        page = page_of(request.query_params, most=settings.TRADING_LIST_MAX)
+        tag = entity_tag(access, Endpoint.LIST, page.offset, page.limit)
+        if is_known(plain(request), tag):
+            return not_modified(tag)
+        rows = selectors.list_plants(access.organisation_id, offset=page.offset, limit=page.limit)
+        items = [mapping.plant_to_wire(row) for row in rows[: page.limit]]
+        response = with_validators(json_answer(mapping.list_to_wire(items)), tag)
+        if page.asked_for or len(rows) > page.limit:
+            response["X-Total-Count"] = str(_total(access, page, rows))
+        pull_of(request).result = f"{len(items)} plants"
+        return response
+
+
+def _total(access: Access, page: Page, rows: list[dict[str, Any]]) -> int:
+    if 0 < len(rows) <= page.limit:
+        return page.offset + len(rows)  # the last page knows without asking
+    return selectors.count_plants(access.organisation_id)
+
+
+class PlantConfigView(ReverseChannelView):
+    """`GET …/trading/plant/config?plantId=`: the time-config blocks in force."""
+
+    def get(self, request: Request) -> HttpResponse:
+        """The config, or 304; either way this credential has now been given the version in force."""
+        plant_ref = _plant_ref(request)
+        access = access_of(request, plant_ref=plant_ref if _can_be_ours(plant_ref) else "")
+        plant = _the_plant(access, plant_ref)
+        pull = pull_of(request)
+        pull.plant_id, pull.version = plant.plant_id, plant.version_number
+        tag = entity_tag(access, Endpoint.CONFIG, plant.external_plant_id)
+        known = is_known(plain(request), tag)
+        response = not_modified(tag) if known else with_validators(json_answer(_config(plant)), tag)
+        if request.method == "GET" and (
+            plant.served_number is None or plant.served_number < plant.version_number
+        ):
+            record_served(
+                credential_id=access.credential_id,
+                plant_id=plant.plant_id,
+                number=plant.version_number,
+                at=clock.now(),
+            )
+        return response
+
+
+def _plant_ref(request: Request) -> str:
+    """The plant id of the query, "" when there is none; noted for the journal."""
+    given = next((text for name in mapping.plant_id_fields() if (text := request.query_params.get(name))), "")
+    pull_of(request).plant_ref = given
+    return given
+
+
+def _can_be_ours(plant_ref: str) -> bool:
+    """Whether the database may be asked for it: a NUL, for one, it would refuse with an error."""
+    try:
+        EXTERNAL_PLANT_ID(plant_ref)
+    except ValidationError:
+        return False
+    return True
+
+
+def _the_plant(access: Access, plant_ref: str) -> PlantView:
+    if access.plant is not None:
+        return access.plant
+    field = mapping.plant_id_fields()[0]
+    if not plant_ref:
+        raise Invalid(f"the query parameter {field} is required", path=field)
+    raise NotFound(f"no plant {plant_ref!r}", path=field, code="PLANT_NOT_FOUND")
+
+
+def _config(plant: PlantView) -> dict[str, Any]:
+    blocks = selectors.blocks_in_force(plant)
+    return mapping.config_to_wire(plant.external_plant_id, config_enabled=plant.config_enabled, blocks=blocks)
+
+
+class ConfigUpdateView(ReverseChannelView):
+    """`POST …/trading/plant/config/update`: Voke asks for other blocks."""
+
+    def post(self, request: Request) -> HttpResponse:
+        """`{resultCode, terminal, message, requestId}` once the request was understood."""
+        access = access_of(request)
+        body = read_json(plain(request))
+        pull = pull_of(request)
+        pull.plant_ref = next((str(body[name]) for name in mapping.plant_id_fields() if name in body), "")
+        asked = UpdateSerializer(data=body)
+        asked.is_valid(raise_exception=True)
+        answer = request_update(
+            organisation_id=access.organisation_id,
+            credential_id=access.credential_id,
+            client_id=access.client_id,
+            external_plant_id=asked.validated_data["plant_ref"],
+            blocks=[mapping.block_from_wire(item) for item in asked.validated_data["timeConfigs"]],
+            at=clock.now(),
+        )
+        pull.plant_id, pull.version = answer.plant_id, answer.version
+        pull.result, pull.detail = mapping.result_code(answer.outcome).name, answer.message
+        return json_answer(
+            mapping.update_to_wire(
+                answer.outcome,
+                message=answer.message,
+                request_id=str(answer.request_id),
+                details=[
+                    {"path": problem.path, "code": problem.code, "message": problem.message}
+                    for problem in answer.problems
+                ],
+            ),
+            Cache_Control="no-store",
+        )
+
+
+class UnknownView(ReverseChannelView):
+    """Anything else below `trading`: 404 in the envelope, whatever the method."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Before the method is looked at: what does not exist allows none."""
+        raise NotFound("there is no such endpoint")
