@@ -14,16 +14,22 @@ _CHUNK = 500
 
 
 def insert_or_update(
-    model: type[models.Model], rows: Sequence[Mapping[str, Any]], *, key: Sequence[str], better: str
+    model: type[models.Model],
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    key: Sequence[str],
+    better: str,
+    only_new: Sequence[str] = (),
 ) -> None:
     """Insert rows; on a conflict by `key` take the new values where the SQL condition `better` holds.
 
-    `better` compares `new.column` with `old.column`. All rows have the same attributes (attnames of the model).
+    `better` compares `new.column` with `old.column`; the attributes `only_new` are written with new rows and never
+    updated (a NOT NULL column of somebody else must be given, even where the row exists). All rows have the same attributes (attnames of the model).
     """
     for chunk in _chunks(rows):
         columns, values, params = _values(model, chunk)
         table = connection.ops.quote_name(model._meta.db_table)
-        taken = [column for column in columns if column not in key]
+        taken = [column for column in columns if column not in key and column not in only_new]
         assignments = ", ".join(f"{column} = excluded.{column}" for column in taken)
         condition = better.replace("new.", "excluded.").replace("old.", f"{table}.")
         with connection.cursor() as cursor:

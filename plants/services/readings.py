@@ -80,6 +80,7 @@ def store_realtime(*, samples: Sequence[RealtimeSample], at: datetime) -> None:
         [_state_row(newest[plant_id], at) for plant_id in sorted(newest)],
         key=("plant_id",),
         better="old.measured_at IS NULL OR new.measured_at > old.measured_at",
+        only_new=("mode", "mode_reason"),
     )
 
 
@@ -113,6 +114,8 @@ def _state_row(sample: RealtimeSample, at: datetime) -> dict[str, Any]:
         "measured_at": sample.measured_at,
         "received_at": at,
         "devices": sample.raw_devices,
+        "mode": "",
+        "mode_reason": "",
         **_measured(sample.telemetry),
     }
 
