@@ -40,6 +40,7 @@ def _generate() -> str:
         "SECRET_PEPPERS": f"p1:{_key()}",
         "JWT_KEYS": f"j1:HS256:{_key()}",
         "DATABASE_URL": f"sqlite:///{VAR_DIR / 'esm.sqlite3'}",
+        "LOG_LEVEL": "WARNING",
         "DEMO_PASSWORD": secrets.token_urlsafe(12),
     }
     return "".join(f"{name}={value}\n" for name, value in values.items())

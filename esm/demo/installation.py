@@ -60,7 +60,7 @@ def ensure_installation(*, at: datetime) -> DemoInstallation:
         login=LOGIN,
         password=_login(at),
         client_id=issued.credential.client_id,
-        client_secret=issued.secret,
+        client_secret=issued.secret.reveal(),
     )
 
 

@@ -7,26 +7,29 @@ in-process broker.
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from voke_sim.simulator import Simulator
-
-from dispatch.models import Command
+from dispatch.models import Command, OutboundMessage, Outcome, PublishedSiteConfig
+from dispatch.states import State
 from esm.clock import Clock
 from esm.demo.audit import Audit, audit
 from esm.demo.installation import DemoInstallation
 from esm.demo.narrator import Narrator
 from esm.demo.stand_in import stand_in_config
-from esm.demo.tour import STEPS, Operator, Step, TourFailed
+from esm.demo.tour import Operator, Step, TourFailed
 from esm.embedded import Embedded
 from link.memory import MemoryTransport
 from membroker import MemBroker
 from plants.models import Alarm, MeterReading, TelemetryReading
+from vcp import format_timestamp
+from voke_sim.simulator import Simulator
 
 ONCE_LIMIT_S = 60.0
+START_TIMEOUT_S = 15.0
 STEP_TIMEOUT_S = 30.0
 DRAIN_TIMEOUT_S = 10.0
 AGAIN_AFTER_S = 20.0
@@ -76,6 +79,20 @@ class Demo:
         self._simulator.declare_topology()
         self._embedded.start()
         self._simulator.start()
+        self._wait_until_published()
+
+    def _wait_until_published(self) -> None:
+        """The plants' topology must have reached the modelled Voke before the first device command."""
+        pending = OutboundMessage.objects.filter(
+            connection=self._installation.connection, outcome=Outcome.PENDING
+        )
+        published = PublishedSiteConfig.objects.filter(connection=self._installation.connection)
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while pending.exists() or published.count() < 2 * len(self._installation.plants):
+            if time.monotonic() > deadline:
+                raise TourFailed(f"the plants' site config was not published within {START_TIMEOUT_S:g} s")
+            if self._stop.wait(_POLL_S):
+                return
 
     def run_once(self) -> dict[str, object]:
         """One closed loop: the summary, or `TourFailed` with the reason when it takes too long."""
@@ -131,8 +148,8 @@ class Demo:
                 raise TourFailed("stopped")
 
     def _missing(self) -> list[str]:
-        pulled = self._simulator.pulled()
-        missing = [name for name in _PULLS if not pulled.get(name)]
+        pulled = self._pulled()
+        missing = [name for name in _PULLS if not pulled[name]]
         since = self._started_at - timedelta(seconds=1)
         rows: Mapping[str, bool] = {
             "telemetry": TelemetryReading.objects.filter(measured_at__gte=since).exists(),
@@ -141,13 +158,27 @@ class Demo:
         }
         return missing + [name for name, seen in rows.items() if not seen]
 
+    def _pulled(self) -> dict[str, int]:
+        """Answered requests of the modelled Voke in this run, by kind."""
+        rows = self._simulator.journal.rows(
+            "SELECT kind, COUNT(*) AS n FROM pulls WHERE at >= ? AND status BETWEEN 200 AND 399 GROUP BY kind",
+            format_timestamp(self._started_at),
+        )
+        return dict.fromkeys(_PULLS, 0) | {row["kind"]: row["n"] for row in rows}
+
     def _summary(self, done: list[tuple[Step, Command]], result: Audit) -> dict[str, object]:
-        pulled = self._simulator.pulled()
-        ended = {step.name: command.state for step, command in done}
+        names = {step.name for step, _ in done}
+        completed = Counter(step.name for step, command in done if command.state == State.COMPLETED)
         return {
-            "pulled": {name: pulled.get(name, 0) for name in _PULLS},
-            "commands": {step.name: ended.get(step.name) for step in STEPS},
-            **{name: value for name, value in asdict(result).items() if name.endswith("_rows")},
+            "pulled": self._pulled(),
+            "completed": {name: completed[name] for name in sorted(names - {"rejected"})},
+            "rejected": sum(command.state == State.REJECTED for _, command in done),
+            "rows": {
+                "telemetry": result.telemetry_rows,
+                "meter": result.meter_rows,
+                "alarm": result.alarm_rows,
+                "event": result.event_rows,
+            },
             "lost": result.lost,
             "duplicated": result.doubled,
             "seconds": round((self._clock() - self._started_at).total_seconds(), 1),

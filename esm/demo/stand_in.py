@@ -35,7 +35,7 @@ def stand_in_config(installation: DemoInstallation, *, base_url: str, journal: P
             signed_families=tuple(connection.signed_families),
         ),
         sites=_sites({plant.external_plant_id: str(plant.voke_uuid) for plant in installation.plants}),
-        transport=TransportConfig(kind=TransportKind.MEMORY, declare_topology=True),
+        transport=TransportConfig(kind=TransportKind.MEMORY, vhost=connection.vhost, declare_topology=True),
         telemetry=TelemetryConfig(realtime_period_s=1.0, meter_period_s=5.0),
         execution=ExecutionConfig(stable_plant_s=20.0, deadline_plant_s=240.0),
         reverse=ReverseConfig(

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from dispatch.models import Command
 from dispatch.policy import current_policy
 from dispatch.requests import Actor, CommandPayload, CommandRequest
+from dispatch.selectors import timeline
 from dispatch.services.commands import submit
 from dispatch.services.emergency import release, send_emergency
 from dispatch.states import State
@@ -79,7 +80,7 @@ def _charge(at: datetime) -> CommandPayload:
 
 STEPS: Sequence[Step] = (
     Step(
-        name="site_setpoint",
+        name="site-setpoint",
         title="export 30 kW at the grid connection",
         plant="BREWERY",
         payload=_setpoint(30.0, Direction.EXPORT, include_consumption=True),
@@ -157,13 +158,14 @@ class Operator:
 
     def _wait_for(self, command: Command, step: Step, timeout_s: float) -> None:
         deadline = self._clock() + timedelta(seconds=timeout_s)
-        seen = command.state
+        told = 0
         while True:
+            events = timeline(command_id=command.pk)
+            for event in events[told:]:
+                cause = f" ({event.cause})" if event.word in (State.REJECTED, State.FAILED) else ""
+                self._say(f"platform  #{command.pk} {event.word}{cause}")
+            told = len(events)
             command.refresh_from_db()
-            if command.state != seen:
-                seen = command.state
-                cause = f" ({command.cause})" if command.state in (State.REJECTED, State.FAILED) else ""
-                self._say(f"platform  #{command.pk} is {command.state}{cause}")
             if command.state == step.ends:
                 return
             if command.is_final:

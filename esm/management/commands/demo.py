@@ -1,5 +1,6 @@
 """`manage.py demo`: the whole loop on this machine, bound to 127.0.0.1, with a modelled Voke inside."""
 
+import os
 import socket
 from argparse import ArgumentParser
 from typing import Any
@@ -33,6 +34,7 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         if not settings.EMBEDDED:
             raise CommandError("the demo is embedded: unset DJANGO_SECRET_KEY or set ESM_MODE=embedded")
+        os.umask(0o077)  # what the demo writes is nobody else's business
         stop = stop_on_signals()
         port = options["port"] if _is_free(options["port"]) else _free_port()
         call_command("migrate", interactive=False, verbosity=0)
