@@ -151,6 +151,7 @@ class Partner:
         self.notes: list[Note] = []
         self._consumer = self.vhost.consume(self.names.to_partner, prefetch=100_000)
         self._start_engine()
+        self.tick()
 
     def _start_engine(self) -> None:
         self.journal = Journal(self.journal_path)

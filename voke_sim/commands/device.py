@@ -48,6 +48,7 @@ from voke_sim.commands.limits import charge_limit, discharge_limit
 from voke_sim.config import BatteryConfig, ProtocolConfig, PvConfig
 from voke_sim.faults import FaultKind
 from voke_sim.interpretation import RANK_NAME, pv_ceiling_kw
+from voke_sim.physics.battery import Window
 from voke_sim.site import Site, tolerance_kw
 from voke_sim.state import DeviceOrder, DevicePlan, OpenCommand
 from voke_sim.turn import Turn
@@ -212,9 +213,11 @@ def _battery_order(
         device_id=battery.device_id,
     )
     if params.respect_limits:
-        high_kw = min(high_kw, max(0.0, most_charge - taken.charge_kw))
-        low_kw = max(low_kw, -max(0.0, most_discharge - taken.discharge_kw))
-        low_kw, high_kw = min(low_kw, high_kw), max(low_kw, high_kw)
+        room = Window(
+            low_kw=-max(0.0, most_discharge - taken.discharge_kw),
+            high_kw=max(0.0, most_charge - taken.charge_kw),
+        )
+        low_kw, high_kw = room.clip(low_kw), room.clip(high_kw)
     elif breach is not None and command.command is not DeviceCommandType.BESS_STOP:
         message = f"{breach.asked:g} is beyond {breach.breached_field} {breach.limit:g}"
         return _Refused(code=RejectionCode.CONSTRAINT_VIOLATION, message=message, breach=breach)

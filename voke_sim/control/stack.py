@@ -51,9 +51,11 @@ def _covers(strong: Setpoint, weak: Setpoint, at: datetime) -> bool:
         return False
     if strong.energy_kwh is not None:
         return False  # an ENERGY target ends with its interval, which plant time decides
-    if strong.valid_until is None:
-        return True
-    return weak.valid_until is not None and weak.valid_until <= strong.valid_until
+    if strong.valid_until is None or weak.valid_until is None:
+        # A mode command ends what has no end of its own, and only that: the two kinds never outlive each
+        # other.
+        return strong.valid_until is None and weak.valid_until is None
+    return weak.valid_until <= strong.valid_until
 
 
 def _strength(setpoint: Setpoint) -> tuple[int, datetime, int]:

@@ -19,6 +19,7 @@ from voke_sim.physics.battery import BatteryState, SocLimits, Window, next_batte
 from voke_sim.physics.meter import Register
 
 NO_LIMIT = Band(may_curtail=True)
+_NOTHING = Window(low_kw=0.0, high_kw=0.0)
 
 
 class PlantInputs(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,8 +108,9 @@ def step(
         name: 0.0 if name in inputs.broken else min(power, inputs.pv_limits_kw.get(name, power))
         for name, power in available.items()
     }
-    possible = _possible_windows(site, state, inputs, dt_s)
-    ordered = _ordered_windows(possible, inputs)
+    physical = _physical_windows(site, state, inputs, dt_s)
+    ordered = _ordered_windows(physical, inputs)
+    possible = _scaled(physical, inputs.batteries_kw)
     asked = allocate(
         load_kw=load_kw,
         pv_kw=sum(allowed.values()),
@@ -118,7 +120,7 @@ def step(
         grid=inputs.grid,
     )
     targets = share_out(asked.battery_kw, ordered=ordered, possible=possible)
-    batteries = _next_batteries(site, state, inputs, targets, dt_s)
+    batteries = _next_batteries(site, state, targets, physical, dt_s)
     pv_kw = _next_pv(site, state, available, allowed, asked.pv_kw, dt_s)
     grid_kw = load_kw - sum(pv_kw.values()) + sum(battery.power_kw for battery in batteries.values())
     return PlantState(
@@ -140,28 +142,39 @@ def step(
     )
 
 
-def _possible_windows(
+def _physical_windows(
     site: SiteConfig, state: PlantState, inputs: PlantInputs, dt_s: float
 ) -> dict[str, Window]:
-    """What each battery may do in this step within its own and the site's limits."""
-    windows = {}
-    for battery in site.batteries:
-        name = battery.device_id
-        windows[name] = possible_window(battery, state.batteries[name], inputs.soc, dt_s)
-        if name in inputs.broken:
-            windows[name] = Window(low_kw=0.0, high_kw=0.0)
-    return _scaled(windows, inputs.batteries_kw)
+    """What each battery may do in this step by itself and its SoC limits."""
+    return {
+        battery.device_id: _NOTHING
+        if battery.device_id in inputs.broken
+        else possible_window(battery, state.batteries[battery.device_id], inputs.soc, dt_s)
+        for battery in site.batteries
+    }
 
 
-def _ordered_windows(possible: Mapping[str, Window], inputs: PlantInputs) -> dict[str, Window]:
-    """What each battery was told to do, within what it may."""
-    ordered = dict(possible)
-    for name, order in inputs.battery_windows.items():
-        if name in possible:
-            ordered[name] = Window(
-                low_kw=possible[name].clip(order.low_kw), high_kw=possible[name].clip(order.high_kw)
+def _ordered_windows(physical: Mapping[str, Window], inputs: PlantInputs) -> dict[str, Window]:
+    """What each battery was told to do, within what it may.
+
+    The limits of all batteries together go first to those with a fixed power; the others share what is left.
+    """
+    left, fixed, free = inputs.batteries_kw, dict[str, Window](), dict[str, Window]()
+    for name, possible in physical.items():
+        order = inputs.battery_windows.get(name, possible)
+        window = Window(low_kw=possible.clip(order.low_kw), high_kw=possible.clip(order.high_kw))
+        if name not in inputs.battery_windows or order.low_kw != order.high_kw:
+            free[name] = window
+        elif left is None:
+            fixed[name] = window
+        else:
+            power_kw = left.clip(window.low_kw)
+            fixed[name] = Window(low_kw=power_kw, high_kw=power_kw)
+            left = Window(
+                low_kw=min(0.0, left.low_kw - min(0.0, power_kw)),
+                high_kw=max(0.0, left.high_kw - max(0.0, power_kw)),
             )
-    return ordered
+    return {**fixed, **_scaled(free, left)}
 
 
 def _together(windows: Mapping[str, Window]) -> Window:
@@ -186,17 +199,22 @@ def _scaled(windows: dict[str, Window], limit: Window | None) -> dict[str, Windo
 
 
 def _next_batteries(
-    site: SiteConfig, state: PlantState, inputs: PlantInputs, targets: Mapping[str, float], dt_s: float
+    site: SiteConfig,
+    state: PlantState,
+    targets: Mapping[str, float],
+    physical: Mapping[str, Window],
+    dt_s: float,
 ) -> dict[str, BatteryState]:
-    batteries = {}
-    for battery in site.batteries:
-        name = battery.device_id
-        before = state.batteries[name]
-        possible = possible_window(battery, before, inputs.soc, dt_s)
-        if name in inputs.broken:
-            possible = Window(low_kw=0.0, high_kw=0.0)
-        batteries[name] = next_battery(battery, before, target_kw=targets[name], possible=possible, dt_s=dt_s)
-    return batteries
+    return {
+        battery.device_id: next_battery(
+            battery,
+            state.batteries[battery.device_id],
+            target_kw=targets[battery.device_id],
+            possible=physical[battery.device_id],
+            dt_s=dt_s,
+        )
+        for battery in site.batteries
+    }
 
 
 def _next_pv(
