@@ -58,10 +58,10 @@ class SiteSetpoint(WireStruct, frozen=True, kw_only=True):
     target_value_kwh: NonNegative | None = field(name="targetValueKwh", default=None)
     """Required when type is ENERGY."""
     interval_minutes: Minutes | None = field(name="intervalMinutes", default=None)
-    """Span in which the energy flows; required when type is ENERGY."""
+    """Span in which the energy flows; required when type is ENERGY, allowed when POWER [doc]."""
     direction: Direction = field(name="direction")
     include_consumption: bool = field(name="includeConsumption")
-    """True: the target is meant at the grid connection, local consumption included."""
+    """Whether local consumption counts in the site's target [doc]."""
     priority: Priority = field(name="priority")
     valid_from: Time = field(name="validFrom")
     valid_until: Time | None = field(name="validUntil", default=None)
@@ -84,7 +84,7 @@ class DeviceParams(WireStruct, frozen=True, kw_only=True):
     power_kw: NonNegative | None = field(name="powerKw", default=None)
     percent: Percent | None = field(name="percent", default=None)
     respect_limits: bool | None = field(name="respectLimits", default=None)
-    """True: stay inside the site's limits; None: Voke's default."""
+    """Whether configured SoC and power limits are honoured [doc]; None: Voke's default."""
 
 
 class DeviceCommand(WireStruct, frozen=True, kw_only=True):

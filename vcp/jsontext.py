@@ -50,7 +50,7 @@ def decode_object(body: bytes, *, unique_keys: bool = False) -> dict[str, Any]:
     if _DIGIT(body[_HUGE_DIGITS - 1 :: _HUGE_DIGITS]) and _HUGE in body.translate(_ONLY_ZEROS):
         _refuse_huge(document)
     if unique_keys:
-        json.loads(body, object_pairs_hook=_unique)
+        json.loads(body, object_pairs_hook=_refuse_duplicates)
     return document
 
 
@@ -86,12 +86,10 @@ def _refuse_constant(name: str) -> NoReturn:
     raise InvalidNumber(f"JSON has no {name}")
 
 
-def _unique(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(members)
-    if len(document) != len(members):
+def _refuse_duplicates(members: list[tuple[str, Any]]) -> None:
+    if len(dict(members)) != len(members):
         counts = Counter(key for key, _ in members)
         raise DuplicateKey(f"the key {counts.most_common(1)[0][0]!r} is named twice")
-    return document
 
 
 def _refuse_depth(document: Any) -> None:

@@ -81,7 +81,7 @@ class DeviceCommandType(StrEnum):
 
 
 class EmergencyType(StrEnum):
-    """STOP ends every power flow, HOLD keeps the present state [doc names; meaning inferred]."""
+    """STOP shuts the site's assets down, HOLD freezes them at their present output [doc]."""
 
     STOP = "STOP"
     HOLD = "HOLD"
