@@ -55,7 +55,7 @@ class Secret(str):
         return str.__str__(self)
 
 
-class EncryptedTextField(models.TextField):  # type: ignore[type-arg] - not subscriptable at run time
+class EncryptedTextField(models.TextField):  # type: ignore[type-arg]  # not subscriptable at run time
     """A text column that holds ciphertext; the attribute is the clear text as `Secret`.
 
     Rows can't be searched by such a column: ciphertexts of equal texts differ.
