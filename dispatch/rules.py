@@ -1,10 +1,10 @@
 """What may be asked of a plant, as pure functions: limits of the site and its assets, before anything is stored."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from dispatch.requests import CommandPayload
+from dispatch.requests import FAMILY, CommandPayload, CommandRequest
 from plants.errors import DomainError, Invalid
 from vcp import (
     DeviceBatch,
@@ -16,8 +16,22 @@ from vcp import (
     ProtocolError,
     SetpointType,
     SiteSetpoint,
+    canonical_json,
     check_device_command,
+    decode_object,
+    parse_payload,
+    to_wire,
 )
+
+_LONGEST_TEXT = 128
+_CHARGES = frozenset(
+    {
+        DeviceCommandType.BESS_CHARGE,
+        DeviceCommandType.BESS_CONTINUOUS_CHARGE,
+        DeviceCommandType.BESS_CHARGE_ONLY,
+    }
+)
+_DISCHARGES = frozenset({DeviceCommandType.BESS_DISCHARGE, DeviceCommandType.BESS_DISCHARGE_ONLY})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,17 +53,50 @@ class SiteFacts:
     assets: Mapping[str, AssetFacts]
 
 
+def check_request(request: CommandRequest) -> list[DomainError]:
+    """What is wrong with a request whatever the plant: texts that can't be stored, values outside the protocol.
+
+    A payload struct is checked only where it was parsed; one that a program built may hold anything.
+    """
+    problems = list(_check_texts(request))
+    if request.due_at is not None and request.due_at.utcoffset() is None:
+        problems.append(Invalid("needs a time zone", path="dueAt"))
+    try:
+        as_received = decode_object(canonical_json({"payload": to_wire(request.payload)}))
+        parse_payload(FAMILY[request.kind], as_received["payload"])
+    except ProtocolError as error:
+        path = error.path if error.path.startswith("payload") else f"payload.{error.path}"
+        problems.append(Invalid(error.detail, path=path.rstrip("."), code=error.code))
+    return problems
+
+
+def _check_texts(request: CommandRequest) -> Iterator[DomainError]:
+    texts = {
+        "idempotencyKey": request.idempotency_key,
+        "batchRef": request.batch_ref,
+        "reason": request.reason,
+    }
+    for path, text in texts.items():
+        if text and "\0" in text:
+            yield Invalid("must not hold U+0000", path=path)
+        if text and path != "reason" and len(text) > _LONGEST_TEXT:
+            yield Invalid(f"at most {_LONGEST_TEXT} characters", path=path)
+    if request.idempotency_key == "":
+        yield Invalid("must not be empty", path="idempotencyKey")
+
+
 def check_payload(payload: CommandPayload, *, site: SiteFacts, due_at: datetime) -> list[DomainError]:
     """Every reason why this plant can't be asked for this; paths are those of the wire payload."""
     match payload:
         case SiteSetpoint():
             return list(_check_setpoint(payload, site, due_at))
         case DeviceBatch():
-            return [
+            problems = [
                 problem
                 for index, command in enumerate(payload.commands)
                 for problem in _check_device(command, f"payload.commands[{index}]", site)
             ]
+            return problems or list(_check_sums(payload, site))
         case Mode():
             return list(_check_end(payload.valid_until, due_at))
         case Emergency():
@@ -104,15 +151,31 @@ def _check_device_power(
     power = command.params.power_kw if command.params else None
     if power is None:
         return
-    site_limit = {
-        DeviceCommandType.BESS_CHARGE: site.max_charge_kw,
-        DeviceCommandType.BESS_CONTINUOUS_CHARGE: site.max_charge_kw,
-        DeviceCommandType.BESS_CHARGE_ONLY: site.max_charge_kw,
-        DeviceCommandType.BESS_DISCHARGE: site.max_discharge_kw,
-        DeviceCommandType.BESS_DISCHARGE_ONLY: site.max_discharge_kw,
-    }.get(command.command)
+    site_limit = _site_limit(command, site)
     for limit, whose in ((asset.rated_power_kw, f"asset {command.device_id}"), (site_limit, "the site")):
         if limit is not None and power > limit:
             text = f"{power:g} kW is over the {limit:g} kW of {whose}"
             yield Invalid(text, path=f"{path}.params.powerKw", code="CONSTRAINT_VIOLATION")
             return
+
+
+def _site_limit(command: DeviceCommand, site: SiteFacts) -> float | None:
+    if command.command in _CHARGES:
+        return site.max_charge_kw
+    return site.max_discharge_kw if command.command in _DISCHARGES else None
+
+
+def _check_sums(payload: DeviceBatch, site: SiteFacts) -> Iterator[DomainError]:
+    """Each battery may do what is asked of it, and all of them together be too much for the site."""
+    for kinds, limit, word in (
+        (_CHARGES, site.max_charge_kw, "charging"),
+        (_DISCHARGES, site.max_discharge_kw, "discharging"),
+    ):
+        powers = [
+            command.params.power_kw
+            for command in payload.commands
+            if command.command in kinds and command.params and command.params.power_kw is not None
+        ]
+        if limit is not None and sum(powers) > limit:
+            text = f"{sum(powers):g} kW together are over the site's {word} limit of {limit:g} kW"
+            yield Invalid(text, path="payload.commands", code="CONSTRAINT_VIOLATION")

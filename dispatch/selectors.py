@@ -3,10 +3,23 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, IntegerField, Min, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 from dispatch.models import Command, CommandEvent, EmergencyLatch, OutboundMessage, Outcome
-from plants.models import Connection, ConnectionMode
+from dispatch.states import State
+from plants.models import Connection, ConnectionMode, Plant
+
+# States in which a command did not, or not provably, do what was asked.
+DOUBTFUL = (
+    State.UNCONFIRMED,
+    State.PARTIAL,
+    State.DEVIATED,
+    State.REJECTED,
+    State.FAILED,
+    State.RETURNED,
+    State.REFUSED,
+)
 
 
 def connections_with_outbox(*, at: datetime) -> list[Connection]:
@@ -35,3 +48,39 @@ def open_latch(*, plant_id: int) -> EmergencyLatch | None:
 def commands_of(*, organisation_id: int) -> QuerySet[Command]:
     """The organisation's commands, newest first; callers page."""
     return Command.objects.filter(organisation_id=organisation_id).select_related("plant").order_by("-pk")
+
+
+def last_commands(*, plant_id: int, limit: int = 10) -> Sequence[Command]:
+    """A plant's newest commands."""
+    return list(Command.objects.filter(plant_id=plant_id).order_by("-pk")[:limit])
+
+
+def with_latch(plants: "QuerySet[Plant]") -> "QuerySet[Plant]":
+    """Annotates `latch_type`: STOP or HOLD while an emergency is not released, else None."""
+    latches = EmergencyLatch.objects.filter(plant=OuterRef("pk"), released_at__isnull=True)
+    return plants.annotate(latch_type=Subquery(latches.values("type")[:1]))
+
+
+def with_outbox(connections: "QuerySet[Connection]") -> "QuerySet[Connection]":
+    """Annotates `outbox_size` and `outbox_since`: how many messages wait, and since when the oldest does."""
+    waiting = (
+        OutboundMessage.objects.filter(connection=OuterRef("pk"), outcome=Outcome.PENDING)
+        .order_by()
+        .values("connection")
+    )
+    size = waiting.annotate(number=Count("pk")).values("number")
+    since = waiting.annotate(oldest=Min("made_at")).values("oldest")
+    return connections.annotate(
+        outbox_size=Coalesce(Subquery(size, output_field=IntegerField()), 0), outbox_since=Subquery(since)
+    )
+
+
+def count_open_latches(*, limit: int = 1000) -> int:
+    """How many plants are latched by an emergency, counted no further than the limit."""
+    return EmergencyLatch.objects.filter(released_at__isnull=True).order_by()[:limit].count()
+
+
+def count_in_doubt(*, since: datetime, limit: int = 1000) -> int:
+    """How many commands asked for since then need a person's eye: silence, refusals, failures, deviations."""
+    doubtful = Command.objects.filter(state__in=[state.value for state in DOUBTFUL], requested_at__gte=since)
+    return doubtful.order_by()[:limit].count()

@@ -15,9 +15,9 @@ from django.core.cache import cache
 from django.db import connection
 
 from dispatch.policy import current_policy
-from dispatch.services.commands import DUE_BATCH, queue_due
+from dispatch.services.due import DUE_BATCH, queue_due
 from dispatch.services.emergency import care_for_undelivered
-from dispatch.services.outbox import settle_late
+from dispatch.services.late import settle_late
 from dispatch.services.overdue import flag_execution_overdue, mark_ack_overdue
 from dispatch.services.retention import prune_inbound
 from dispatch.services.site_config import publish_changed

@@ -5,14 +5,15 @@ open while it is on the network. A crash between the two leaves attempted messag
 bytes again, within their replay margin.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from dispatch.models import Outcome
 from dispatch.policy import Policy
-from dispatch.services.outbox import Word, claim, drop_lease, has_sendable, note_nacked, record, take_lease
-from link.broker import Clock, Fate, LinkError, Outgoing, Publisher
+from dispatch.services.claim import claim, drop_lease, has_sendable, take_lease
+from dispatch.services.confirms import Word, forget_attempts, note_nacked, record
+from link.broker import Clock, Fate, LinkError, Outgoing, Publisher, Sent
 from plants.models import Connection
 
 _OUTCOMES: Mapping[Fate, Outcome] = {
@@ -59,17 +60,23 @@ def relay_once(
             for one in claimed
         ]
     )
-    done_at = clock()
+    _write_down(sent, at=clock(), policy=policy)
+    if any(one.fate in (Fate.UNKNOWN, Fate.NOT_SENT) for one in sent):
+        raise LinkError("the link broke while publishing", code="LINK_DOWN")
+    return sum(one.fate is not Fate.TOO_LATE for one in sent)
+
+
+def _write_down(sent: Sequence[Sent], *, at: datetime, policy: Policy) -> None:
     words = [
         Word(outbound_id=one.outbound_id, outcome=_OUTCOMES.get(one.fate), detail=one.detail) for one in sent
     ]
-    record(words=words, at=done_at, policy=policy)
+    record(words=words, at=at, policy=policy)
     nacked = [one.outbound_id for one in sent if one.fate is Fate.NACKED]
     if nacked:
-        note_nacked(outbound_ids=nacked, at=done_at)
-    if any(one.fate in (Fate.UNKNOWN, Fate.NOT_SENT) for one in sent):
-        raise LinkError("the link broke while publishing", code="LINK_DOWN")
-    return len(sent)
+        note_nacked(outbound_ids=nacked, at=at)
+    unsent = [one.outbound_id for one in sent if one.fate in (Fate.TOO_LATE, Fate.NOT_SENT)]
+    if unsent:
+        forget_attempts(outbound_ids=unsent)
 
 
 def release_lease(*, connection: Connection, clock: Clock, options: RelayOptions) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from dispatch.requests import Actor
 from plants.models import Asset, Connection, ConnectionMode, Organisation, Plant
 from plants.services.organisations import create_organisation
 from plants.services.plants import save_assets, save_plant
+from plants.time_config import Block
 from vcp import DEFAULT_SIGNED_FAMILIES, Family
 
 AT = datetime(2026, 1, 2, 3, 0, tzinfo=UTC)
@@ -44,7 +46,7 @@ def connection(*, owner: Organisation | None = None, **changes: Any) -> Connecti
     return Connection.objects.create(**(facts | changes))
 
 
-def plant(*, on: Connection | None = None, **changes: Any) -> Plant:
+def unsaved_plant(*, on: Connection | None = None, **changes: Any) -> Plant:
     n = next(_number)
     link = on or connection()
     facts: dict[str, Any] = {
@@ -58,18 +60,35 @@ def plant(*, on: Connection | None = None, **changes: Any) -> Plant:
         "max_charge_kw": 40.0,
         "max_discharge_kw": 40.0,
     }
-    row = save_plant(plant=Plant(**(facts | changes)), at=AT)
-    save_assets(
-        plant=row,
-        changed=[
-            Asset(external_id="B1", asset_type="BESS", rated_power_kw=40.0, capacity_kwh=80.0),
-            Asset(external_id="S1", asset_type="FVE", rated_power_kw=60.0),
-        ],
-        removed=[],
-        at=AT,
-    )
+    return Plant(**(facts | changes))
+
+
+def battery(external_id: str = "B1", **changes: Any) -> Asset:
+    facts: dict[str, Any] = {"asset_type": "BESS", "rated_power_kw": 40.0, "capacity_kwh": 80.0}
+    return Asset(external_id=external_id, **(facts | changes))
+
+
+def pv(external_id: str = "S1", **changes: Any) -> Asset:
+    return Asset(external_id=external_id, **({"asset_type": "FVE", "rated_power_kw": 60.0} | changes))
+
+
+def plant(*, on: Connection | None = None, assets: Sequence[Asset] | None = None, **changes: Any) -> Plant:
+    """A saved plant with battery B1 and PV S1 unless other assets are given."""
+    row = save_plant(plant=unsaved_plant(on=on, **changes), at=AT)
+    save_assets(plant=row, changed=[battery(), pv()] if assets is None else assets, removed=[], at=AT)
     row.refresh_from_db()
     return row
+
+
+def block(start: int = 0, end: int = 1440, **changes: Any) -> Block:
+    """A time-config block in local minutes; -10..10 kW and 20..95 % unless told otherwise."""
+    facts: dict[str, Any] = {
+        "p_bat_min_kw": -10.0,
+        "p_bat_max_kw": 10.0,
+        "soc_min_pct": 20.0,
+        "soc_max_pct": 95.0,
+    }
+    return Block(start_minute=start, end_minute=end, **(facts | changes))
 
 
 def policy() -> Policy:

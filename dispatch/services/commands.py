@@ -1,4 +1,4 @@
-"""Asking for a command, putting due ones into the outbox, taking one back.
+"""Asking for a command and taking one back; `dispatch.services.due` puts due ones into the outbox.
 
 A command is checked against plant, assets, limits, scopes, switches and latch before anything is stored, and what is
 stored is complete: command, event and (when it is due) the signed message, in one transaction.
@@ -10,26 +10,28 @@ Edge cases (the concurrency policy):
 """
 
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
 
-from dispatch.messages import NewId, build, signer_of
+from dispatch.messages import NewId
 from dispatch.models import Command, EmergencyLatch, Kind
 from dispatch.policy import Policy
 from dispatch.requests import FAMILY, Actor, CommandRequest
-from dispatch.rules import AssetFacts, SiteFacts, check_payload
+from dispatch.rules import AssetFacts, SiteFacts, check_payload, check_request
+from dispatch.services.due import enqueue
+from dispatch.services.late import CANNOT_BUILD
 from dispatch.services.life import Move, advance_many, append_events
-from dispatch.services.outbox import store_messages, withdraw_unattempted
-from dispatch.states import State, Verdict
+from dispatch.services.outbox import withdraw_unattempted
+from dispatch.states import FINAL, State, Verdict
+from plants.encryption import UndecryptableSecret
 from plants.errors import Conflict, DomainError, Invalid, NotFound, Several
 from plants.models import Asset, Connection, ConnectionMode, Installation, Plant
 from plants.services.connections import may_send
-from vcp import Family, SiteSetpoint, to_wire
+from vcp import Family, ProtocolError, SiteSetpoint, must_be_signed, to_wire
 
-DUE_BATCH = 500
+_FARTHEST = timedelta(days=3660)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +53,8 @@ def submit(
 ) -> Submitted:
     """Store a command of a plant of the organisation; emergencies go through `dispatch.services.emergency`.
 
-    Raises `NotFound`, `Conflict` (switch off, latched, observing, key reused) or `Several` (limits, assets).
+    Raises `NotFound`, `Conflict` (switch off, latched, observing, key reused, can't be signed) or `Several` (limits,
+    assets, malformed values).
     """
     if request.kind is Kind.EMERGENCY:
         raise ValueError("emergencies are sent by dispatch.services.emergency, which also latches the plant")
@@ -74,7 +77,9 @@ def submit(
 
 
 def check(*, organisation_id: int, request: CommandRequest, at: datetime, policy: Policy) -> None:
-    """A dry run of `submit`: raises what it would raise, stores nothing."""
+    """A dry run of `submit` (or of an emergency): raises what it would raise, stores nothing."""
+    if find_by_key(organisation_id=organisation_id, request=request) is not None:
+        return
     with transaction.atomic():
         plant = lock_plant(organisation_id=organisation_id, external_plant_id=request.external_plant_id)
         if request.kind is not Kind.EMERGENCY:
@@ -83,7 +88,13 @@ def check(*, organisation_id: int, request: CommandRequest, at: datetime, policy
 
 
 def find_by_key(*, organisation_id: int, request: CommandRequest) -> Command | None:
-    """The command that was made under the request's idempotency key; `Conflict` when it asked for something else."""
+    """The command that was made under the request's idempotency key; `Conflict` when it asked for something else.
+
+    Every request passes here first: `Several` when it is malformed in itself.
+    """
+    problems = check_request(request)
+    if problems:
+        raise Several(problems)
     if request.idempotency_key is None:
         return None
     known = Command.objects.filter(
@@ -101,6 +112,7 @@ def lock_plant(*, organisation_id: int, external_plant_id: str) -> Plant:
     plant = (
         Plant.objects.select_for_update(of=("self",), no_key=True)
         .select_related("connection")
+        .defer("connection__amqps_uri", "connection__api_key")
         .filter(organisation_id=organisation_id, external_plant_id=external_plant_id)
         .first()
     )
@@ -153,7 +165,10 @@ def store_command(
     )
     append_events(moves=[requested], words=[Verdict.APPLIED], at=at)
     if due_at <= at:
-        enqueue(commands=[command], at=at, new_id=new_id)
+        try:
+            enqueue(commands=[command], at=at, new_id=new_id)
+        except (ProtocolError, UndecryptableSecret) as error:  # the connection's facts do not make a message
+            raise Conflict(f"no message can be built: {error}", code=CANNOT_BUILD) from error
     return command
 
 
@@ -177,11 +192,13 @@ def _deliver_by(request: CommandRequest, due_at: datetime, policy: Policy) -> da
 
 def _check(plant: Plant, request: CommandRequest, at: datetime, policy: Policy) -> Connection:
     connection = _usable_connection(plant, FAMILY[request.kind], policy)
-    due_at = request.due_at or at
     problems: list[DomainError] = []
-    if request.due_at is not None and request.due_at < at - policy.command_deliver_by:
+    # At the limit too: what is built from it would be over at once.
+    if request.due_at is not None and request.due_at <= at - policy.command_deliver_by:
         problems.append(Invalid("is in the past", path="dueAt", code="ALREADY_OVER"))
-    problems += check_payload(request.payload, site=_facts(plant), due_at=max(due_at, at))
+    if _starts_at(request, request.due_at or at) > at + _FARTHEST:
+        problems.append(Invalid("starts more than ten years ahead", path="dueAt"))
+    problems += check_payload(request.payload, site=_facts(plant), due_at=max(request.due_at or at, at))
     if problems:
         raise Several(problems)
     return connection
@@ -203,7 +220,20 @@ def _usable_connection(plant: Plant, family: Family, policy: Policy) -> Connecti
             raise Conflict(f"dispatch is switched off for the {whose}", path=whose, code="DISPATCH_OFF")
     if not may_send(connection, family, emergency_scope=policy.emergency_scope):
         raise Conflict(f"the API key has no scope for {family.value}", code="SCOPE_MISSING")
+    if must_be_signed(family, connection.signed_families):
+        _refuse_unsignable(connection, family)
     return connection
+
+
+def _refuse_unsignable(connection: Connection, family: Family) -> None:
+    try:
+        missing = not connection.signing_key
+    except UndecryptableSecret as error:
+        raise Conflict("the connection's signing key can't be decrypted", code=CANNOT_BUILD) from error
+    if missing:
+        raise Conflict(
+            f"{family.value} must be signed and the connection has no signing key", code="SIGNING_KEY_MISSING"
+        )
 
 
 def _facts(plant: Plant) -> SiteFacts:
@@ -215,64 +245,6 @@ def _facts(plant: Plant) -> SiteFacts:
         max_discharge_kw=plant.max_discharge_kw,
         assets={key: AssetFacts(asset_type=kind, rated_power_kw=rated) for key, kind, rated in assets},
     )
-
-
-def enqueue(*, commands: Sequence[Command], at: datetime, new_id: NewId) -> None:
-    """Build, sign and store the messages of due commands and move them to QUEUED; within a transaction."""
-    moves: list[Move] = []
-    by_connection: dict[int, list[Command]] = {}
-    for command in commands:
-        by_connection.setdefault(command.connection_id, []).append(command)
-    for group in by_connection.values():
-        connection = group[0].connection
-        signer = signer_of(connection)
-        drafts = [
-            (
-                command.plant,
-                command,
-                build(
-                    signer=signer,
-                    plant=command.plant,
-                    family=FAMILY[Kind(command.kind)],
-                    payload=command.payload,
-                    at=at,
-                    new_id=new_id,
-                ),
-            )
-            for command in group
-        ]
-        stored = store_messages(connection=connection, drafts=drafts, at=at)
-        moves += [
-            Move(command_id=command.pk, to=State.QUEUED, cause="DUE", outbound_id=message.pk)
-            for command, message in zip(group, stored, strict=True)
-        ]
-    advance_many(moves=moves, at=at)
-    for command in commands:
-        command.state, command.state_at, command.cause = State.QUEUED, at, "DUE"
-
-
-def queue_due(*, at: datetime, limit: int = DUE_BATCH, new_id: NewId = uuid.uuid4) -> int:
-    """Tick: put due commands into the outbox, the most urgent first; expired ones end as EXPIRED.
-
-    Answers how many were handled; call again while it answers `limit`.
-    """
-    with transaction.atomic():
-        due = list(
-            Command.objects.select_for_update(of=("self",), skip_locked=True)
-            .select_related("plant", "connection")
-            .filter(state=State.SCHEDULED, due_at__lte=at)
-            .order_by("due_at", "pk")[:limit]
-        )
-        over = [
-            command for command in due if command.deliver_by_at is not None and command.deliver_by_at <= at
-        ]
-        gone = {command.pk for command in over}
-        advance_many(
-            moves=[Move(command_id=pk, to=State.EXPIRED, cause="DELIVER_BY_PASSED") for pk in sorted(gone)],
-            at=at,
-        )
-        enqueue(commands=[command for command in due if command.pk not in gone], at=at, new_id=new_id)
-    return len(due)
 
 
 def cancel(*, organisation_id: int, command_id: int, actor: Actor, reason: str, at: datetime) -> Command:
@@ -287,6 +259,8 @@ def cancel(*, organisation_id: int, command_id: int, actor: Actor, reason: str, 
             raise NotFound("no such command", path="command", code="COMMAND_NOT_FOUND")
         if command.kind == Kind.EMERGENCY:
             raise Conflict("an emergency is released, not cancelled", code="RELEASE_INSTEAD")
+        if State(command.state) in FINAL:
+            raise Conflict(f"the command is already {command.state}", code="ALREADY_FINAL")
         free = withdraw_unattempted(command_ids=[command.pk], why="cancelled", at=at)
         move = Move(
             command_id=command.pk,

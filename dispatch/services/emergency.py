@@ -4,32 +4,39 @@ Edge cases (the concurrency policy):
 - Latch, emergency and the taking back of everything unsent are one transaction under the plant's lock.
 - A command that was attempted but not confirmed when the emergency came is not sent again; it ends as UNCONFIRMED and
   only Voke's own word may correct that.
-- HOLD never weakens a STOP; STOP replaces a HOLD.
+- HOLD never weakens a STOP; STOP replaces a HOLD, and a HOLD that was not delivered yet is taken back by it: issued
+  again later, it would reach Voke after the STOP.
 - Releasing while the emergency was never delivered takes the emergency back.
+- One emergency that can't be built keeps its alarm raised and stops nobody else's.
 """
 
 import uuid
+from collections.abc import Iterable
 from datetime import datetime
 
+import structlog
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from dispatch.messages import NewId, build, signer_of
 from dispatch.models import Command, EmergencyLatch, Kind, OutboundMessage, Outcome
 from dispatch.policy import Policy
 from dispatch.requests import FAMILY, Actor, CommandRequest
 from dispatch.services.commands import Submitted, find_by_key, lock_plant, store_command
-from dispatch.services.life import Move, advance_many, note
+from dispatch.services.life import Move, Note, advance_many, append_notes
 from dispatch.services.outbox import store_messages, unsent_commands, withdraw_unattempted
 from dispatch.states import State
+from plants.encryption import UndecryptableSecret
 from plants.errors import Conflict, Invalid
 from plants.models import Plant
 from plants.selectors.alarms import open_platform_alarm_ids
 from plants.services.alarms import clear_platform_alarm, raise_platform_alarm
-from vcp import Emergency, Mode, OperatingMode
+from vcp import MAX_REASON_LENGTH, Emergency, EmergencyType, Mode, OperatingMode, ProtocolError
 
+log = structlog.get_logger(__name__)
 NOT_DELIVERED = "EMERGENCY_NOT_DELIVERED"
 _ALARM_PREFIX = "emergency:"
+_MOST_ALARMS = 10_000
 
 
 def send_emergency(
@@ -57,7 +64,7 @@ def send_emergency(
                 plant=plant, request=request, actor=actor, at=at, policy=policy, new_id=new_id
             )
             _latch(plant, command, payload, actor, at)
-            _take_back_unsent(plant, command, at)
+            _take_back_unsent(plant, command, payload, at)
     except IntegrityError:
         known = find_by_key(organisation_id=organisation_id, request=request)
         if known is None:
@@ -76,8 +83,13 @@ def _latch(plant: Plant, command: Command, payload: Emergency, actor: Actor, at:
         EmergencyLatch.objects.filter(pk=latch.pk).update(command=command, type=payload.type.value)
 
 
-def _take_back_unsent(plant: Plant, emergency: Command, at: datetime) -> None:
-    unsent = [command.pk for command in unsent_commands(plant_id=plant.pk)]
+def _take_back_unsent(plant: Plant, emergency: Command, payload: Emergency, at: datetime) -> None:
+    is_stop = payload.type is EmergencyType.STOP
+    unsent = [
+        command.pk
+        for command in unsent_commands(plant_id=plant.pk, held_too=is_stop)
+        if command.pk != emergency.pk
+    ]
     free = withdraw_unattempted(command_ids=unsent, why=f"emergency {emergency.pk}", at=at)
     attempted = [pk for pk in unsent if pk not in free]
     OutboundMessage.objects.filter(command_id__in=attempted, outcome=Outcome.PENDING).update(
@@ -117,10 +129,16 @@ def release(
         _withdraw_undelivered(plant, at)
         request = CommandRequest(
             external_plant_id=external_plant_id,
-            payload=Mode(mode=OperatingMode(plant.base_mode), reason=f"Emergency released: {reason}"[:500]),
+            payload=Mode(mode=OperatingMode(plant.base_mode), reason=_cut(f"Emergency released: {reason}")),
             reason=reason,
         )
         return store_command(plant=plant, request=request, actor=actor, at=at, policy=policy, new_id=new_id)
+
+
+def _cut(reason: str) -> str:
+    """At most as long as Voke takes it, counted as Voke counts: in UTF-16 units, an emoji being two."""
+    units = reason.encode("utf-16-le", "replace")[: 2 * MAX_REASON_LENGTH]
+    return units.decode("utf-16-le", "ignore")
 
 
 def _withdraw_undelivered(plant: Plant, at: datetime) -> None:
@@ -140,7 +158,7 @@ def _withdraw_undelivered(plant: Plant, at: datetime) -> None:
     ]
     advance_many(moves=moves, at=at)
     for command in queued:
-        clear_platform_alarm(connection=command.connection, alarm_id=_alarm_id(command), at=at)
+        clear_platform_alarm(connection_id=command.connection_id, alarm_id=_alarm_id(command), at=at)
 
 
 # --- until delivered ----------------------------------------------------------------------------------------------
@@ -150,35 +168,48 @@ def care_for_undelivered(
     *, at: datetime, policy: Policy, limit: int = 100, new_id: NewId = uuid.uuid4
 ) -> int:
     """Tick: issue undelivered emergencies again and keep an alarm raised until each is delivered or withdrawn."""
-    pending = OutboundMessage.objects.filter(command=OuterRef("pk"), outcome=Outcome.PENDING)
-    overdue = list(
-        Command.objects.filter(
-            kind=Kind.EMERGENCY, state=State.QUEUED, due_at__lte=at - policy.emergency_reissue
-        )
-        .select_related("plant__connection", "connection")
-        .annotate(has_pending=Exists(pending))
-        .order_by("pk")[:limit]
+    overdue = Command.objects.filter(
+        kind=Kind.EMERGENCY, state=State.QUEUED, due_at__lte=at - policy.emergency_reissue
+    ).order_by("pk")
+    alarmed = set(open_platform_alarm_ids(code=NOT_DELIVERED, limit=_MOST_ALARMS))
+    count = 0
+    for command in overdue.select_related("plant")[:_MOST_ALARMS]:
+        count += 1
+        if _alarm_id(command) not in alarmed:
+            _raise_alarm(command, at)
+    for command_id in _with_nothing_on_its_way(overdue, at - policy.emergency_reissue)[:limit]:
+        try:
+            _reissue(command_id, at=at, new_id=new_id)
+        except (ProtocolError, UndecryptableSecret):
+            log.exception("emergency not issued again", action="emergency.unbuildable", command_id=command_id)
+    _clear_delivered(alarmed, at)
+    return count
+
+
+def _with_nothing_on_its_way(overdue: QuerySet[Command], settled_by: datetime) -> QuerySet[Command, int]:
+    """Ids of emergencies whose messages all came to nothing, the last of them long enough ago."""
+    mine = OutboundMessage.objects.filter(command=OuterRef("pk"))
+    busy = mine.filter(Q(outcome=Outcome.PENDING) | Q(outcome_at__gt=settled_by))
+    return overdue.filter(~Exists(busy)).values_list("pk", flat=True)
+
+
+def _raise_alarm(command: Command, at: datetime) -> None:
+    raise_platform_alarm(
+        connection_id=command.connection_id,
+        plant_id=command.plant_id,
+        alarm_id=_alarm_id(command),
+        severity="CRITICAL",
+        code=NOT_DELIVERED,
+        message=f"Emergency #{command.pk} of {command.plant} has not reached Voke's broker.",
+        at=at,
     )
-    for command in overdue:
-        with transaction.atomic():
-            raise_platform_alarm(
-                plant=command.plant,
-                alarm_id=_alarm_id(command),
-                severity="CRITICAL",
-                code=NOT_DELIVERED,
-                message=f"Emergency #{command.pk} of {command.plant} has not reached Voke's broker.",
-                at=at,
-            )
-            if not command.has_pending:
-                _reissue(command, at=at, new_id=new_id)
-    _clear_delivered(at)
-    return len(overdue)
 
 
-def _reissue(command: Command, *, at: datetime, new_id: NewId) -> None:
-    locked = Command.objects.select_for_update(of=("self",)).get(pk=command.pk)
+@transaction.atomic
+def _reissue(command_id: int, *, at: datetime, new_id: NewId) -> None:
+    command = Command.objects.select_for_update(of=("self",)).get(pk=command_id)
     waiting = OutboundMessage.objects.filter(command=command, outcome=Outcome.PENDING).exists()
-    if locked.state != State.QUEUED or waiting:
+    if command.state != State.QUEUED or waiting:  # delivered, released or issued again in between
         return
     draft = build(
         signer=signer_of(command.connection),
@@ -188,22 +219,21 @@ def _reissue(command: Command, *, at: datetime, new_id: NewId) -> None:
         at=at,
         new_id=new_id,
     )
-    store_messages(connection=command.connection, drafts=[(command.plant, command, draft)], at=at)
-    note(
+    stored = store_messages(connection=command.connection, drafts=[(command.plant, command, draft)], at=at)
+    note = Note(
         command_id=command.pk,
         word="REISSUED",
         cause="NOT_DELIVERED",
-        at=at,
         detail={"messageId": str(draft.message_id)},
+        outbound_id=stored[0].pk,
     )
+    append_notes(notes=[note], at=at)
 
 
-def _clear_delivered(at: datetime, limit: int = 500) -> None:
-    alarmed = open_platform_alarm_ids(code=NOT_DELIVERED, limit=limit)
+def _clear_delivered(alarmed: Iterable[str], at: datetime) -> None:
     ids = [int(alarm_id.removeprefix(_ALARM_PREFIX)) for alarm_id in alarmed]
-    delivered = Command.objects.filter(pk__in=ids).exclude(state=State.QUEUED).select_related("connection")
-    for command in delivered.order_by("pk"):
-        clear_platform_alarm(connection=command.connection, alarm_id=_alarm_id(command), at=at)
+    for command in Command.objects.filter(pk__in=ids).exclude(state=State.QUEUED).order_by("pk"):
+        clear_platform_alarm(connection_id=command.connection_id, alarm_id=_alarm_id(command), at=at)
 
 
 def _alarm_id(command: Command) -> str:

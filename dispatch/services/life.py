@@ -18,6 +18,7 @@ from dispatch.models import Command, CommandEvent
 from dispatch.states import State, Verdict, judge
 
 NOTE = "NOTE"
+_WORD_LENGTH = 24
 
 
 class LostRace(Exception):
@@ -37,6 +38,20 @@ class Move:
     outbound_id: int | None = None
     inbound_id: int | None = None
     ack_due_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note:
+    """Something that happened to a command and spoke of no state: re-issued, nacked, a word that is not known."""
+
+    command_id: int
+    word: str
+    cause: str = ""
+    actor: str = ""
+    told_at: datetime | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    outbound_id: int | None = None
+    inbound_id: int | None = None
 
 
 def advance(*, command_id: int, to: State, at: datetime, cause: str, actor: str = "") -> Verdict:
@@ -86,33 +101,27 @@ def _update(found: Mapping[int, State], last: Mapping[int, Move], at: datetime) 
 
 
 def append_events(*, moves: Sequence[Move], words: Sequence[str], at: datetime) -> None:
-    """Append one event per word, with what it did (`words`: a verdict, or NOTE where no state was spoken of)."""
+    """Append one event per move, with the verdict on it (`words`)."""
     CommandEvent.objects.bulk_create(
-        CommandEvent(
-            command_id=move.command_id,
-            at=at,
-            told_at=move.told_at,
-            word=move.to.value,
-            verdict=word,
-            cause=move.cause[:64],
-            actor=move.actor[:150],
-            detail=dict(move.detail),
-            outbound_id=move.outbound_id,
-            inbound_id=move.inbound_id,
-        )
-        for move, word in zip(moves, words, strict=True)
+        _event(move, word=move.to.value, verdict=word, at=at) for move, word in zip(moves, words, strict=True)
     )
 
 
-def note(
-    *, command_id: int, word: str, at: datetime, cause: str = "", detail: Mapping[str, Any] | None = None
-) -> None:
-    """Append something that happened and changed no state (re-issued, replaced, nacked)."""
-    CommandEvent.objects.create(
-        command_id=command_id,
+def append_notes(*, notes: Sequence[Note], at: datetime) -> None:
+    """Append what happened and changed no state."""
+    CommandEvent.objects.bulk_create(_event(note, word=note.word, verdict=NOTE, at=at) for note in notes)
+
+
+def _event(told: Move | Note, *, word: str, verdict: str, at: datetime) -> CommandEvent:
+    return CommandEvent(
+        command_id=told.command_id,
         at=at,
-        word=word[:24],
-        verdict=NOTE,
-        cause=cause[:64],
-        detail=dict(detail or {}),
+        told_at=told.told_at,
+        word=word[:_WORD_LENGTH],
+        verdict=verdict,
+        cause=told.cause[:64],
+        actor=told.actor[:150],
+        detail=dict(told.detail),
+        outbound_id=told.outbound_id,
+        inbound_id=told.inbound_id,
     )

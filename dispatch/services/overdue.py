@@ -8,10 +8,11 @@ from datetime import datetime
 from django.db import transaction
 
 from dispatch.models import Command
-from dispatch.services.life import NOTE, Move, advance_many, append_events
+from dispatch.services.life import Move, Note, advance_many, append_notes
 from dispatch.states import State
 
 ACK_OVERDUE = "ACK_OVERDUE"
+EXECUTION_OVERDUE = "EXECUTION_OVERDUE"
 
 
 def mark_ack_overdue(*, at: datetime, limit: int = 500) -> int:
@@ -33,13 +34,12 @@ def flag_execution_overdue(*, at: datetime, limit: int = 500) -> int:
     """Accepted commands past their execution deadline get a flag, no new state."""
     waiting = [State.ACCEPTED, State.PARTIAL, State.EXECUTING]
     with transaction.atomic():
-        rows = list(
+        ids = list(
             Command.objects.select_for_update(of=("self",), skip_locked=True)
             .filter(state__in=waiting, execution_due_at__lte=at, execution_overdue=False)
             .order_by("pk")
-            .only("pk", "state")[:limit]
+            .values_list("pk", flat=True)[:limit]
         )
-        Command.objects.filter(pk__in=[row.pk for row in rows]).update(execution_overdue=True)
-        moves = [Move(command_id=row.pk, to=State(row.state), cause="EXECUTION_OVERDUE") for row in rows]
-        append_events(moves=moves, words=[NOTE] * len(moves), at=at)
-    return len(rows)
+        Command.objects.filter(pk__in=ids).update(execution_overdue=True)
+        append_notes(notes=[Note(command_id=pk, word=EXECUTION_OVERDUE) for pk in ids], at=at)
+    return len(ids)

@@ -1,7 +1,9 @@
 """Publishes config.topology and config.constraints: when a connection becomes active and when either changes.
 
 A plant's `site_revision` counts the changes; `PublishedSiteConfig` knows which revision was put into the outbox over
-which connection. A plant is looked at when they differ, and sent when the payload differs (or the connection does).
+which connection. A plant is looked at when they differ, and sent when payload, siteId or connection differs.
+A message that the broker returned or refused, or never confirmed, counts as not published: it is made anew after a
+pause, since no command is repeated by it and a plant without topology can't be commanded.
 """
 
 import hashlib
@@ -9,31 +11,50 @@ import uuid
 from collections.abc import Iterable
 from datetime import datetime
 
+import structlog
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from dispatch.messages import NewId, build, signer_of
+from dispatch.messages import NewId, build, signer_of, site_id_of
 from dispatch.models import OutboundMessage, Outcome, PublishedSiteConfig
 from dispatch.policy import Policy
 from dispatch.services.outbox import store_messages
 from dispatch.site_config import constraints_of, topology_of
+from plants.encryption import UndecryptableSecret
 from plants.models import Asset, Connection, ConnectionMode, Installation, Plant
 from plants.services.connections import may_send, set_mode
-from vcp import Constraints, Family, Topology, canonical_json, to_wire
+from vcp import Constraints, Family, ProtocolError, Topology, canonical_json, to_wire
+
+log = structlog.get_logger(__name__)
+_FAILED = (Outcome.RETURNED, Outcome.REFUSED, Outcome.ABANDONED)
 
 
 def publish_changed(*, at: datetime, policy: Policy, limit: int = 200, new_id: NewId = uuid.uuid4) -> int:
-    """Tick: queue the site config of plants whose published revision is not the current one; answers how many."""
+    """Tick: queue the site config of plants whose published revision is not the current one; answers how many.
+
+    A plant whose config can't be built is logged and does not stop the others.
+    """
     if Installation.objects.filter(pk=1, dispatch_enabled=False).exists():
         return 0
+    published = 0
+    for plant_id in _stale_plants(at - policy.replay_margin)[:limit]:
+        try:
+            _publish(plant_id, at=at, policy=policy, new_id=new_id)
+            published += 1
+        except (ProtocolError, UndecryptableSecret):
+            log.exception("site config not built", action="site_config.unbuildable", plant_id=plant_id)
+    return published
+
+
+def _stale_plants(failed_by: datetime) -> QuerySet[Plant, int]:
+    """Ids of plants that lack a current publication; one that came to nothing counts until a pause is over."""
+    failed = Q(message__outcome__in=_FAILED, message__outcome_at__lte=failed_by)
     current = PublishedSiteConfig.objects.filter(
         plant=OuterRef("pk"), connection=OuterRef("connection"), site_revision=OuterRef("site_revision")
-    )
-    stale = (
+    ).exclude(failed)
+    return (
         Plant.objects.filter(
-            Q(dispatch_enabled=True),
-            connection__mode=ConnectionMode.ACTIVE,
-            connection__dispatch_enabled=True,
+            dispatch_enabled=True, connection__mode=ConnectionMode.ACTIVE, connection__dispatch_enabled=True
         )
         .annotate(
             has_topology=Exists(current.filter(family=Family.CONFIG_TOPOLOGY)),
@@ -41,12 +62,8 @@ def publish_changed(*, at: datetime, policy: Policy, limit: int = 200, new_id: N
         )
         .filter(Q(has_topology=False) | Q(has_constraints=False))
         .order_by("connection_id", "pk")
-        .values_list("pk", flat=True)[:limit]
+        .values_list("pk", flat=True)
     )
-    plant_ids = list(stale)
-    for plant_id in plant_ids:
-        _publish(plant_id, at=at, policy=policy, new_id=new_id)
-    return len(plant_ids)
 
 
 @transaction.atomic
@@ -59,14 +76,17 @@ def _publish(plant_id: int, *, at: datetime, policy: Policy, new_id: NewId) -> N
     connection = plant.connection
     if connection is None:
         return
+    known = {
+        row.family: row for row in PublishedSiteConfig.objects.filter(plant=plant).select_related("message")
+    }
     for family, payload in _payloads(plant):
         wire = to_wire(payload)
-        digest = hashlib.sha256(canonical_json(wire)).hexdigest()
-        known = PublishedSiteConfig.objects.filter(plant=plant, family=family).first()
-        same = known is not None and known.digest == digest and known.connection_id == connection.pk
-        message = known.message if known is not None and same else None
-        if not same and may_send(connection, family, emergency_scope=policy.emergency_scope):
-            message = _store(connection, plant, family, wire, at=at, new_id=new_id)
+        digest = _digest(connection, plant, wire)
+        before = known.get(family)
+        message = before.message if before is not None else None
+        if before is None or not _still_holds(before, connection, digest):
+            allowed = may_send(connection, family, emergency_scope=policy.emergency_scope)
+            message = _store(connection, plant, family, wire, at=at, new_id=new_id) if allowed else None
         PublishedSiteConfig.objects.update_or_create(
             plant=plant,
             family=family,
@@ -78,6 +98,17 @@ def _publish(plant_id: int, *, at: datetime, policy: Policy, new_id: NewId) -> N
                 "published_at": at,
             },
         )
+
+
+def _digest(connection: Connection, plant: Plant, wire: dict[str, object]) -> str:
+    """Of what Voke is told, and of whom: under a new siteId it must be told again."""
+    site_id = site_id_of(plant, connection.site_id_kind)
+    return hashlib.sha256(canonical_json({"siteId": site_id, "payload": wire})).hexdigest()
+
+
+def _still_holds(before: PublishedSiteConfig, connection: Connection, digest: str) -> bool:
+    came_to_nothing = before.message is not None and before.message.outcome in _FAILED
+    return before.digest == digest and before.connection_id == connection.pk and not came_to_nothing
 
 
 def _payloads(plant: Plant) -> Iterable[tuple[Family, Topology | Constraints]]:

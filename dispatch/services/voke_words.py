@@ -12,7 +12,8 @@ from datetime import datetime
 from typing import Any
 
 from dispatch.models import OutboundMessage, ScheduleNotice
-from dispatch.services.life import NOTE, Move, advance_many, append_events
+from dispatch.services.life import Move, Note, advance_many, append_notes
+from dispatch.services.outbox import close_answered
 from dispatch.states import State, Verdict
 from plants.models import Disposition
 from vcp import AckStatus, CommandAck, Execution, ExecutionStatus, ScheduleEvent, Unknown, known
@@ -51,47 +52,66 @@ def apply_words(*, connection_id: int, told: Sequence[Told], at: datetime) -> di
     messages = _messages_by_correlation(connection_id, {one.correlation_id for one in ordered})
     dispositions: dict[int, Disposition] = {}
     moves: list[tuple[Told, Move]] = []
-    notes: list[Move] = []
+    notes: list[Note] = []
     for one in ordered:
         message = messages.get(one.correlation_id)
         if message is None:
             dispositions[one.inbound_id] = Disposition.FOREIGN
             continue
-        outbound_id, command_id = message
         to = _state_of(one.word)
-        move = Move(
-            command_id=command_id,
-            to=to or State.SENT,
-            cause=_cause_of(one.word),
-            actor=VOKE,
-            told_at=one.told_at,
-            detail=_detail_of(one.word),
-            outbound_id=outbound_id,
-            inbound_id=one.inbound_id,
-        )
         if to is None:
-            notes.append(move)
+            notes.append(_note(one, *message))
             dispositions[one.inbound_id] = Disposition.NO_CHANGE
         else:
-            moves.append((one, move))
+            moves.append((one, _move(one, *message, to=to)))
     verdicts = advance_many(moves=[move for _, move in moves], at=at)
     for (one, _), verdict in zip(moves, verdicts, strict=True):
         applied = verdict is Verdict.APPLIED
         dispositions[one.inbound_id] = Disposition.APPLIED if applied else Disposition.NO_CHANGE
-    append_events(moves=notes, words=[NOTE] * len(notes), at=at)
+    append_notes(notes=notes, at=at)
+    if moves:
+        close_answered(
+            outbound_ids={move.outbound_id for _, move in moves if move.outbound_id is not None},
+            command_ids={move.command_id for _, move in moves},
+            at=at,
+        )
     return dispositions
 
 
+def _move(one: Told, outbound_id: int, command_id: int, *, to: State) -> Move:
+    return Move(
+        command_id=command_id,
+        to=to,
+        cause=_cause_of(one.word),
+        actor=VOKE,
+        told_at=one.told_at,
+        detail=_detail_of(one.word),
+        outbound_id=outbound_id,
+        inbound_id=one.inbound_id,
+    )
+
+
+def _note(one: Told, outbound_id: int, command_id: int) -> Note:
+    return Note(
+        command_id=command_id,
+        word=one.word.status,
+        cause=_cause_of(one.word),
+        actor=VOKE,
+        told_at=one.told_at,
+        detail=_detail_of(one.word),
+        outbound_id=outbound_id,
+        inbound_id=one.inbound_id,
+    )
+
+
 def _messages_by_correlation(connection_id: int, correlations: set[str]) -> dict[str, tuple[int, int]]:
-    by_uuid = {parsed: text for text in correlations if (parsed := _as_uuid(text)) is not None}
+    # Two spellings of one id (capitals) are one id.
+    parsed = {text: one for text in correlations if (one := _as_uuid(text)) is not None}
     rows = OutboundMessage.objects.filter(
-        connection_id=connection_id, correlation_id__in=list(by_uuid), command__isnull=False
+        connection_id=connection_id, correlation_id__in=set(parsed.values()), command__isnull=False
     ).values_list("correlation_id", "pk", "command_id")
-    return {
-        by_uuid[correlation]: (pk, command_id)
-        for correlation, pk, command_id in rows
-        if command_id is not None
-    }
+    found = {correlation: (pk, command_id) for correlation, pk, command_id in rows if command_id is not None}
+    return {text: found[one] for text, one in parsed.items() if one in found}
 
 
 def _as_uuid(text: str) -> uuid.UUID | None:

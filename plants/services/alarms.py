@@ -6,7 +6,7 @@ under its id, so a raise that is newer than the clear opens it again.
 
 from datetime import datetime
 
-from plants.models import Alarm, AlarmOrigin, Connection, Plant
+from plants.models import Alarm, AlarmOrigin
 from vcp import Alarm as AlarmEvent
 
 
@@ -65,31 +65,31 @@ def _describe(row: Alarm, event: AlarmEvent) -> None:
 
 
 def raise_platform_alarm(
-    *, plant: Plant, alarm_id: str, severity: str, code: str, message: str, at: datetime
+    *,
+    connection_id: int,
+    plant_id: int,
+    alarm_id: str,
+    severity: str,
+    code: str,
+    message: str,
+    at: datetime,
 ) -> None:
-    """An alarm of this platform about itself (for example an emergency that could not be delivered)."""
-    connection = plant.connection
-    if connection is None:
-        raise ValueError("an alarm needs the plant's connection")
+    """An alarm of this platform about itself (for example an emergency that could not be delivered).
+
+    Raised again it stays the same alarm: what it says is brought up to date, and it is open.
+    """
+    said = {"severity": severity, "code": code, "message": message, "told_at": at}
     Alarm.objects.update_or_create(
-        connection=connection,
+        connection_id=connection_id,
         origin=AlarmOrigin.PLATFORM,
         alarm_id=alarm_id,
-        defaults={"severity": severity, "code": code, "message": message, "cleared_at": None, "told_at": at},
-        create_defaults={
-            "plant": plant,
-            "severity": severity,
-            "code": code,
-            "message": message,
-            "raised_at": at,
-            "told_at": at,
-            "received_at": at,
-        },
+        defaults={**said, "cleared_at": None},
+        create_defaults={**said, "plant_id": plant_id, "raised_at": at, "received_at": at},
     )
 
 
-def clear_platform_alarm(*, connection: Connection, alarm_id: str, at: datetime) -> None:
+def clear_platform_alarm(*, connection_id: int, alarm_id: str, at: datetime) -> None:
     """Clear an alarm of this platform; nothing happens when it was not raised."""
     Alarm.objects.filter(
-        connection=connection, origin=AlarmOrigin.PLATFORM, alarm_id=alarm_id, cleared_at__isnull=True
+        connection_id=connection_id, origin=AlarmOrigin.PLATFORM, alarm_id=alarm_id, cleared_at__isnull=True
     ).update(cleared_at=at, told_at=at)

@@ -122,7 +122,11 @@ class Command(BaseCommand):
 
     def _send(self, plant: Plant, options: dict[str, Any], at: datetime) -> CommandRow | None:
         actor = Actor(name="shell")
-        common: dict[str, Any] = {"organisation_id": plant.organisation_id, "at": at, "policy": current_policy()}
+        common: dict[str, Any] = {
+            "organisation_id": plant.organisation_id,
+            "at": at,
+            "policy": current_policy(),
+        }
         if options["kind"] == "release":
             return release(
                 external_plant_id=plant.external_plant_id, actor=actor, reason=options["reason"], **common

@@ -1,0 +1,142 @@
+"""The lease of a connection's outbox, and claiming its next window for the one relay that holds it.
+
+Edge cases (the concurrency policy):
+- Held messages (a switch is off, the plant is latched) are not claimed and do not stand in the way of others.
+- A message that must be signed anew is replaced and claimed in the same step: its successor takes its place in the
+  order, so that a later command of the plant can't overtake it.
+- A nacked message waits a moment, and the later ones of its plant wait behind it.
+"""
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.db import IntegrityError, transaction
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models.functions import Coalesce
+
+from dispatch.messages import NewId
+from dispatch.models import EmergencyLatch, OutboundMessage, OutboxLease, Outcome
+from dispatch.policy import Policy
+from dispatch.services.late import is_late, is_stale, last_moment, settle
+from dispatch.services.outbox import lock_commands
+from dispatch.states import State
+from plants.models import Connection, ConnectionMode, Installation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claimed:
+    """One message that may be handed to the socket until `not_after`."""
+
+    outbound_id: int
+    routing_key: str
+    message_id: str
+    correlation_id: str
+    body: bytes = field(repr=False)
+    not_after: datetime
+
+
+def take_lease(*, connection_id: int, holder: str, at: datetime, ttl: timedelta) -> datetime | None:
+    """Take or renew the right to publish a connection's outbox; its end, or None when another relay holds it."""
+    until = at + ttl
+    free = Q(holder=holder) | Q(expires_at__lte=at)
+    if OutboxLease.objects.filter(free, connection_id=connection_id).update(holder=holder, expires_at=until):
+        return until
+    if OutboxLease.objects.filter(connection_id=connection_id).exists():
+        return None
+    try:
+        with transaction.atomic():
+            OutboxLease.objects.create(connection_id=connection_id, holder=holder, expires_at=until)
+    except IntegrityError:  # another relay was first to make the row
+        return None
+    return until
+
+
+def drop_lease(*, connection_id: int, holder: str, at: datetime) -> None:
+    """Give the lease back at shutdown, so that another relay need not wait for its end."""
+    OutboxLease.objects.filter(connection_id=connection_id, holder=holder).update(expires_at=at)
+
+
+def claim(
+    *,
+    connection: Connection,
+    holder: str,
+    window: int,
+    at: datetime,
+    policy: Policy,
+    new_id: NewId = uuid.uuid4,
+) -> list[Claimed]:
+    """Mark the next window as attempted and answer it; settles what must not be sent any more on the way."""
+    with transaction.atomic():
+        lease = OutboxLease.objects.select_for_update().filter(connection=connection, holder=holder).first()
+        if lease is None or lease.expires_at <= at:
+            return []
+        publishing = _publishing(connection)
+        if publishing is None:
+            return []
+        rows = _locked_window(connection, window=window, at=at)
+        late = {row.pk: row for row in rows if is_late(row, at) or is_stale(row, at, policy)}
+        anew = settle(list(late.values()), connection=publishing, at=at, new_id=new_id)
+        rows = [anew.get(row.pk, row) for row in rows if row.pk not in late or row.pk in anew]
+        OutboundMessage.objects.filter(pk__in=[row.pk for row in rows]).update(
+            attempted_at=Coalesce(F("attempted_at"), at), attempts=F("attempts") + 1
+        )
+    return [
+        Claimed(
+            outbound_id=row.pk,
+            routing_key=row.routing_key,
+            message_id=str(row.message_id),
+            correlation_id=str(row.correlation_id),
+            body=bytes(row.body),
+            not_after=min(last_moment(row, policy), lease.expires_at),
+        )
+        for row in rows
+    ]
+
+
+def _publishing(connection: Connection) -> Connection | None:
+    """The connection as it is now (switched off or re-keyed since the relay looked), if it may publish at all."""
+    fresh = Connection.objects.filter(
+        pk=connection.pk, mode=ConnectionMode.ACTIVE, dispatch_enabled=True
+    ).first()
+    return None if Installation.objects.filter(pk=1, dispatch_enabled=False).exists() else fresh
+
+
+def _locked_window(connection: Connection, *, window: int, at: datetime) -> list[OutboundMessage]:
+    candidates = list(_sendable(connection, at).only("pk", "command_id").order_by("-urgent", "pk")[:window])
+    lock_commands(candidates)
+    # Looked at again under the locks: a cancel, an emergency or an answer may have come in between.
+    waiting = _waiting().filter(pk__in=[row.pk for row in candidates])
+    return list(waiting.select_for_update(of=("self",)).order_by("-urgent", "pk"))
+
+
+def _waiting() -> QuerySet[OutboundMessage]:
+    """Pending messages that are site config or whose command still waits to be sent."""
+    return OutboundMessage.objects.filter(
+        Q(command__isnull=True) | Q(command__state=State.QUEUED), outcome=Outcome.PENDING
+    )
+
+
+def has_sendable(*, connection: Connection, at: datetime) -> bool:
+    """Whether a claim could find something; one indexed read, so that an idle relay writes nothing."""
+    return _sendable(connection, at).exists()
+
+
+def _sendable(connection: Connection, at: datetime) -> QuerySet[OutboundMessage]:
+    latched = EmergencyLatch.objects.filter(plant=OuterRef("plant"), released_at__isnull=True)
+    before_it = OutboundMessage.objects.filter(
+        connection=OuterRef("connection"),
+        plant=OuterRef("plant"),
+        outcome=Outcome.PENDING,
+        not_before_at__gt=at,
+        pk__lt=OuterRef("pk"),
+    )
+    return (
+        _waiting()
+        .filter(
+            Q(not_before_at__isnull=True) | Q(not_before_at__lte=at),
+            connection=connection,
+            plant__dispatch_enabled=True,
+        )
+        .filter(Q(urgent=True) | (~Exists(latched) & ~Exists(before_it)))
+    )

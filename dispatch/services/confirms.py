@@ -1,0 +1,148 @@
+"""What the broker said about a window of messages, written down, and their commands moved accordingly."""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Case, CharField, Value, When
+
+from dispatch.models import OutboundMessage, Outcome
+from dispatch.policy import Policy
+from dispatch.services.late import RELAY
+from dispatch.services.life import Move, Note, advance_many, append_notes
+from dispatch.services.outbox import lock_commands, withdraw_siblings
+from dispatch.states import State
+
+_FIRST_WAIT_S = 0.25
+_LONGEST_WAIT_S = 8.0
+_LONGEST_URGENT_WAIT_S = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Word:
+    """What the broker did with one message; `outcome` None = nothing that settles it (sent again later)."""
+
+    outbound_id: int
+    outcome: Outcome | None
+    detail: str = ""
+
+
+def record(*, words: Sequence[Word], at: datetime, policy: Policy) -> None:
+    """Write down what the broker did with a window, and move the commands accordingly."""
+    settled = {word.outbound_id: word for word in words if word.outcome is not None}
+    if not settled:
+        return
+    with transaction.atomic():
+        rows = list(
+            OutboundMessage.objects.filter(pk__in=settled).order_by("pk").only("pk", "command_id", "urgent")
+        )
+        lock_commands(rows)
+        _write_outcomes(settled, at)
+        moves: list[Move] = []
+        notes: list[Note] = []
+        arrived: list[int] = []  # emergencies may have more than one message on its way
+        for row in rows:
+            word = settled[row.pk]
+            if row.command_id is None:
+                continue
+            if word.outcome is Outcome.CONFIRMED:
+                moves.append(_sent(row, row.command_id, at + policy.ack_timeout))
+                arrived += [row.command_id] if row.urgent else []
+            elif row.urgent:  # stays QUEUED: dispatch.services.emergency issues it again and raises an alarm
+                notes.append(_note(row, row.command_id, word))
+            else:
+                moves.append(_failed(row, row.command_id, word))
+        append_notes(notes=notes, at=at)
+        advance_many(moves=moves, at=at)
+        if arrived:
+            withdraw_siblings(command_ids=arrived, at=at)
+
+
+def _write_outcomes(settled: Mapping[int, Word], at: datetime) -> None:
+    groups: dict[Outcome, list[int]] = {}
+    for pk, word in settled.items():
+        if word.outcome is not None:
+            groups.setdefault(word.outcome, []).append(pk)
+    for outcome, ids in groups.items():
+        details = [When(pk=pk, then=Value(settled[pk].detail[:400])) for pk in ids if settled[pk].detail]
+        detail = Case(*details, default=Value(""), output_field=CharField()) if details else Value("")
+        # ABANDONED in between (an emergency came): the broker's word is the later truth and replaces it.
+        OutboundMessage.objects.filter(pk__in=ids, outcome__in=[Outcome.PENDING, Outcome.ABANDONED]).update(
+            outcome=outcome, outcome_at=at, detail=detail
+        )
+
+
+def _sent(row: OutboundMessage, command_id: int, ack_due_at: datetime) -> Move:
+    return Move(
+        command_id=command_id,
+        to=State.SENT,
+        cause="CONFIRMED",
+        actor=RELAY,
+        outbound_id=row.pk,
+        ack_due_at=ack_due_at,
+    )
+
+
+def _failed(row: OutboundMessage, command_id: int, word: Word) -> Move:
+    return Move(
+        command_id=command_id,
+        to=State.RETURNED if word.outcome is Outcome.RETURNED else State.REFUSED,
+        cause=f"BROKER_{word.outcome}",
+        actor=RELAY,
+        outbound_id=row.pk,
+        detail={"broker": word.detail[:400]},
+    )
+
+
+def _note(row: OutboundMessage, command_id: int, word: Word) -> Note:
+    return Note(
+        command_id=command_id,
+        word=str(word.outcome),
+        actor=RELAY,
+        detail={"broker": word.detail[:400]},
+        outbound_id=row.pk,
+    )
+
+
+def note_nacked(
+    *, outbound_ids: Sequence[int], at: datetime, chance: Callable[[], float] = random.random
+) -> None:
+    """The broker did not take these now: the same bytes go again after a moment that grows, with jitter.
+
+    The end is the replay margin. `chance` answers a number within [0, 1).
+    """
+    with transaction.atomic():
+        rows = list(
+            OutboundMessage.objects.filter(pk__in=outbound_ids, outcome=Outcome.PENDING)
+            .order_by("pk")
+            .only("pk", "command_id", "urgent", "attempts")
+        )
+        lock_commands(rows)
+        waits: dict[float, list[int]] = {}
+        for row in rows:
+            longest = _LONGEST_URGENT_WAIT_S if row.urgent else _LONGEST_WAIT_S
+            waits.setdefault(min(_FIRST_WAIT_S * 2 ** min(row.attempts, 10), longest), []).append(row.pk)
+        for wait_s, ids in sorted(waits.items()):
+            until = at + timedelta(seconds=wait_s * (0.5 + 0.5 * chance()))
+            OutboundMessage.objects.filter(pk__in=ids, outcome=Outcome.PENDING).update(not_before_at=until)
+        append_notes(
+            notes=[
+                Note(command_id=row.command_id, word="NACKED", actor=RELAY, outbound_id=row.pk)
+                for row in rows
+                if row.command_id is not None
+            ],
+            at=at,
+        )
+
+
+def forget_attempts(*, outbound_ids: Sequence[int]) -> None:
+    """The link knows that no byte of these left: their only attempt did not happen, so nothing was sent.
+
+    A message that was attempted before, or by another relay meanwhile, keeps its mark.
+    """
+    with transaction.atomic():
+        rows = OutboundMessage.objects.filter(pk__in=outbound_ids, outcome=Outcome.PENDING, attempts=1)
+        lock_commands(rows.only("pk", "command_id"))
+        rows.update(attempted_at=None, attempts=0)

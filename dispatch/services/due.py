@@ -1,0 +1,116 @@
+"""Due commands enter the outbox: their messages are built, signed and stored, never while they are SCHEDULED.
+
+Edge cases (the concurrency policy):
+- Two ticks at once skip each other's rows.
+- A command that can't be built (its connection's key is gone or can't be decrypted) ends as CANCELLED with the reason:
+  it must neither block the commands of others nor be retried for ever.
+"""
+
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import structlog
+from django.db import transaction
+
+from dispatch.messages import NewId, build, signer_of
+from dispatch.models import Command, Kind
+from dispatch.requests import FAMILY
+from dispatch.services.late import CANNOT_BUILD
+from dispatch.services.life import Move, advance_many
+from dispatch.services.outbox import store_messages
+from dispatch.states import State
+from plants.encryption import UndecryptableSecret
+from vcp import ProtocolError
+
+log = structlog.get_logger(__name__)
+DUE_BATCH = 500
+
+
+@transaction.atomic
+def enqueue(*, commands: Sequence[Command], at: datetime, new_id: NewId) -> None:
+    """Build, sign and store the messages of due commands of one connection and move them to QUEUED.
+
+    Raises vcp.ProtocolError or UndecryptableSecret when one of them can't be built; nothing is stored then.
+    """
+    if not commands:
+        return
+    connection = commands[0].connection
+    signer = signer_of(connection)
+    drafts = [
+        (
+            command.plant,
+            command,
+            build(
+                signer=signer,
+                plant=command.plant,
+                family=FAMILY[Kind(command.kind)],
+                payload=command.payload,
+                at=at,
+                new_id=new_id,
+            ),
+        )
+        for command in commands
+    ]
+    stored = store_messages(connection=connection, drafts=drafts, at=at)
+    moves = [
+        Move(command_id=command.pk, to=State.QUEUED, cause="DUE", outbound_id=message.pk)
+        for command, message in zip(commands, stored, strict=True)
+    ]
+    advance_many(moves=moves, at=at)
+    for command in commands:
+        command.state, command.state_at, command.cause = State.QUEUED, at, "DUE"
+
+
+def queue_due(*, at: datetime, limit: int = DUE_BATCH, new_id: NewId = uuid.uuid4) -> int:
+    """Tick: put due commands into the outbox, the most urgent first; expired ones end as EXPIRED.
+
+    Answers how many were handled; call again while it answers `limit`.
+    """
+    with transaction.atomic():
+        due = list(
+            Command.objects.select_for_update(of=("self",), skip_locked=True)
+            .select_related("plant", "connection")
+            # Secrets are read per connection below: one that can't be decrypted must not stop the others.
+            .defer("connection__amqps_uri", "connection__api_key", "connection__signing_key")
+            .filter(state=State.SCHEDULED, due_at__lte=at)
+            .order_by("due_at", "pk")[:limit]
+        )
+        over = [row for row in due if row.deliver_by_at is not None and row.deliver_by_at <= at]
+        gone = {command.pk for command in over}
+        advance_many(
+            moves=[Move(command_id=pk, to=State.EXPIRED, cause="DELIVER_BY_PASSED") for pk in sorted(gone)],
+            at=at,
+        )
+        by_connection: dict[int, list[Command]] = {}
+        for command in due:
+            if command.pk not in gone:
+                by_connection.setdefault(command.connection_id, []).append(command)
+        for _, group in sorted(by_connection.items()):
+            _enqueue_group(group, lambda some: enqueue(commands=some, at=at, new_id=new_id), at=at)
+    return len(due)
+
+
+def _enqueue_group(
+    commands: Sequence[Command], put: Callable[[Sequence[Command]], None], *, at: datetime
+) -> None:
+    """All of a connection's commands together; halved when that fails, down to the ones that can't be built."""
+    try:
+        put(commands)
+    except (ProtocolError, UndecryptableSecret) as error:
+        if len(commands) == 1:
+            _give_up(commands[0], error, at=at)
+            return
+        middle = len(commands) // 2
+        _enqueue_group(commands[:middle], put, at=at)
+        _enqueue_group(commands[middle:], put, at=at)
+
+
+def _give_up(command: Command, error: Exception, *, at: datetime) -> None:
+    log.error(
+        "command not built", action="due.unbuildable", command_id=command.pk, error=type(error).__name__
+    )
+    move = Move(
+        command_id=command.pk, to=State.CANCELLED, cause=CANNOT_BUILD, detail={"error": str(error)[:400]}
+    )
+    advance_many(moves=[move], at=at)
