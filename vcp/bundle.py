@@ -107,8 +107,9 @@ def build_amqps_uri(address: AmqpsAddress) -> str:
 
 
 def parse_bundle(body: bytes) -> ConnectionBundle:
-    """Read a bundle's JSON: its members at the top, or under `connectionBundle` with `key` and
-    `signingKey` beside.
+    """Read a bundle's JSON.
+
+    Its members stand at the top, or under `connectionBundle` with `key` and `signingKey` beside it.
 
     What is missing follows from the rest: slug and API key from the URI, key id from the vhost, queue
     prefix from the slug, routing prefix from the queue prefix. Raises ProtocolError (InvalidBundle with

@@ -47,8 +47,7 @@ class Envelope(WireStruct, frozen=True, kw_only=True):
 
 
 def parse_envelope(body: bytes, *, unique_keys: bool = False) -> Envelope:
-    """Read a message's bytes. The payload is checked by `parse_payload`, once the routing key tells its
-    family.
+    """Read a message's bytes; `parse_payload` checks the payload once the routing key tells its family.
 
     `unique_keys` refuses a key named twice: ask for it wherever the signature is verified. Raises
     ProtocolError only. Interpretation: any id of 1 to 128 characters is taken, so that a peer's new id

@@ -102,8 +102,7 @@ class WrongType(ProtocolError):
 
 
 class InvalidValue(ProtocolError):
-    """The type is right, a constraint is broken: range, length, pattern, closed vocabulary, field
-    relation."""
+    """Right type, broken constraint: range, length, pattern, closed vocabulary, relation of fields."""
 
     code = "INVALID_VALUE"
 

@@ -86,7 +86,7 @@ def routing_key(prefix: str, family: Family, tail: str | None = None) -> str:
     words = key.split(".")
     if not all(words) or any(char in "*#" or char.isspace() or not char.isprintable() for char in key):
         raise UnroutableKey("a routing key needs words without wildcards and white space")
-    if len(key) > _MAX_KEY_BYTES or len(key.encode(errors="replace")) > _MAX_KEY_BYTES:
+    if len(key.encode(errors="replace")) > _MAX_KEY_BYTES:
         raise UnroutableKey(f"longer than {_MAX_KEY_BYTES} bytes")
     return key
 

@@ -132,8 +132,7 @@ def _type_parts(annotation: Any) -> list[Any]:
 
 
 def _translated(error: msgspec.ValidationError, path: str) -> ProtocolError:
-    """msgspec tells the place only as text, after the reason: "Expected ... - at
-    `$.commands[2].deviceId`"."""
+    # msgspec tells the place only as text behind the reason: "Expected ... - at `$.commands[2].deviceId`".
     reason, mark, place = str(error).rpartition(" - at `$")
     if not mark or not place.endswith("`"):
         reason, place = str(error), "`"
@@ -143,6 +142,8 @@ def _translated(error: msgspec.ValidationError, path: str) -> ProtocolError:
     if reason.startswith("Object missing required field `"):
         name = reason.split("`")[1]
         return MissingField(f"{name} is required", path=join_path(where, name))
+    if reason.startswith("Invalid enum value"):  # first, since it quotes the peer's own text
+        return InvalidValue(reason, path=where)
     if "out of range" in reason or str(MAX_SAFE_INTEGER) in reason:
         return InvalidNumber("a number beyond +/-(2^53-1)", path=where)
     if reason.startswith("Expected `") and "`, got `" in reason:

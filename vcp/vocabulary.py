@@ -157,8 +157,7 @@ class MeterRole(StrEnum):
 
 
 class Severity(StrEnum):
-    """Alarm severities. Interpretation: the values are not public; these are the words Voke uses
-    elsewhere."""
+    """Alarm severities. Interpretation: not public; these are the words that Voke uses elsewhere."""
 
     INFO = "INFO"
     WARNING = "WARNING"

@@ -124,6 +124,14 @@ class TestSiteSetpoint:
 
         assert (error.code, error.path) == ("INVALID_VALUE", f"payload.{name}")
 
+    @pytest.mark.parametrize(
+        "word", ["9007199254740991", "out of range", "Expected `a`, got `b`", "timezone", "x - at `$.y`", "`"]
+    )
+    def test_a_word_that_looks_like_an_error_of_another_class_stays_a_bad_word(self, word: str) -> None:
+        error = failure(Family.COMMAND_SITE_SETPOINT, {**POWER, "direction": word})
+
+        assert (error.code, error.path) == ("INVALID_VALUE", "payload.direction")
+
     @pytest.mark.parametrize("priority", ["NORMAL", "HIGH", "EMERGENCY"])
     def test_there_are_three_priorities(self, priority: str) -> None:
         parsed = vcp.parse_payload(Family.COMMAND_SITE_SETPOINT, {**POWER, "priority": priority})

@@ -57,5 +57,11 @@ def test_every_binding_stands_on_the_page() -> None:
         assert f"`{binding}`" in PAGE
 
 
+def test_the_bounds_are_the_pages() -> None:
+    assert (vcp.MAX_BATCH, vcp.MAX_REASON_LENGTH, vcp.MAX_SLOTS, vcp.MAX_ASSETS) == (32, 500, 3000, 500)
+    assert (vcp.MAX_FALLBACK_AFTER_S, vcp.MAX_NAME_LENGTH) == (604_800, 200)
+    assert (vcp.MAX_DEPTH, vcp.MAX_ID_LENGTH, vcp.MAX_SAFE_INTEGER) == (64, 128, 2**53 - 1)
+
+
 def test_every_error_code_stands_on_the_page() -> None:
     assert [code for code in CODES if f"| `{code}` |" not in PAGE] == []

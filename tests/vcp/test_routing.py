@@ -104,6 +104,18 @@ def test_a_key_that_amqp_or_a_binding_would_misread_is_never_built(prefix: str, 
         vcp.routing_key(prefix, Family.EVENT_ALARM, tail)
 
 
+def test_a_key_may_fill_all_that_amqp_can_carry() -> None:
+    key = vcp.routing_key("acme", Family.EVENT_ALARM, "s" * (255 - len("acme.event.alarm.")))
+
+    assert len(key) == 255
+
+
+@pytest.mark.parametrize("letter", ["s", "ž"])
+def test_a_key_has_no_byte_more(letter: str) -> None:
+    with pytest.raises(vcp.UnroutableKey):
+        vcp.routing_key("acme", Family.EVENT_ALARM, "s" * (254 - len("acme.event.alarm.")) + letter * 2)
+
+
 @same_every_run
 @given(st.text(), st.text())
 def test_classifying_never_fails(key: str, prefix: str) -> None:
