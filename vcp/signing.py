@@ -57,7 +57,8 @@ def verify(envelope: dict[str, Any], signing_key: str, *, decoding: KeyDecoding 
 def verify_body(body: bytes, signing_key: str, *, decoding: KeyDecoding = KeyDecoding.HEX) -> bool:
     """Verify a message as received.
 
-    A key named twice is refused, since peers differ in which of the two counts. Raises DuplicateKey and every other error of reading JSON, InvalidSigningKey.
+    A key named twice is refused, since peers differ in which of the two counts. Raises DuplicateKey and
+    every other error of reading JSON, InvalidSigningKey.
     """
     return verify(decode_object(body, unique_keys=True), signing_key, decoding=decoding)
 
