@@ -52,6 +52,7 @@ CREATE TABLE IF NOT EXISTS published (
     body BLOB
 );
 CREATE INDEX IF NOT EXISTS published_pending ON published (due_at, seq) WHERE state = 'pending';
+CREATE INDEX IF NOT EXISTS published_swapped ON published (site_id) WHERE swapped = 1;
 CREATE INDEX IF NOT EXISTS published_by_correlation ON published (correlation_id);
 CREATE TABLE IF NOT EXISTS pulls (
     seq INTEGER PRIMARY KEY,

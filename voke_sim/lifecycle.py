@@ -127,6 +127,9 @@ def _begin(site: Site, command: OpenCommand, turn: Turn) -> None:
     progress = kind.progress(site, command, turn)
     _remember(command, progress)
     _say(site, command, ExecutionStatus.EXECUTING, turn)
+    if isinstance(progress, Tracking) and progress.is_reached and not progress.needs_stability:
+        # Done at once, before another command of the same batch takes its place.
+        _track(site, command, progress, turn)
 
 
 def report_progress(site: Site, turn: Turn) -> None:

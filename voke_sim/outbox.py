@@ -10,6 +10,7 @@ _BATCH = 100
 _MAX_BATCHES = 50
 _RETRY = timedelta(seconds=1)
 _KEEP_TELEMETRY = 5_000
+_BOUND_EVERY = timedelta(minutes=1)
 
 _FINAL = {Sent.CONFIRMED: PublishedState.CONFIRMED, Sent.RETURNED: PublishedState.RETURNED}
 
@@ -28,11 +29,12 @@ class Outbox:
         self._journal = journal
         self._transport = transport
         self._pause_until: datetime | None = None
+        self._bounded_at: datetime | None = None
 
     def flush(self, at: datetime) -> int:
         """Publish what is due; the number of events settled."""
         if not self._transport.is_connected:
-            self._journal.drop_stale_telemetry(_KEEP_TELEMETRY, at)
+            self._bound_backlog(at)
             return 0
         if self._pause_until is not None and at < self._pause_until:
             return 0
@@ -48,6 +50,14 @@ class Outbox:
                 self._pause_until = at + _RETRY
                 break
         return settled
+
+    def _bound_backlog(self, at: datetime) -> None:
+        """An outage may last: once a minute the oldest telemetry beyond the bound is given up,
+        nothing else ever.
+        """
+        if self._bounded_at is None or at - self._bounded_at >= _BOUND_EVERY:
+            self._bounded_at = at
+            self._journal.drop_stale_telemetry(_KEEP_TELEMETRY, at)
 
     def _send(self, rows: list[PublishedRow], at: datetime) -> int:
         words = self._transport.publish([_outbound(row) for row in rows])

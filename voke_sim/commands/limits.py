@@ -7,9 +7,12 @@ from voke_sim.commands.base import Breach
 def setpoint_breach(
     constraints: Constraints, *, target_kw: float, include_consumption: bool, load_kw: float
 ) -> Breach | None:
-    """The grid limit that a site target would break at the present consumption, if any; + = import."""
+    """The grid limit that a site target would break, if any; + = import.
+
+    `asked` is the power at the grid: a target without consumption is taken at the present consumption.
+    """
     grid_kw = target_kw if include_consumption else target_kw + load_kw
-    asked = abs(target_kw)
+    asked = round(abs(grid_kw), 3)
     if target_kw > 0 and constraints.max_import_kw is not None and grid_kw > constraints.max_import_kw:
         return Breach(breached_field="maxImportKw", asked=asked, limit=constraints.max_import_kw)
     if target_kw < 0 and constraints.max_export_kw is not None and -grid_kw > constraints.max_export_kw:

@@ -90,7 +90,7 @@ class SiteSetpointKind:
         if breach is not None:
             return Rejected(
                 code=RejectionCode.CONSTRAINT_VIOLATION,
-                message=f"{breach.asked:g} kW is beyond {breach.breached_field} {breach.limit:g} kW",
+                message=f"{breach.asked:g} kW at the grid is beyond {breach.breached_field} {breach.limit:g} kW",
                 breaches=(breach,),
             )
         return Accepted(plan=SetpointPlan(setpoint=setpoint), not_before=payload.valid_from)
