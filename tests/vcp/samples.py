@@ -224,5 +224,5 @@ def dotted(path: tuple[str | int, ...]) -> str:
     return "payload" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
 
 
-same_every_run = settings(derandomize=True, deadline=None, max_examples=1000, database=None)
+same_every_run = settings(derandomize=True, deadline=None, max_examples=500, database=None)
 """For property tests: no chance in CI, and seconds at most."""
