@@ -1,0 +1,299 @@
+"""One AMQPS connection that can neither hang nor hide its end: deadlines, heartbeats, errors in plain words.
+
+Traps of py-amqp that this module closes:
+- `drain_events(timeout)` starts its timeout anew after every heartbeat frame: a broker that only sends heartbeats would
+  be waited for without end, also while waiting for a reply. Here every wait has one deadline.
+- A read with timeout 0 in the middle of a frame spins; so reads happen only when bytes are there, with a real timeout.
+- ETIMEDOUT (TCP gave up) is a `TimeoutError` too, and not the same as "nothing came yet": only the latter has no errno.
+- Touching a connection after its end connects again, silently: a failed link is never touched again.
+- Its TCP_USER_TIMEOUT of one second cuts a link that a single lost packet delays.
+- A dropped socket would go on sending what the kernel holds, minutes later: it is reset instead. And it would wait for
+  the peer's TLS goodbye, which a dead peer never says: that is left out.
+"""
+
+import errno
+import select
+import socket
+import ssl
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, Final
+
+import amqp
+from amqp import spec
+from amqp.exceptions import AMQPError
+
+from link.amqp_errors import ChannelClosed, channel_closed, connect_error, link_error
+from link.broker import LinkError, LinkTarget
+from vcp import AmqpsAddress, InvalidBundle, parse_amqps_uri
+
+CLOSE_S: Final = 1.0
+"""How long an orderly close may take before the socket is reset."""
+
+_FRAME_S: Final = 0.05  # for a frame whose first bytes are here
+_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # SO_LINGER for no seconds
+
+# py-amqp's parser lets its own errors through when a peer breaks the protocol.
+LIBRARY_ERRORS: Final = (AMQPError, OSError, AttributeError, LookupError, TypeError, ValueError, struct.error)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkTimes:
+    """What a link waits for: heartbeat interval, each step of connecting, each reply and each write afterwards."""
+
+    heartbeat_s: int
+    connect_timeout_s: float
+    answer_timeout_s: float
+
+
+class TimedConnection(amqp.Connection):  # type: ignore[misc]  # py-amqp has no types
+    """py-amqp's connection whose waits all end at `give_up_at` (monotonic seconds)."""
+
+    give_up_at: float = 0.0
+
+    def drain_events(self, timeout: float | None = None) -> None:
+        """Read one frame, never past the deadline; TimeoutError without errno when none came."""
+        left_s = self.give_up_at - monotonic()
+        if left_s <= 0:
+            raise TimeoutError("no answer in time")
+        self.blocking_read(left_s if timeout is None else min(timeout, left_s))
+
+    def collect(self) -> None:
+        """End now; py-amqp calls it too, when the broker has closed the connection."""
+        transport = self._transport
+        if transport is not None and transport.sock is not None:
+            sock, transport.sock = transport.sock, None
+            sock.close()
+        super().collect()
+
+    def drop(self) -> None:
+        """End now and for good: what the kernel has not sent yet is discarded, never sent late."""
+        transport = self._transport
+        if transport is not None and transport.sock is not None:
+            with suppress(
+                OSError
+            ):  # some systems refuse it once the peer is gone, when nothing is left to discard
+                transport.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self.collect()
+
+
+class AmqpsLink:
+    """A connection with one channel, for one thread. After its first failure every use raises that failure."""
+
+    def __init__(self, connection: TimedConnection, times: LinkTimes) -> None:
+        self._connection = connection
+        self._times = times
+        self._failure: LinkError | None = None
+        self._sock: ssl.SSLSocket = connection.sock
+        self._poller = select.poll()  # select() cannot watch descriptors above 1023
+        self._poller.register(self._sock, select.POLLIN)
+        self._tick_every_s = min(connection.heartbeat / 4, 1.0)
+        self._tick_at = monotonic() + self._tick_every_s
+        self.blocked = False
+        connection.on_blocked = self._on_blocked
+        connection.on_unblocked = self._on_unblocked
+        self.channel: Any = None
+        self.channel = self.call(connection.channel)
+        # Otherwise a body with a content encoding arrives as text, no longer as the bytes on the wire.
+        self.channel.auto_decode = False
+
+    def require_open(self) -> None:
+        """Raises the failure of a link that has failed or was closed."""
+        if self._failure is not None:
+            raise self._failure
+
+    def fail(self, error: LinkError) -> LinkError:
+        """Note the end of the link and drop it; answers the error to raise, which is the first one noted."""
+        if self._failure is None:
+            self._failure = error
+            self._connection.drop()
+        return self._failure
+
+    def call(self, request: Callable[..., Any], *words: Any, **options: Any) -> Any:
+        """A request to the broker and, where it has one, its reply, within a time limit.
+
+        Raises `ChannelClosed` when the broker refuses it and closes the channel (which is then open again, empty),
+        `LinkError` when the link broke.
+        """
+        self.require_open()
+        self._give_up_in(self._times.answer_timeout_s)
+        self.write_within(self._times.answer_timeout_s)
+        try:
+            return request(*words, **options)
+        except LIBRARY_ERRORS as error:
+            raise self._broken(error) from error
+
+    def write_within(self, seconds: float) -> None:
+        """How long the socket may refuse the next bytes before the link counts as broken."""
+        self._sock.settimeout(max(seconds, 0.001))
+
+    def write_message(self, message: amqp.Message, *, exchange: str, routing_key: str) -> None:
+        """Write one mandatory message. Not `basic_publish`, which would read first and blame this message for it."""
+        self.require_open()
+        words = (0, exchange, routing_key, True, False)
+        try:
+            self.channel.send_method(spec.Basic.Publish, "Bssbb", words, message)
+        except LIBRARY_ERRORS as error:
+            raise self.fail(link_error(error)) from error
+
+    def read_frame(self, until: float) -> bool:
+        """Handle one frame, waiting for it until `until` (monotonic); False when none came. Keeps heartbeats going.
+
+        With `until` in the past it handles a frame that is already here. Raises like `call`.
+        """
+        while True:
+            self.require_open()
+            now = monotonic()
+            if now >= self._tick_at:
+                self.tick()
+                now = monotonic()
+            wait_s = min(until, self._tick_at) - now
+            if until <= now:
+                return self._readable() and self._read(_FRAME_S)
+            if wait_s > 0 and self._read(wait_s):
+                return True
+
+    def read_available(self) -> None:
+        """Handle the frames that are already here, without waiting. Raises like `call`."""
+        self.require_open()
+        while self._readable() and self._read(_FRAME_S):
+            pass
+
+    def tick(self) -> None:
+        """Send a heartbeat when one is due; LinkError when the peer was silent for two intervals.
+
+        What has arrived is handled first: heartbeats that wait unread in the socket do count.
+        """
+        self.read_available()
+        self._tick_at = monotonic() + self._tick_every_s
+        self.write_within(self._times.answer_timeout_s)
+        try:
+            self._connection.heartbeat_tick()
+        except LIBRARY_ERRORS as error:
+            raise self._broken(error) from error
+
+    def close(self) -> None:
+        """Close in order, within about a second; never raises."""
+        if self._failure is not None:
+            return
+        self._failure = LinkError("the link is closed")
+        self._give_up_in(CLOSE_S)
+        self._sock.settimeout(CLOSE_S)
+        # An orderly end is a courtesy: the broker notices the reset that follows as well.
+        with suppress(*LIBRARY_ERRORS):
+            self._connection.close()
+        self._connection.drop()
+
+    def _readable(self) -> bool:
+        return bool(self._sock.pending() or self._poller.poll(0))
+
+    def _read(self, timeout_s: float) -> bool:
+        """Read one frame; False when none was complete in time (what was read of it is kept)."""
+        # A channel that the broker closes is reopened within this read, and the broker's answer awaited.
+        self._give_up_in(timeout_s + self._times.answer_timeout_s)
+        try:
+            self._connection.blocking_read(timeout_s)
+        except TimeoutError as error:
+            # A channel that is no longer open: not this read ran out of time, but the reopening within it.
+            if error.errno is None and self.channel.is_open:
+                return False
+            raise self._broken(error) from error
+        except LIBRARY_ERRORS as error:
+            raise self._broken(error) from error
+        return True
+
+    def _broken(self, error: Exception) -> ChannelClosed | LinkError:
+        """What an error of the library means: only the channel was closed, or the link is gone."""
+        if self._connection.connected and self.channel is not None and self.channel.is_open:
+            closed = channel_closed(error)
+            if closed is not None:
+                return closed
+        return self.fail(link_error(error))
+
+    def _give_up_in(self, seconds: float) -> None:
+        self._connection.give_up_at = monotonic() + seconds
+
+    def _on_blocked(self, _reason: str) -> None:
+        self.blocked = True
+
+    def _on_unblocked(self) -> None:
+        self.blocked = False
+
+
+def open_link(target: LinkTarget, *, role: str, ca_file: str | None, times: LinkTimes) -> AmqpsLink:
+    """Connect as `target` says: TLS 1.2 or newer, certificate and host name verified; LinkError with its code.
+
+    The broker's lists show `role` and the connection's name. Only PLAIN is offered as login, so that a broker with
+    other mechanisms can't choose one without the key.
+    """
+    address = _address(target)
+    _check_ca_file(ca_file)
+    connection = TimedConnection(
+        host=_host_and_port(address),
+        userid=address.username,
+        password=address.password,
+        login_method="PLAIN",
+        virtual_host=target.vhost,
+        heartbeat=times.heartbeat_s,
+        connect_timeout=times.connect_timeout_s,
+        ssl={
+            "ca_certs": ca_file,
+            "cert_reqs": ssl.CERT_REQUIRED,
+            "server_hostname": address.host,
+            "tls_minimum_version": ssl.TLSVersion.TLSv1_2,
+        },
+        socket_settings=_socket_settings(times),
+        client_properties={
+            "product": "esm-partner-platform",
+            "connection_name": f"{role} {target.name}"[:200],
+        },
+    )
+    connection.give_up_at = monotonic() + times.connect_timeout_s
+    try:
+        connection.connect()
+    except LIBRARY_ERRORS as error:
+        connection.drop()
+        raise connect_error(error) from error
+    try:
+        return AmqpsLink(connection, times)
+    except ChannelClosed as error:
+        connection.drop()
+        raise LinkError(f"the broker opens no channel: {error}") from error
+
+
+def _address(target: LinkTarget) -> AmqpsAddress:
+    try:
+        return parse_amqps_uri(target.amqps_uri)
+    except InvalidBundle as error:
+        # Without its cause: a traceback must not show the address, which holds the key.
+        raise LinkError(
+            f"the stored AMQPS address can't be used: {error.detail}", code="BAD_ADDRESS", permanent=True
+        ) from None
+
+
+def _host_and_port(address: AmqpsAddress) -> str:
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    return f"{host}:{address.port}"
+
+
+def _socket_settings(times: LinkTimes) -> dict[int, int]:
+    """Let TCP wait for its acknowledgements as long as heartbeats may stay away (where the system can)."""
+    if not hasattr(socket, "TCP_USER_TIMEOUT"):
+        return {}
+    return {socket.TCP_USER_TIMEOUT: 2000 * times.heartbeat_s}
+
+
+def _check_ca_file(ca_file: str | None) -> None:
+    """Read the authority's certificates before connecting, so that their fault isn't taken for the link's."""
+    if ca_file is None:
+        return
+    try:
+        ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        reason = error.strerror if error.errno in (errno.ENOENT, errno.EACCES) else "it holds no certificates"
+        raise LinkError(
+            f"the CA file can't be used: {reason}", code="CA_FILE_UNUSABLE", permanent=True
+        ) from error

@@ -1,0 +1,131 @@
+"""The consuming side over AMQPS: four queues on one channel, batches out, acknowledgements in, nothing declared.
+
+Edge cases:
+- Prefetch is per queue: quorum queues refuse the channel-wide kind, and a flood of telemetry must not keep command acks
+  waiting at the broker.
+- Delivery tags are those of one channel. A delivery of an earlier link is refused, never taken for another message that
+  happens to have the same number here.
+- When the broker cancels a consumer (queue deleted, or moved) the whole link counts as broken: the three others would
+  otherwise go on and hide it.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import takewhile
+from time import monotonic
+from typing import Any
+
+from link.amqp_connection import AmqpsLink
+from link.amqp_errors import ChannelClosed, queue_error
+from link.broker import Delivery, LinkError
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryTag:
+    """The broker's number of a delivery, and the link on which it means something."""
+
+    link: AmqpsLink
+    number: int
+
+
+class AmqpsConsumer:
+    """Reads queues over one link; not thread-safe. Holds at most `prefetch` unacknowledged deliveries per queue."""
+
+    def __init__(self, link: AmqpsLink, *, queues: Sequence[str], prefetch: int) -> None:
+        self._link = link
+        self._arrived: deque[Delivery] = deque()
+        self._unacknowledged: dict[int, None] = {}  # in the order of their numbers
+        self._cancelled: str | None = None
+        for queue in dict.fromkeys(queues):
+            try:
+                self._consume(queue, prefetch)
+            except ChannelClosed as closed:
+                raise link.fail(queue_error(closed, queue)) from closed
+
+    def fetch(self, *, max_messages: int, wait_s: float, flush_s: float) -> list[Delivery]:
+        """Up to `max_messages`: waits `wait_s` for the first and then `flush_s` for more. [] = nothing came."""
+        self._link.require_open()
+        until, flushing = monotonic() + wait_s, False
+        try:
+            while len(self._arrived) < max_messages and self._cancelled is None:
+                if self._arrived and not flushing:
+                    until, flushing = monotonic() + flush_s, True
+                if not self._link.read_frame(until):
+                    break
+        except ChannelClosed as error:
+            raise self._link.fail(LinkError(f"the broker closed the channel: {error}")) from error
+        self._require_all_consumers()
+        return [self._arrived.popleft() for _ in range(min(max_messages, len(self._arrived)))]
+
+    def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """Acknowledge all, or none when one of them is not open on this link.
+
+        Raises `LinkError` when the link is broken; what was written just before it broke may come again as well.
+        """
+        self._link.require_open()
+        numbers = {self._number_of(delivery) for delivery in deliveries}
+        if len(numbers) != len(deliveries) or not numbers <= self._unacknowledged.keys():
+            raise LinkError("a delivery is not open on this link", code="UNKNOWN_DELIVERY")
+        for number, multiple in acknowledgements(self._unacknowledged, numbers):
+            self._link.call(self._link.channel.basic_ack, number, multiple)
+        for number in numbers:
+            del self._unacknowledged[number]
+
+    def close(self) -> None:
+        """Close the link, within about a second; never raises. What is unacknowledged goes back to its queue."""
+        self._link.close()
+
+    def _consume(self, queue: str, prefetch: int) -> None:
+        channel = self._link.channel
+        self._link.call(channel.basic_qos, 0, prefetch, False)
+        self._link.call(
+            channel.basic_consume,
+            queue,
+            callback=partial(self._on_delivery, queue),
+            on_cancel=partial(self._on_cancel, queue),
+        )
+
+    def _number_of(self, delivery: Delivery) -> int:
+        tag = delivery.tag
+        if not isinstance(tag, DeliveryTag) or tag.link is not self._link:
+            raise LinkError("a delivery came from another link", code="UNKNOWN_DELIVERY")
+        return tag.number
+
+    def _require_all_consumers(self) -> None:
+        if self._cancelled is not None:
+            raise self._link.fail(
+                LinkError(
+                    f"the broker ended the consumer of the queue {self._cancelled}", code="CONSUMER_CANCELLED"
+                )
+            )
+
+    def _on_delivery(self, queue: str, message: Any) -> None:
+        info = message.delivery_info
+        number = int(info["delivery_tag"])
+        self._unacknowledged[number] = None
+        self._arrived.append(
+            Delivery(
+                queue=queue,
+                routing_key=info["routing_key"],
+                headers=message.headers or {},
+                body=message.body or b"",  # an empty body comes as an empty text
+                redelivered=bool(info["redelivered"]),
+                tag=DeliveryTag(link=self._link, number=number),
+            )
+        )
+
+    def _on_cancel(self, queue: str, _consumer_tag: str) -> None:
+        self._cancelled = queue
+
+
+def acknowledgements(unacknowledged: Iterable[int], settled: set[int]) -> list[tuple[int, bool]]:
+    """The fewest safe acknowledgements as (number, multiple): `multiple` covers every open number up to its own.
+
+    `unacknowledged` grows and contains `settled`. Only the run from the lowest open number on can go as one.
+    """
+    run = list(takewhile(settled.__contains__, unacknowledged))
+    singles = sorted(settled.difference(run))
+    first = [(run[-1], len(run) > 1)] if run else []
+    return first + [(number, False) for number in singles]

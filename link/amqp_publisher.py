@@ -1,0 +1,162 @@
+"""The publishing side over AMQPS: pipelined publisher confirms, mandatory, one deadline for each window.
+
+Edge cases:
+- The broker closes the channel over one message (a forbidden key, a missing exchange): it does not say over which, and
+  what was pipelined behind it is discarded. All unconfirmed messages are sent again, one by one and as the same bytes;
+  the one in flight when the channel closes is the guilty one. What was written before it may have arrived twice.
+- A link that goes silent: what was handed over is UNKNOWN at the deadline, and the connection is reset so that nothing
+  of it leaves this machine later.
+- A broker that blocks publishers (no memory, no disk): nothing is handed over; what already was may stay UNKNOWN, yet
+  the link is kept, since a new connection would have to publish to be told the same.
+- What the broker says is read while writing: a block must hold back the rest of the window, and returns, which carry
+  whole messages, must not pile up at the broker.
+"""
+
+from collections.abc import Sequence
+from time import monotonic
+from typing import Any
+
+import amqp
+
+from link.amqp_confirms import Entry, Window
+from link.amqp_connection import AmqpsLink
+from link.amqp_errors import ChannelClosed
+from link.broker import Clock, Fate, LinkError, Outgoing, Sent
+from vcp import EXCHANGE
+
+_PERSISTENT = 2
+_SHORT_STRING_BYTES = 255
+
+
+class AmqpsPublisher:
+    """Publishes windows over one link; not thread-safe. `publish` takes about `confirm_timeout_s` at most."""
+
+    def __init__(self, link: AmqpsLink, *, clock: Clock, confirm_timeout_s: float) -> None:
+        self._link = link
+        self._clock = clock
+        self._confirm_timeout_s = confirm_timeout_s
+        self._tag = 0
+        self._window = Window([])
+        self._deadline = 0.0
+        events = link.channel.events
+        events["basic_ack"].add(self._on_ack)
+        events["basic_nack"].add(self._on_nack)
+        events["basic_return"].add(self._on_return)
+        self._select_confirms()
+
+    def publish(self, window: Sequence[Outgoing]) -> list[Sent]:
+        """One `Sent` per message, in order. LinkError when the link was broken or closed before this call."""
+        self._link.require_open()
+        book = self._window = Window(window)
+        self._deadline = monotonic() + self._confirm_timeout_s
+        reason = "the broker blocks publishers"
+        try:
+            try:
+                self._pipeline(book)
+            except ChannelClosed:
+                self._one_by_one(book)
+        except LinkError as error:
+            reason = str(error)
+        for entry in book.undecided():
+            entry.leave(reason)
+        return book.results()
+
+    def keep_alive(self) -> None:
+        """Read what the broker said, send a heartbeat when due; LinkError when the peer is gone."""
+        try:
+            self._link.tick()
+        except ChannelClosed as error:
+            raise self._link.fail(LinkError(f"the broker closed the channel: {error}")) from error
+
+    def close(self) -> None:
+        """Close the link, within about a second; never raises."""
+        self._link.close()
+
+    def _pipeline(self, book: Window) -> None:
+        """Write everything, then wait for all confirms."""
+        self._link.read_available()
+        for entry in book.undecided():
+            if self._link.blocked:
+                break
+            self._hand_over(book, entry)
+            self._link.read_available()
+        self._await_confirms(book)
+
+    def _one_by_one(self, book: Window) -> None:
+        """Each message alone, so that one that closes the channel can't take others with it."""
+        self._restart_channel(book)
+        for entry in book.undecided():
+            if self._link.blocked:
+                break
+            try:
+                self._hand_over(book, entry)
+                self._await_confirms(book)
+            except ChannelClosed as refusal:
+                entry.decide(Fate.REFUSED, str(refusal))
+                self._restart_channel(book)
+
+    def _hand_over(self, book: Window, entry: Entry) -> None:
+        """Write one message, unless its time is over or it can't be written at all."""
+        message = entry.message
+        if not _fits(message):
+            entry.decide(Fate.REFUSED, "its routing key or ids do not fit AMQP's short strings")
+            return
+        left_s = self._deadline - monotonic()
+        if left_s <= 0:
+            raise self._link.fail(LinkError("the link was too slow for the window"))
+        properties = amqp.Message(
+            message.body,
+            content_type="application/json",
+            delivery_mode=_PERSISTENT,
+            message_id=message.message_id,
+            correlation_id=message.correlation_id,
+        )
+        self._link.write_within(left_s)
+        if message.not_after is not None and self._clock() > message.not_after:
+            entry.too_late()
+            return
+        self._tag += 1
+        book.handed_over(entry, self._tag)
+        self._link.write_message(properties, exchange=EXCHANGE, routing_key=message.routing_key)
+
+    def _await_confirms(self, book: Window) -> None:
+        """Wait until every tag is settled. At the deadline the link is dropped, unless the broker blocks it."""
+        while book.unconfirmed:
+            if self._link.read_frame(self._deadline):
+                continue
+            if self._link.blocked:
+                return
+            raise self._link.fail(LinkError(f"no confirm within {self._confirm_timeout_s:g} s"))
+
+    def _restart_channel(self, book: Window) -> None:
+        """py-amqp has opened the channel again, without confirms; tags start at 1."""
+        book.forget_tags()
+        self._tag = 0
+        self._select_confirms()
+
+    def _select_confirms(self) -> None:
+        try:
+            self._link.call(self._link.channel.confirm_select)
+        except ChannelClosed as error:
+            raise self._link.fail(LinkError(f"the broker gives no confirms: {error}")) from error
+
+    def _on_ack(self, tag: int, multiple: bool) -> None:
+        self._window.settle(tag, multiple=multiple, fate=Fate.CONFIRMED)
+
+    def _on_nack(self, tag: int, multiple: bool) -> None:
+        self._window.settle(tag, multiple=multiple, fate=Fate.NACKED, detail="the broker did not take it now")
+
+    def _on_return(self, reason: Any, _exchange: str, _routing_key: str, message: Any) -> None:
+        message_id = message.properties.get("message_id", "")
+        self._window.returned(message_id, f"{reason.reply_code} {reason.reply_text}")
+
+
+def _fits(message: Outgoing) -> bool:
+    """Whether AMQP can carry the message's key and ids: texts of at most 255 bytes."""
+    try:
+        return all(
+            len(text.encode()) <= _SHORT_STRING_BYTES
+            for text in (message.routing_key, message.message_id, message.correlation_id)
+        )
+    except UnicodeEncodeError:  # a lone surrogate
+        return False

@@ -1,0 +1,141 @@
+"""The port over membroker: both ends in one process, for embedded runs and for tests.
+
+The stand-in declares the queues, as Voke does; nothing is declared here. membroker knows no users, so this adapter
+itself keeps Voke's rule that a key publishes under its own prefix only: what Voke's broker would refuse is refused
+here too.
+"""
+
+import time
+from collections.abc import Sequence
+
+from link.broker import Clock, Consumer, Delivery, Fate, LinkError, LinkTarget, Outgoing, Publisher, Sent
+from membroker import Consumer as BrokerConsumer
+from membroker import (
+    ConsumerClosed,
+    MemBroker,
+    Message,
+    Published,
+    QueueNotFound,
+    UnknownDelivery,
+    VHost,
+)
+from membroker import Delivery as BrokerDelivery
+
+_FATES = {
+    Published.ROUTED: (Fate.CONFIRMED, ""),
+    Published.RETURNED: (Fate.RETURNED, "312 NO_ROUTE"),
+    Published.NACKED: (Fate.NACKED, "a full queue refused it"),
+}
+
+
+class MemoryPublisher:
+    """Publishes into a vhost of membroker; every fate is known at once."""
+
+    def __init__(self, vhost: VHost, *, routing_prefix: str, clock: Clock) -> None:
+        self._vhost = vhost
+        self._own_keys = f"{routing_prefix}."
+        self._clock = clock
+        self._closed = False
+
+    def publish(self, window: Sequence[Outgoing]) -> list[Sent]:
+        """One `Sent` per message, in order; LinkError after `close`."""
+        self._require_open()
+        return [self._publish(message) for message in window]
+
+    def keep_alive(self) -> None:
+        """Nothing can be gone in one process; LinkError after `close`."""
+        self._require_open()
+
+    def close(self) -> None:
+        """Close the link; may be called twice."""
+        self._closed = True
+
+    def _publish(self, message: Outgoing) -> Sent:
+        fate, detail = self._fate_of(message)
+        return Sent(outbound_id=message.outbound_id, fate=fate, detail=detail)
+
+    def _fate_of(self, message: Outgoing) -> tuple[Fate, str]:
+        if message.not_after is not None and self._clock() > message.not_after:
+            return Fate.TOO_LATE, "its last moment passed before it was handed over"
+        if not message.routing_key.startswith(self._own_keys):
+            return Fate.REFUSED, f"403 ACCESS_REFUSED - access to topic '{message.routing_key}' refused"
+        published = self._vhost.publish(
+            Message(
+                routing_key=message.routing_key,
+                body=message.body,
+                message_id=message.message_id,
+                correlation_id=message.correlation_id,
+            ),
+            mandatory=True,
+        )
+        return _FATES[published]
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise LinkError("the link is closed")
+
+
+class MemoryConsumer:
+    """Reads queues of a vhost of membroker."""
+
+    def __init__(self, consumer: BrokerConsumer) -> None:
+        self._consumer = consumer
+
+    def fetch(self, *, max_messages: int, wait_s: float, flush_s: float) -> list[Delivery]:
+        """Up to `max_messages`: waits `wait_s` for the first and then `flush_s` for more."""
+        try:
+            taken = self._consumer.get(max_messages, wait_s)
+            flush_until = time.monotonic() + flush_s
+            while taken and len(taken) < max_messages:
+                more = self._consumer.get(max_messages - len(taken), flush_until - time.monotonic())
+                if not more:
+                    break
+                taken += more
+        except ConsumerClosed as error:
+            raise LinkError("the broker ended the consumer", code="CONSUMER_CANCELLED") from error
+        return [_as_delivery(delivery) for delivery in taken]
+
+    def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """Acknowledge all, or none when one of them is not open at this link."""
+        try:
+            self._consumer.ack([delivery.tag for delivery in deliveries])
+        except UnknownDelivery as error:
+            raise LinkError("a delivery is not open on this link", code="UNKNOWN_DELIVERY") from error
+        except ConsumerClosed as error:
+            raise LinkError("the broker ended the consumer", code="CONSUMER_CANCELLED") from error
+
+    def close(self) -> None:
+        """Give unacknowledged deliveries back to their queues; may be called twice."""
+        self._consumer.close()
+
+
+class MemoryTransport:
+    """Opens links into one in-process broker."""
+
+    def __init__(self, broker: MemBroker) -> None:
+        self._broker = broker
+
+    def open_publisher(self, target: LinkTarget, *, clock: Clock) -> Publisher:
+        """A publisher into the target's vhost."""
+        return MemoryPublisher(
+            self._broker.vhost(target.vhost), routing_prefix=target.routing_prefix, clock=clock
+        )
+
+    def open_consumer(self, target: LinkTarget, *, prefetch: int) -> Consumer:
+        """A consumer of the four event queues; LinkError QUEUE_MISSING when one was never declared."""
+        try:
+            opened = self._broker.vhost(target.vhost).consume(target.queues.to_partner, prefetch=prefetch)
+        except QueueNotFound as error:
+            raise LinkError(str(error), code="QUEUE_MISSING", permanent=True) from error
+        return MemoryConsumer(opened)
+
+
+def _as_delivery(taken: BrokerDelivery) -> Delivery:
+    return Delivery(
+        queue=taken.queue,
+        routing_key=taken.message.routing_key,
+        headers=taken.message.headers,
+        body=taken.message.body,
+        redelivered=taken.redelivered,
+        tag=taken,
+    )

@@ -1,0 +1,134 @@
+"""A broker over TLS that accepts the login, answers what it is told to, and else only sends heartbeats.
+
+So does a broker whose connections live while its queues or channels hang.
+"""
+
+import select
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import trustme
+
+from vcp import AmqpsAddress, build_amqps_uri
+
+Signature = tuple[int, int]
+Answers = Mapping[Signature, tuple[Signature, bytes]]
+
+_FRAME_END = b"\xce"
+_METHOD, _HEARTBEAT = 1, 8
+_START, _TUNE, _OPEN_OK = (10, 10), (10, 30), (10, 41)
+_START_OK, _OPEN = (10, 11), (10, 40)
+_CHANNEL_OPEN, _CHANNEL_OPEN_OK, _CHANNEL_CLOSE = (20, 10), (20, 11), (20, 40)
+_CONFIRM_SELECT, _CONFIRM_SELECT_OK, _PUBLISH = (85, 10), (85, 11), (60, 40)
+
+NO_CHANNEL: Answers = {}
+"""Even the channel is never opened."""
+
+NO_CHANNEL_AFTER_REFUSAL: Answers = {
+    _CHANNEL_OPEN: (_CHANNEL_OPEN_OK, struct.pack(">I", 0)),
+    _CONFIRM_SELECT: (_CONFIRM_SELECT_OK, b""),
+    _PUBLISH: (_CHANNEL_CLOSE, struct.pack(">HB", 403, 0) + struct.pack(">HH", *_PUBLISH)),
+}
+"""The first publish closes the channel, which is then never opened again."""
+
+
+class MuteBroker:
+    """Serves one connection: the handshake, each of `answers` once, and a heartbeat every 50 ms."""
+
+    def __init__(self, directory: Path, answers: Answers) -> None:
+        authority = trustme.CA()
+        self.ca_file = directory / "mute-ca.pem"
+        authority.cert_pem.write_to_path(self.ca_file)
+        self._certificate = authority.issue_cert("localhost")
+        self._answers = dict(answers)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.settimeout(20)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self.vhost = "partner-mute"
+        port = int(self._listener.getsockname()[1])
+        self.uri = build_amqps_uri(
+            AmqpsAddress(host="localhost", port=port, username="acme", password="key", vhost=self.vhost)
+        )
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join(20)
+        self._listener.close()
+
+    def _serve(self) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._certificate.configure_cert(context)
+        plain, _ = self._listener.accept()
+        plain.settimeout(20)
+        try:
+            with context.wrap_socket(plain, server_side=True) as peer:
+                self._handshake(peer)
+                while not self._stop.is_set():
+                    self._turn(peer)
+        except OSError:
+            return  # the client hung up, as the test wants it to
+
+    def _handshake(self, peer: ssl.SSLSocket) -> None:
+        _exactly(peer, 8)
+        peer.sendall(
+            _method(0, _START, struct.pack(">BBI", 0, 9, 0) + _long_text(b"PLAIN") + _long_text(b"en_US"))
+        )
+        while _read_method(peer) != _START_OK:
+            pass
+        peer.sendall(_method(0, _TUNE, struct.pack(">HIH", 2047, 131_072, 60)))
+        while _read_method(peer) != _OPEN:
+            pass
+        peer.sendall(_method(0, _OPEN_OK, b"\x00"))
+
+    def _turn(self, peer: ssl.SSLSocket) -> None:
+        if not peer.pending() and not select.select([peer], [], [], 0.05)[0]:
+            peer.sendall(_frame(_HEARTBEAT, 0, b""))
+            return
+        answer = self._answers.pop(_read_method(peer), None)
+        if answer is not None:
+            peer.sendall(_method(1, *answer))
+
+
+def _long_text(text: bytes) -> bytes:
+    return struct.pack(">I", len(text)) + text
+
+
+def _frame(kind: int, channel: int, payload: bytes) -> bytes:
+    return struct.pack(">BHI", kind, channel, len(payload)) + payload + _FRAME_END
+
+
+def _method(channel: int, signature: Signature, arguments: bytes) -> bytes:
+    return _frame(_METHOD, channel, struct.pack(">HH", *signature) + arguments)
+
+
+def _read_method(peer: ssl.SSLSocket) -> Signature:
+    """Read one frame: the method in it, or (0, 0) when it holds none."""
+    kind, _, size = struct.unpack(">BHI", _exactly(peer, 7))
+    payload = _exactly(peer, size + 1)
+    if kind != _METHOD:
+        return (0, 0)
+    class_id, method_id = struct.unpack(">HH", payload[:4])
+    return (class_id, method_id)
+
+
+def _exactly(peer: ssl.SSLSocket, count: int) -> bytes:
+    got = b""
+    while len(got) < count:
+        chunk = peer.recv(count - len(got))
+        if not chunk:
+            raise ConnectionError("the client hung up")
+        got += chunk
+    return got
