@@ -1,0 +1,81 @@
+"""`manage.py demo` as a newcomer runs it: no settings, no service, a folder of its own."""
+
+import json
+import os
+import stat
+import sys
+
+import pytest
+
+from tests.process.processes import ROOT
+from tests.services.proc import ManagedProcess
+
+
+@pytest.fixture
+def var(tmp_path):
+    return tmp_path / "var"
+
+
+def manage(name, *words, var):
+    """`manage.py` with nothing in its environment but a folder for what the demo makes."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "ESM_VAR_DIR": str(var),
+        "PYTHONUNBUFFERED": "1",
+        "LANG": "C.UTF-8",
+    }
+    return ManagedProcess(
+        name,
+        [sys.executable, "manage.py", *words],
+        log_file=var.parent / f"{name}.log",
+        env=environment,
+        cwd=ROOT,
+    )
+
+
+def test_one_closed_loop_ends_with_a_summary_of_everything_that_happened(var):
+    demo = manage("once", "demo", "--once", "--port", "0", var=var)
+
+    code = demo.wait(90)
+
+    summary = json.loads(demo.output().strip().splitlines()[-1])
+    assert code == 0, demo.output()
+    assert all(summary["pulled"][kind] >= 1 for kind in ("token", "list", "config", "update"))
+    assert summary["completed"] == {"device": 1, "emergency": 1, "mode": 1, "release": 1, "site-setpoint": 1}
+    assert summary["rejected"] == 1
+    assert all(summary["rows"][kind] >= 1 for kind in ("telemetry", "meter", "alarm", "event"))
+    assert (summary["lost"], summary["duplicated"]) == (0, 0)
+
+
+def test_the_demo_runs_until_ctrl_c_takes_commands_from_another_shell_and_keeps_its_secrets_private(var):
+    demo = manage("demo", "demo", "--port", "0", var=var)
+    demo.wait_for_line("Client secret", 30)
+    demo.wait_for_line("REJECTED", 60)  # the operator's round is over, the plants are free
+
+    send = manage(
+        "send", "send", "site-setpoint", "--plant", "BREWERY", "--power-kw", "10", "--direction", "EXPORT",
+        "--include-consumption", "--wait-s", "20", var=var,
+    )  # fmt: skip
+
+    assert send.wait(40) == 0, send.output()
+    assert "COMPLETED" in send.output()
+    assert demo.terminate(30) == 0, demo.output()
+    assert "stopped" in demo.output()
+    assert stat.S_IMODE((var / "demo.env").stat().st_mode) == 0o600
+    assert {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in var.iterdir()} == {0}
+
+
+def test_a_setting_with_a_wrong_value_refuses_to_start_with_its_name_and_the_reason(var):
+    manage("first", "demo", "--help", var=var).wait(30)
+    environment = {"PATH": os.environ["PATH"], "ESM_VAR_DIR": str(var), "RELAY_WINDOW": "many"}
+
+    check = ManagedProcess(
+        "check",
+        [sys.executable, "manage.py", "check"],
+        log_file=var.parent / "check.log",
+        env=environment,
+        cwd=ROOT,
+    )
+
+    assert check.wait(30) != 0
+    assert "RELAY_WINDOW: must be a whole number" in check.output()
