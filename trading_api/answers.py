@@ -17,9 +17,11 @@ from vcp import decode_object
 def read_json(request: HttpRequest) -> dict[str, Any]:
     """The JSON object of the body, each key once. Raises UnsupportedMedia, vcp.ProtocolError."""
     charset = request.content_params.get("charset", "utf-8") if request.content_params else "utf-8"
-    if request.content_type != "application/json" or charset.lower() not in {"utf-8", "utf8"}:
+    body = request.body
+    is_json = request.content_type == "application/json" and charset.lower() in {"utf-8", "utf8"}
+    if body and not is_json:
         raise UnsupportedMedia("the body must be application/json in UTF-8", path="Content-Type")
-    return decode_object(request.body, unique_keys=True)
+    return decode_object(body, unique_keys=True)
 
 
 def json_answer(value: Any, **headers: str) -> HttpResponse:

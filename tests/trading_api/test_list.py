@@ -1,0 +1,138 @@
+"""GET /trading/plant/list."""
+
+import pytest
+from pytest_django import Settings
+
+from plants.models import Plant
+from plants.services.plants import save_plant
+from tests import factories
+from tests.factories import AT
+from tests.trading_api.conftest import Voke, voke_for
+
+pytestmark = pytest.mark.django_db
+
+
+def names(voke: Voke, query: str = "") -> list[str]:
+    return [item["plantId"] for item in voke.list(query).json()]
+
+
+@pytest.fixture
+def three(voke: Voke) -> Voke:
+    for ref in ("C", "A", "B"):
+        factories.plant(on=voke.plant.connection, external_plant_id=ref)
+    Plant.objects.filter(pk=voke.plant.pk).update(external_plant_id="D")
+    return voke
+
+
+def test_the_list_holds_the_plants_of_the_tokens_organisation_only(three: Voke) -> None:
+    factories.plant(external_plant_id="FOREIGN")
+    assert names(three) == ["A", "B", "C", "D"]
+
+
+def test_an_organisation_without_plants_gets_an_empty_list(plant: Plant) -> None:
+    voke = voke_for(plant).authorise()
+    Plant.objects.all().delete()
+    assert voke.list().json() == []
+
+
+def test_the_list_carries_a_validator_and_may_be_kept_by_its_caller_only(voke: Voke) -> None:
+    answer = voke.list()
+    assert answer["Cache-Control"] == "private, no-cache"
+    assert answer["Vary"] == "Authorization"
+    assert answer["ETag"].startswith('"')
+
+
+@pytest.mark.parametrize("form", ["{tag}", "W/{tag}", '"other", {tag}', '"other",W/{tag} , "x"', "*"])
+def test_a_known_tag_in_any_form_is_answered_304(voke: Voke, form: str) -> None:
+    tag = voke.list()["ETag"]
+    answer = voke.list(If_None_Match=form.format(tag=tag))
+    assert (answer.status_code, answer.content, answer["ETag"]) == (304, b"", tag)
+    assert answer["Cache-Control"] == "private, no-cache"
+
+
+@pytest.mark.parametrize("form", ['"other"', "{bare}", "", ",", '"'])
+def test_any_other_tag_is_answered_in_full(voke: Voke, form: str) -> None:
+    bare = voke.list()["ETag"].strip('"')
+    assert voke.list(If_None_Match=form.format(bare=bare)).status_code == 200
+
+
+def test_a_change_of_any_plant_changes_the_tag(voke: Voke) -> None:
+    tag = voke.list()["ETag"]
+    voke.plant.name = "Renamed"
+    save_plant(plant=voke.plant, at=AT)
+    answer = voke.list(If_None_Match=tag)
+    assert (answer.status_code, answer.json()[0]["name"]) == (200, "Renamed")
+
+
+def test_a_change_in_another_organisation_does_not(voke: Voke) -> None:
+    tag = voke.list()["ETag"]
+    factories.plant()
+    assert voke.list(If_None_Match=tag).status_code == 304
+
+
+def test_a_change_of_the_mapping_settings_changes_the_tag_and_the_form(
+    voke: Voke, settings: Settings
+) -> None:
+    tag = voke.list()["ETag"]
+    settings.TRADING_LIST_KEY = "plants"
+    answer = voke.list(If_None_Match=tag)
+    assert (answer.status_code, len(answer.json()["plants"])) == (200, 1)
+
+
+def test_two_organisations_of_the_same_revision_have_different_tags(voke: Voke) -> None:
+    other = voke_for(factories.plant()).authorise()
+    assert voke.plant.organisation.revision == other.plant.organisation.revision
+    assert voke.list()["ETag"] != other.list()["ETag"]
+
+
+def test_a_list_beyond_the_bound_is_cut_and_says_how_many_there_are(three: Voke, settings: Settings) -> None:
+    settings.TRADING_LIST_MAX = 3
+    answer = three.list()
+    assert ([item["plantId"] for item in answer.json()], answer["X-Total-Count"]) == (["A", "B", "C"], "4")
+
+
+def test_a_whole_list_needs_no_count(three: Voke) -> None:
+    assert "X-Total-Count" not in three.list().headers
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("?limit=3", ["A", "B", "C"]),
+        ("?page=2&limit=3", ["D"]),
+        ("?page=2&limit=2", ["C", "D"]),
+        ("?page=9&limit=2", []),
+        ("?page=1", ["A", "B", "C", "D"]),
+    ],
+)
+def test_pages_are_those_of_voke_with_the_total_beside_them(
+    three: Voke, query: str, found: list[str]
+) -> None:
+    assert names(three, query) == found
+    assert three.list(query)["X-Total-Count"] == "4"
+
+
+def test_each_page_has_its_own_tag(three: Voke) -> None:
+    tag = three.list("?page=1&limit=2")["ETag"]
+    assert three.list("?page=2&limit=2", If_None_Match=tag).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "path"),
+    [
+        ("?limit=1001", "limit"),
+        ("?limit=0", "limit"),
+        ("?page=0", "page"),
+        ("?page=x", "page"),
+        ("?limit=٣", "limit"),
+    ],
+)
+def test_a_page_that_cannot_be_is_400_with_the_parameter(voke: Voke, query: str, path: str) -> None:
+    answer = voke.list(query)
+    assert (answer.status_code, answer.json()["details"][0]["path"]) == (400, path)
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/xml", "image/png;q=1", "nonsense"])
+def test_whatever_is_accepted_json_is_answered(voke: Voke, accept: str) -> None:
+    answer = voke.list(Accept=accept)
+    assert (answer.status_code, answer["Content-Type"]) == (200, "application/json")
