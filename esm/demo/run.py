@@ -109,7 +109,8 @@ class Demo:
             except TourFailed as error:
                 self.narrator.say(f"operator  {error}", at=self._clock())
             self._stop.wait(AGAIN_AFTER_S)
-        self.stop()
+        result = self.stop()
+        self.narrator.say(f"lost {result.lost}, doubled {result.doubled}")
 
     def stop(self) -> Audit:
         """Stop in the order that loses nothing, and compare both sides."""
