@@ -211,7 +211,7 @@ def _translated(error: msgspec.ValidationError) -> ConfigError:
     """msgspec tells the place only as text, after the reason: "Expected ... - at `$.sites[0].name`"."""
     reason, mark, place = str(error).rpartition(" - at `$")
     if not mark:
-        return ConfigError("", str(error))
+        reason, place = str(error), ""
     if reason.startswith(("Object missing required field `", "Object contains unknown field `")):
         name = reason.split("`")[1]
         return ConfigError(f"{place.strip('.`')}.{name}".strip("."), reason)

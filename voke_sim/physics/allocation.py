@@ -32,15 +32,23 @@ class Allocation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def allocate(
-    *, load_kw: float, pv_kw: float, ordered: Window, possible: Window, band: Band | None, grid: Band
+    *,
+    load_kw: float,
+    pv_kw: float,
+    idle_kw: float,
+    ordered: Window,
+    possible: Window,
+    band: Band | None,
+    grid: Band,
 ) -> Allocation:
     """Targets from the load, the PV power at hand, what the batteries were told and may do, the order, the
     limits.
 
-    The order moves batteries only within what they were told themselves (`ordered`); the grid limits may
-    use all that is `possible`.
+    `idle_kw` is what the batteries take when nothing is asked of them together (fixed orders to single
+    ones). The order moves batteries only within what they were told themselves (`ordered`); the grid limits
+    may use all that is `possible`.
     """
-    now = Allocation(battery_kw=ordered.clip(0.0), pv_kw=pv_kw)
+    now = Allocation(battery_kw=idle_kw, pv_kw=pv_kw)
     if band is not None:
         now = _into(band, now, load_kw if band.include_consumption else 0.0, ordered)
     return _into(grid, now, load_kw, possible)

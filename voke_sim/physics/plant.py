@@ -114,6 +114,7 @@ def step(
     asked = allocate(
         load_kw=load_kw,
         pv_kw=sum(allowed.values()),
+        idle_kw=sum(window.clip(0.0) for window in ordered.values()),
         ordered=_together(ordered),
         possible=_together(possible),
         band=inputs.band,
