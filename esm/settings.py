@@ -192,7 +192,10 @@ INGEST_BATCH = _env.integer("INGEST_BATCH", 500, low=1, high=5000)
 INGEST_FLUSH_MS = _env.integer("INGEST_FLUSH_MS", 20, low=1, high=5000)
 RELAY_WINDOW = _env.integer("RELAY_WINDOW", 500, low=1, high=5000)
 RELAY_POLL_MS = _env.integer("RELAY_POLL_MS", 50, low=5, high=5000)
-RELAY_LEASE_S = _env.integer("RELAY_LEASE_S", 15, low=3, high=300)
+RELAY_LEASE_S = _env.integer("RELAY_LEASE_S", 30, low=3, high=300)
+# One window may wait for its confirms twice; meanwhile the lease must not pass to another relay.
+if RELAY_LEASE_S <= 2 * AMQP_CONFIRM_TIMEOUT_S + 5:
+    raise SettingError("RELAY_LEASE_S", "must be longer than twice AMQP_CONFIRM_TIMEOUT_S plus 5 seconds")
 
 # --- dispatch ----------------------------------------------------------------------------------------------------
 REPLAY_MARGIN_S = _env.integer("REPLAY_MARGIN_S", 240, low=10, high=3600)

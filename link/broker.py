@@ -87,8 +87,8 @@ class Publisher(Protocol):
     def publish(self, window: Sequence[Outgoing]) -> list[Sent]:
         """Hand over a window, wait for every confirm until the deadline; one `Sent` per message, in order.
 
-        Never raises for a message's own fate. A broken link answers UNKNOWN or NOT_SENT for what was not confirmed
-        and raises `LinkError` on the next call's attempt to reconnect.
+        Never raises for a message's own fate. A broken link answers UNKNOWN or NOT_SENT for what was not confirmed;
+        every later call raises `LinkError`: close it and open another.
         """
 
     def keep_alive(self) -> None:

@@ -13,7 +13,7 @@ from dispatch.models import Outcome
 from dispatch.policy import Policy
 from dispatch.services.claim import claim, drop_lease, has_sendable, take_lease
 from dispatch.services.confirms import Word, forget_attempts, note_nacked, record
-from link.broker import Clock, Fate, LinkError, Outgoing, Publisher, Sent
+from link.broker import Clock, Fate, Outgoing, Publisher, Sent
 from plants.models import Connection
 
 _OUTCOMES: Mapping[Fate, Outcome] = {
@@ -35,9 +35,10 @@ class RelayOptions:
 def relay_once(
     *, connection: Connection, publisher: Publisher, clock: Clock, policy: Policy, options: RelayOptions
 ) -> int:
-    """Publish one window of a connection's outbox; answers how many messages were handed over.
+    """Publish one window of a connection's outbox; answers how many messages the broker settled.
 
-    Raises `LinkError` after recording what was known when the link broke within the window.
+    0 = nothing to do, or nothing that the broker would take now (it blocks, its queues are full): wait before the next
+    turn. Raises `LinkError` after recording what was known when the link broke within the window.
     """
     at = clock()
     if not has_sendable(connection=connection, at=at):
@@ -62,8 +63,8 @@ def relay_once(
     )
     _write_down(sent, at=clock(), policy=policy)
     if any(one.fate in (Fate.UNKNOWN, Fate.NOT_SENT) for one in sent):
-        raise LinkError("the link broke while publishing", code="LINK_DOWN")
-    return sum(one.fate is not Fate.TOO_LATE for one in sent)
+        publisher.keep_alive()  # raises when the link is gone; a broker that only blocks keeps its link
+    return sum(one.fate in _OUTCOMES for one in sent)
 
 
 def _write_down(sent: Sequence[Sent], *, at: datetime, policy: Policy) -> None:
