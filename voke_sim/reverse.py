@@ -99,10 +99,12 @@ class ReverseClient:
     # What is due ----------------------------------------------------------------------------------------
 
     def _pull_list(self, at: datetime) -> None:
-        if self._is_paused or (self._list_due_at is not None and at < self._list_due_at):
+        if self._is_paused() or (self._list_due_at is not None and at < self._list_due_at):
             return
-        self._list_due_at = at + timedelta(seconds=self._config.list_period_s)
         answer = self._call("list", "GET", "plant/list", at, etag=self._list_etag)
+        if self._is_paused():
+            return  # still due when the pause is over
+        self._list_due_at = at + timedelta(seconds=self._config.list_period_s)
         if answer.status == 304 or not answer.is_ok:
             return
         ids = _plant_ids(answer.body)
@@ -117,12 +119,14 @@ class ReverseClient:
 
     def _pull_configs(self, at: datetime) -> None:
         for name, plant in self._plants.items():
-            if self._is_paused:
+            if self._is_paused():
                 return
             if at < plant.config_due_at:
                 continue
-            plant.config_due_at = at + timedelta(seconds=self._config.config_period_s)
             answer = self._call("config", "GET", "plant/config", at, plant=name, etag=plant.etag)
+            if self._is_paused():
+                return
+            plant.config_due_at = at + timedelta(seconds=self._config.config_period_s)
             if answer.is_ok and isinstance(answer.body, dict):
                 plant.etag = answer.etag
                 blocks = answer.body.get("timeConfigs")
@@ -133,7 +137,7 @@ class ReverseClient:
         if self._update_due_at is None:
             self._update_due_at = at + timedelta(seconds=self._config.update_period_s)
             return
-        if self._is_paused or at < self._update_due_at:
+        if self._is_paused() or at < self._update_due_at:
             return
         self._update_due_at = at + timedelta(seconds=self._config.update_period_s)
         ready = [
@@ -152,7 +156,7 @@ class ReverseClient:
 
     def _follow_updates(self, at: datetime) -> None:
         for update in list(self._open.values()):
-            if not self._is_paused and at >= update.due_at:
+            if not self._is_paused() and at >= update.due_at:
                 self._send_update(update, at)
 
     def _send_update(self, update: OpenUpdate, at: datetime) -> None:
@@ -178,7 +182,6 @@ class ReverseClient:
 
     # Requests -------------------------------------------------------------------------------------------
 
-    @property
     def _is_paused(self) -> bool:
         return self._pause_until is not None
 
