@@ -8,6 +8,7 @@ from vcp import Alarm, AlarmCode, Severity, parse_payload, to_wire
 from vcp.routing import Family
 from voke_sim.commands.base import Breach
 from voke_sim.control.modes import excess_kw, law_of
+from voke_sim.faults import FaultKind
 from voke_sim.interpretation import BREACH_SEVERITY, MISSED_SLOT_SEVERITY, MODE_SEVERITY
 from voke_sim.site import Site, tolerance_kw
 from voke_sim.state import ActiveAlarm
@@ -53,8 +54,10 @@ def raise_missed_slot(site: Site, *, schedule_id: str, slot: int, target_kw: flo
 def watch_mode(site: Site, turn: Turn) -> None:
     """OPERATING_MODE_NOT_HONORED while a mode's promise is broken for longer than the grace allows.
 
-    Judged only while the mode has the site: no emergency, no setpoint in force.
+    Judged only while the mode has the site (no emergency, no setpoint in force) and the site can be seen.
     """
+    if turn.faults.for_site(FaultKind.OFFLINE, site.names) is not None:
+        return
     promise = law_of(site.state.mode.mode, site.config).promise
     has_site = site.state.emergency is None and site.setpoint_in_force(turn.at) is None
     grid_kw = site.plant.grid_kw

@@ -21,12 +21,14 @@ from vcp import (
     Envelope,
     Fallback,
     Family,
+    InvalidValue,
     Payload,
     ProtocolError,
     RejectionCode,
     ScheduleCancel,
     ScheduleCreate,
     Topology,
+    UnroutableKey,
     classify,
     must_be_signed,
     parse_envelope,
@@ -120,9 +122,9 @@ class Reception:
     def _read(self, inbound: Inbound) -> Message:
         route = classify(inbound.routing_key, self._partner.prefix)
         if not isinstance(route.family, Family) or route.family.value.startswith("event."):
-            raise ProtocolError("the routing key names no family that Voke receives")
+            raise UnroutableKey("the routing key names no family that Voke receives")
         if len(inbound.body) > MAX_BODY_BYTES:
-            raise ProtocolError(f"larger than {MAX_BODY_BYTES} bytes")
+            raise InvalidValue(f"larger than {MAX_BODY_BYTES} bytes")
         envelope = parse_envelope(inbound.body)
         return Message(envelope=envelope, family=route.family, routing_key=inbound.routing_key)
 

@@ -58,8 +58,8 @@ class Simulator:
     def __init__(
         self,
         config: SimConfig,
-        *,
         transport: Transport | None = None,
+        *,
         broker: MemBroker | None = None,
         journal: Journal | None = None,
         clock: Clock = system_clock,

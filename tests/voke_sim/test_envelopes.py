@@ -236,6 +236,15 @@ def test_answers_are_enveloped_as_voke_does() -> None:
     assert uuid.UUID(event.message_id).version == 4
 
 
+def test_executions_go_out_under_the_bare_key_with_the_commands_correlation_id() -> None:
+    partner = Partner()
+    correlation = partner.send(Family.COMMAND_MODE, MODE)
+    partner.tick()
+
+    keys = {event.routing_key for event in partner.of(Family.EVENT_EXECUTION, correlation)}
+    assert keys == {f"{SLUG}.event.execution"}
+
+
 def test_the_wire_can_name_sites_by_their_external_id_and_use_another_prefix() -> None:
     partner = Partner(protocol={"site_id_kind": "external", "source": "voke-eu"})
     correlation = partner.send(Family.COMMAND_MODE, MODE)
