@@ -49,7 +49,6 @@ class Overload:
             "X-Request-Id": request_id,
         }
         headers: Headers = [(name.lower().encode(), value.encode()) for name, value in given.items()]
-        headers.append((b"content-length", str(len(body)).encode()))
         return Answer(status=problem.status, headers=headers, body=body)
 
     def _count(self, scope: Scope) -> None:

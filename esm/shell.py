@@ -160,12 +160,13 @@ class Shell:
         self._busy -= 1
 
     async def _send(self, answer: Answer, send: Send) -> None:
-        headers = answer.headers
-        if answer.status in _BODILESS:
-            # Django says 0, which would describe the body that the client already has.
-            headers = [(name, value) for name, value in headers if name != b"content-length"]
+        # One place for the length: not every answer passed Django's own, which says 0 for a 304 and so would describe
+        # the body that the client already has.
+        headers = [(name, value) for name, value in answer.headers if name != b"content-length"]
+        if answer.status not in _BODILESS:
+            headers.append((b"content-length", str(len(answer.body)).encode()))
         if answer.status == TOO_SLOW.status:
-            headers = [*headers, (b"connection", b"close")]  # what still drips in is nobody's next request
+            headers.append((b"connection", b"close"))  # what still drips in is nobody's next request
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
 

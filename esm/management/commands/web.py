@@ -14,6 +14,9 @@ class Command(BaseCommand):
     """Runs one server process; start as many as the load needs, behind one load balancer."""
 
     help = "Serve HTTP until SIGTERM or SIGINT; running requests are finished first."
+    # Some checks ask the database. While it is down the server starts all the same, answers 503 and is not ready;
+    # `manage.py check` and the deployment's migration step run the checks.
+    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Where to listen."""

@@ -1,0 +1,61 @@
+"""`/healthz` and `/readyz`."""
+
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connection
+from django.test import Client
+from pytest_django import Settings
+
+from tests.services.redis import RedisServer
+
+
+def ask(path: str, **headers: str) -> Any:
+    return Client().get(path, headers=headers)
+
+
+def test_a_living_process_needs_no_database_to_say_so() -> None:
+    answer = ask("/healthz")
+    assert (answer.status_code, answer.json(), answer["Cache-Control"]) == (200, {"status": "ok"}, "no-store")
+
+
+def test_health_is_asked_by_address_without_a_redirect(settings: Settings) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+    assert ask("/healthz", Host="10.1.2.3:8000").status_code == 200
+
+
+@pytest.mark.django_db
+def test_an_embedded_installation_is_ready_when_its_database_answers(settings: Settings) -> None:
+    settings.EMBEDDED = True
+    answer = ask("/readyz")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok", "checks": {"database": "ok"}})
+
+
+@pytest.mark.django_db
+def test_a_full_installation_needs_its_cache_too(settings: Settings, redis_server: RedisServer) -> None:
+    settings.EMBEDDED = False
+    settings.CACHES = redis_at(redis_server.url)
+    assert ask("/readyz").json()["checks"] == {"database": "ok", "cache": "ok"}
+    settings.CACHES = redis_at("redis://127.0.0.1:9/0")
+    answer = ask("/readyz")
+    assert (answer.status_code, answer.json()["checks"]) == (503, {"database": "ok", "cache": "unavailable"})
+
+
+@pytest.mark.django_db
+def test_without_its_database_it_is_not_ready_and_says_nothing_more(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: Any, **__: Any) -> None:
+        raise OperationalError("password wrong for esm at db.internal")
+
+    settings.EMBEDDED = True
+    monkeypatch.setattr(connection, "cursor", gone)
+    answer = ask("/readyz")
+    assert (answer.status_code, answer.json()) == (
+        503,
+        {"status": "unavailable", "checks": {"database": "unavailable"}},
+    )
+
+
+def redis_at(url: str) -> dict[str, Any]:
+    return {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": url}}
