@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from django.db.models import TextField, Value
+
 from dispatch.policy import Policy, current_policy
 from dispatch.requests import Actor
 from plants.models import Asset, Connection, ConnectionMode, Organisation, Plant
@@ -44,6 +46,12 @@ def connection(*, owner: Organisation | None = None, **changes: Any) -> Connecti
         "created_at": AT,
     }
     return Connection.objects.create(**(facts | changes))
+
+
+def make_undecryptable(link: Connection, *names: str) -> None:
+    """Store texts whose key version is gone, past the field that would encrypt them."""
+    broken = Value("gone$x", output_field=TextField())
+    Connection.objects.filter(pk=link.pk).update(**dict.fromkeys(names or ("signing_key",), broken))
 
 
 def unsaved_plant(*, on: Connection | None = None, **changes: Any) -> Plant:

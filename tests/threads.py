@@ -4,7 +4,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from django.db import connections
+from django.db import connection, connections
+
+from esm.sqlite.base import WRITE_LOCK
 
 WITHIN_S = 20.0
 
@@ -30,6 +32,29 @@ def together(*work: Callable[[], Any]) -> list[Any]:
         thread.join(WITHIN_S)
     assert not any(thread.is_alive() for thread in threads), "a thread hangs"
     return answers
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait for something that other threads bring about; fails when it does not come."""
+    pause = threading.Event()
+    for _ in range(int(WITHIN_S / 0.005)):
+        if condition():
+            return
+        pause.wait(0.005)
+    raise AssertionError(f"waited in vain: {what}")
+
+
+def until_blocked(count: int = 1) -> None:
+    """Wait until so many threads wait for a lock of the database; call while holding that lock."""
+    until(lambda: _waiting_threads() >= count, f"{count} threads waiting for a lock")
+
+
+def _waiting_threads() -> int:
+    if connection.vendor != "postgresql":
+        return len(WRITE_LOCK._waiting)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")
+        return int(cursor.fetchone()[0])
 
 
 class Aside:

@@ -36,6 +36,7 @@ class Claimed:
     not_after: datetime
 
 
+@transaction.atomic  # SQLite serves transactions in order of arrival, single statements by luck
 def take_lease(*, connection_id: int, holder: str, at: datetime, ttl: timedelta) -> datetime | None:
     """Take or renew the right to publish a connection's outbox; its end, or None when another relay holds it."""
     until = at + ttl

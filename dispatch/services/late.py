@@ -63,10 +63,7 @@ def settle_late(*, at: datetime, policy: Policy, limit: int = 500, new_id: NewId
     for row in candidates:
         by_connection.setdefault(row.connection_id, []).append(row)
     for connection_id, rows in by_connection.items():
-        try:
-            _settle_connection(connection_id, rows, at=at, new_id=new_id)
-        except UndecryptableSecret:  # only this connection's emergencies can't be issued anew
-            log.exception("late messages not settled", action="late.settle", connection_id=connection_id)
+        _settle_connection(connection_id, rows, at=at, new_id=new_id)
     return len(candidates)
 
 
@@ -126,10 +123,14 @@ def _move(row: OutboundMessage, to: State, cause: str) -> Move | None:
 def _replace(
     rows: Sequence[OutboundMessage], *, connection: Connection, at: datetime, new_id: NewId
 ) -> dict[int, OutboundMessage]:
-    signer = signer_of(connection)
     replaced: list[OutboundMessage] = []
     drafts: list[Draft] = []
-    broken: list[tuple[OutboundMessage, ProtocolError]] = []
+    broken: list[tuple[OutboundMessage, Exception]] = []
+    try:
+        signer = signer_of(connection)
+    except UndecryptableSecret as error:
+        _give_up([(row, error) for row in rows], at)
+        return {}
     full = OutboundMessage.objects.select_related("plant", "command").filter(pk__in=[row.pk for row in rows])
     for row in full.order_by("pk"):
         try:
@@ -167,7 +168,7 @@ def _built_again(row: OutboundMessage, *, signer: Signer, at: datetime, new_id: 
     )
 
 
-def _give_up(broken: Sequence[tuple[OutboundMessage, ProtocolError]], at: datetime) -> None:
+def _give_up(broken: Sequence[tuple[OutboundMessage, Exception]], at: datetime) -> None:
     untried = [(row, error) for row, error in broken if row.attempted_at is None]
     _close([row for row, _ in untried], Outcome.WITHDRAWN, "could not be built again", at)
     moves = [
@@ -184,4 +185,4 @@ def _give_up(broken: Sequence[tuple[OutboundMessage, ProtocolError]], at: dateti
     ]
     advance_many(moves=moves, at=at)
     for row, error in broken:
-        log.error("message not built again", action="late.unbuildable", outbound_id=row.pk, code=error.code)
+        log.error("message not built again", action="late.unbuildable", outbound_id=row.pk, error=str(error))

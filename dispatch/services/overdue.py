@@ -41,5 +41,6 @@ def flag_execution_overdue(*, at: datetime, limit: int = 500) -> int:
             .values_list("pk", flat=True)[:limit]
         )
         Command.objects.filter(pk__in=ids).update(execution_overdue=True)
-        append_notes(notes=[Note(command_id=pk, word=EXECUTION_OVERDUE) for pk in ids], at=at)
+        notes = [Note(command_id=pk, word=EXECUTION_OVERDUE, cause=EXECUTION_OVERDUE) for pk in ids]
+        append_notes(notes=notes, at=at)
     return len(ids)

@@ -3,7 +3,6 @@
 from datetime import datetime, timedelta
 
 import pytest
-from django.db import connection
 
 from dispatch.models import Command, OutboundMessage
 from dispatch.requests import CommandRequest
@@ -382,7 +381,6 @@ def test_emergencies_do_not_pass_the_way_of_other_commands():
 def test_an_address_that_cannot_be_decrypted_stops_no_command_from_being_stored():
     """The relay will say that it can't connect; what is asked for is stored and waits."""
     plant = factories.plant()
-    with connection.cursor() as cursor:
-        cursor.execute("UPDATE plants_connection SET amqps_uri = 'gone$x', api_key = 'gone$x'")
+    factories.make_undecryptable(plant.connection, "amqps_uri", "api_key")
 
     assert ask(plant, mode()).state == "QUEUED"

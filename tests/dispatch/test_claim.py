@@ -1,0 +1,312 @@
+"""Claiming: which messages a relay may hand over now, in which order, and what is held back."""
+
+from datetime import timedelta
+
+import pytest
+
+from dispatch.models import Command, OutboundMessage, Outcome
+from dispatch.services.claim import has_sendable
+from dispatch.services.confirms import note_nacked
+from dispatch.services.site_config import publish_changed
+from dispatch.states import State
+from plants.models import Connection, ConnectionMode
+from plants.services.connections import set_connection_dispatch
+from plants.services.organisations import set_installation_dispatch
+from plants.services.plants import set_plant_dispatch
+from tests import factories
+from tests.dispatch.helpers import (
+    ask,
+    broker_says,
+    claims,
+    deliver,
+    lease,
+    message_of,
+    messages_of,
+    mode,
+    release,
+    setpoint,
+    state_of,
+    stop_now,
+)
+from tests.factories import AT
+from tests.queries import queries_of
+
+pytestmark = pytest.mark.django_db
+
+
+def ids(claimed):
+    return [one.outbound_id for one in claimed]
+
+
+def test_a_claim_commits_the_attempt_before_anything_is_handed_over():
+    plant = factories.plant()
+    message = message_of(ask(plant, mode()))
+
+    claimed = claims(plant.connection, at=AT + timedelta(seconds=1))
+
+    message.refresh_from_db()
+    assert (message.attempted_at, message.attempts) == (AT + timedelta(seconds=1), 1)
+    assert claimed[0].body == bytes(message.body)
+    assert claimed[0].message_id == str(message.message_id)
+    assert claimed[0].routing_key == "acme.command.mode"
+    assert state_of(message.command) == State.QUEUED
+
+
+def test_a_message_that_was_not_settled_is_claimed_again_as_the_same_bytes_and_keeps_its_first_attempt():
+    plant = factories.plant()
+    message = message_of(ask(plant, mode()))
+    first = claims(plant.connection)
+
+    again = claims(plant.connection, at=AT + timedelta(seconds=5))
+
+    message.refresh_from_db()
+    assert [(one.outbound_id, one.body, one.message_id) for one in again] == [
+        (one.outbound_id, one.body, one.message_id) for one in first
+    ]
+    assert (message.attempted_at, message.attempts) == (AT, 2)
+
+
+def test_a_message_may_be_handed_over_until_its_command_is_over_or_its_bytes_are_too_old():
+    plant = factories.plant()
+    ask(plant, mode())
+    ask(plant, setpoint())
+
+    claimed = claims(plant.connection)
+
+    assert [one.not_after for one in claimed] == [
+        AT + timedelta(seconds=60),
+        AT + factories.policy().replay_margin,
+    ]
+
+
+def test_emergencies_go_first_and_everything_else_in_the_order_in_which_it_was_made():
+    link = factories.connection()
+    quiet, burning = factories.plant(on=link), factories.plant(on=link)
+    first, second = message_of(ask(quiet, mode())), message_of(ask(quiet, setpoint()))
+    stop = message_of(ask(burning, stop_now()))
+
+    assert ids(claims(link)) == [stop.pk, first.pk, second.pk]
+
+
+def test_a_window_takes_no_more_than_asked_for():
+    plant = factories.plant()
+    made = [message_of(ask(plant, mode())).pk for _ in range(3)]
+
+    assert ids(claims(plant.connection, window=2)) == made[:2]
+
+
+def test_only_the_connections_own_messages_are_claimed():
+    ours, theirs = factories.plant(), factories.plant()
+    mine = message_of(ask(ours, mode()))
+    ask(theirs, mode())
+
+    assert ids(claims(ours.connection)) == [mine.pk]
+
+
+def test_nothing_is_claimed_before_it_is_due():
+    plant = factories.plant()
+    ask(plant, mode(), due_at=AT + timedelta(minutes=1))
+
+    assert claims(plant.connection) == []
+
+
+# --- held back --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "switch",
+    [
+        lambda plant, on: set_installation_dispatch(enabled=on),
+        lambda plant, on: set_connection_dispatch(connection_id=plant.connection_id, enabled=on),
+        lambda plant, on: set_plant_dispatch(plant_id=plant.pk, enabled=on),
+        lambda plant, on: Connection.objects.update(mode="ACTIVE" if on else ConnectionMode.OBSERVE),
+    ],
+    ids=["installation", "connection", "plant", "observe"],
+)
+@pytest.mark.parametrize("payload", [mode(), stop_now()], ids=["command", "emergency"])
+def test_each_switch_holds_messages_back_and_lets_them_go_again(switch, payload):
+    plant = factories.plant()
+    message = message_of(ask(plant, payload))
+
+    switch(plant, False)
+    held = claims(plant.connection)
+    switch(plant, True)
+
+    assert held == []
+    assert ids(claims(plant.connection)) == [message.pk]
+
+
+def test_a_held_plant_does_not_stand_in_the_way_of_others():
+    link = factories.connection()
+    held, free = factories.plant(on=link), factories.plant(on=link)
+    for _ in range(5):
+        ask(held, mode())
+    message = message_of(ask(free, mode()))
+    set_plant_dispatch(plant_id=held.pk, enabled=False)
+
+    assert ids(claims(link, window=2)) == [message.pk]
+
+
+def test_a_message_held_by_a_switch_is_not_marked_as_attempted():
+    plant = factories.plant()
+    message = message_of(ask(plant, mode()))
+    set_plant_dispatch(plant_id=plant.pk, enabled=False)
+
+    claims(plant.connection)
+
+    message.refresh_from_db()
+    assert message.attempted_at is None
+
+
+def test_a_latched_plant_is_sent_its_emergencies_and_nothing_else_not_even_site_config():
+    link = factories.connection()
+    burning, quiet = factories.plant(on=link), factories.plant(on=link)
+    ask(burning, stop_now())
+    publish_changed(at=AT, policy=factories.policy())
+    stop = message_of(Command.objects.get())
+
+    claimed = set(ids(claims(link)))
+
+    configs = set(OutboundMessage.objects.filter(plant=quiet).values_list("pk", flat=True))
+    assert len(configs) == 2
+    assert claimed == {stop.pk} | configs
+
+
+def test_what_the_latch_held_back_goes_after_the_release():
+    plant = factories.plant()
+    ask(plant, stop_now())
+    publish_changed(at=AT, policy=factories.policy())
+    deliver(plant.connection)
+
+    release(plant)
+
+    assert [one.routing_key for one in claims(plant.connection)] == [
+        "acme.config.topology", "acme.config.constraints", "acme.command.mode",
+    ]  # fmt: skip
+
+
+def test_a_message_whose_command_voke_has_answered_is_not_sent_again():
+    """A relay crashed between the broker's confirm and its own bookkeeping, and the answer came meanwhile."""
+    plant = factories.plant()
+    command = ask(plant, mode())
+    claims(plant.connection)
+    Command.objects.update(state=State.COMPLETED)
+
+    assert claims(plant.connection, at=AT + timedelta(seconds=5)) == []
+    assert message_of(command).attempts == 1
+
+
+def test_an_idle_connection_has_nothing_to_claim():
+    plant = factories.plant()
+
+    before = has_sendable(connection=plant.connection, at=AT)
+    ask(plant, mode())
+
+    assert not before
+    assert has_sendable(connection=plant.connection, at=AT)
+
+
+# --- nacked -----------------------------------------------------------------------------------------------------------
+
+
+def nack(*claimed, at=AT, chance=0.5):
+    note_nacked(outbound_ids=ids(claimed), at=at, chance=lambda: chance)
+
+
+def test_a_nacked_message_stays_queued_and_goes_again_as_the_same_bytes_after_a_moment():
+    plant = factories.plant()
+    command = ask(plant, mode())
+    first = claims(plant.connection)
+    nack(*first)
+
+    at_once = claims(plant.connection)
+    later = claims(plant.connection, at=AT + timedelta(seconds=1))
+
+    assert at_once == []
+    assert [one.body for one in later] == [first[0].body]
+    assert state_of(command) == State.QUEUED
+
+
+def test_the_wait_after_a_nack_grows_and_has_an_end():
+    plant = factories.plant()
+    command = ask(plant, setpoint())
+    waits, at = [], AT
+    for _ in range(8):
+        nack(*claims(plant.connection, at=at), at=at, chance=0.999)
+        due = message_of(command).not_before_at
+        waits.append((due - at).total_seconds())
+        at = due
+
+    assert waits == sorted(waits)
+    assert waits[0] <= 0.5
+    assert 7.9 < waits[-1] <= 8.0
+
+
+def test_a_nacked_emergency_waits_at_most_a_second():
+    plant = factories.plant()
+    command = ask(plant, stop_now())
+    at = AT
+    for _ in range(8):
+        nack(*claims(plant.connection, at=at), at=at, chance=0.999)
+        at, before = message_of(command).not_before_at, at
+
+    assert at - before <= timedelta(seconds=1)
+
+
+def test_later_messages_of_the_plant_wait_behind_a_nacked_one_and_those_of_others_do_not():
+    link = factories.connection()
+    plant, other = factories.plant(on=link), factories.plant(on=link)
+    ask(plant, setpoint(1.0))
+    nack(*claims(link))
+    ask(plant, setpoint(2.0))
+    elsewhere = message_of(ask(other, setpoint()))
+
+    at_once = claims(link)
+    broker_says(Outcome.CONFIRMED, *at_once)
+    later = claims(link, at=AT + timedelta(seconds=1))
+
+    assert ids(at_once) == [elsewhere.pk]
+    assert ids(later) == [
+        message.pk for message in OutboundMessage.objects.filter(plant=plant).order_by("pk")
+    ]
+
+
+def test_an_emergency_does_not_wait_behind_a_nacked_message():
+    plant = factories.plant()
+    ask(plant, mode())
+    nack(*claims(plant.connection))
+
+    stop = message_of(ask(plant, stop_now()))
+
+    assert ids(claims(plant.connection)) == [stop.pk]
+
+
+def test_a_nack_that_comes_after_the_message_was_taken_back_changes_nothing():
+    plant = factories.plant()
+    command = ask(plant, mode())
+    claimed = claims(plant.connection)
+    ask(plant, stop_now())
+
+    nack(*claimed)
+
+    assert [(one.outcome, one.not_before_at) for one in messages_of(command)] == [(Outcome.ABANDONED, None)]
+
+
+# --- how much it costs ------------------------------------------------------------------------------------------------
+
+
+def test_the_number_of_queries_of_a_claim_does_not_grow_with_its_window():
+    small, large = factories.plant(), factories.plant()
+    for plant, count in ((small, 2), (large, 20)):
+        lease(plant.connection)
+        for _ in range(count):
+            ask(plant, mode())
+
+    few, many = (queries_of(lambda plant=plant: claims(plant.connection)) for plant in (small, large))
+
+    assert message_count_attempted() == 22
+    assert (few, many) == (12, 12)
+
+
+def message_count_attempted():
+    return OutboundMessage.objects.filter(attempts=1).count()
