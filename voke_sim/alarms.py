@@ -13,6 +13,7 @@ from voke_sim.interpretation import BREACH_SEVERITY, MISSED_SLOT_SEVERITY, MODE_
 from voke_sim.site import Site, tolerance_kw
 from voke_sim.state import ActiveAlarm
 from voke_sim.turn import Turn
+from voke_sim.voice import reportable
 
 _MAX_ACTIVE = 256
 _MODE_KEY = "mode"
@@ -29,7 +30,7 @@ def raise_breach(site: Site, breach: Breach, *, command_type: str, correlation_i
     detailed = msgspec.structs.replace(
         alarm,
         device_id=breach.device_id,
-        actual_value=breach.asked,
+        actual_value=reportable(breach.asked),
         expected_value=breach.limit,
         breached_field=breach.breached_field,
         metadata={"commandType": command_type, "correlationId": correlation_id},
@@ -46,7 +47,7 @@ def raise_missed_slot(site: Site, *, schedule_id: str, slot: int, target_kw: flo
         message=f"slot {slot} of schedule {schedule_id} was not reached",
     )
     detailed = msgspec.structs.replace(
-        alarm, expected_value=round(target_kw, 3), metadata={"scheduleId": schedule_id, "slot": slot}
+        alarm, expected_value=reportable(target_kw), metadata={"scheduleId": schedule_id, "slot": slot}
     )
     _raise(site, detailed, key=detailed.alarm_id, clear_at=_clear_at(turn), turn=turn)
 
@@ -80,7 +81,7 @@ def watch_mode(site: Site, turn: Turn) -> None:
             message=f"{mode} is missed by {excess:.1f} kW",
         )
         detailed = msgspec.structs.replace(
-            alarm, actual_value=round(grid_kw, 3), metadata={"mode": mode, "excessKw": round(excess, 3)}
+            alarm, actual_value=reportable(grid_kw), metadata={"mode": mode, "excessKw": reportable(excess)}
         )
         _raise(site, detailed, key=_MODE_KEY, clear_at=None, turn=turn)
 

@@ -17,6 +17,7 @@ from voke_sim.interpretation import command_type
 from voke_sim.site import Site
 from voke_sim.state import OpenCommand
 from voke_sim.turn import Turn
+from voke_sim.voice import reportable
 
 
 def settle_verdict(
@@ -199,13 +200,14 @@ def _say(
     site: Site, command: OpenCommand, status: ExecutionStatus, turn: Turn, *, reason: str | None = None
 ) -> None:
     actual_kw, target_kw = command.last_actual_kw, command.last_target_kw
-    deviation_kw = None if actual_kw is None or target_kw is None else round(actual_kw - target_kw, 3)
+    is_begin = status is ExecutionStatus.EXECUTING
+    deviation_kw = None if is_begin or actual_kw is None or target_kw is None else actual_kw - target_kw
     execution = Execution(
         command_type=command.command_type,
         status=status.value,
-        actual_value_kw=None if actual_kw is None else round(actual_kw, 3),
-        target_value_kw=None if target_kw is None else round(target_kw, 3),
-        deviation_kw=deviation_kw if status is not ExecutionStatus.EXECUTING else None,
+        actual_value_kw=None if actual_kw is None else reportable(actual_kw),
+        target_value_kw=None if target_kw is None else reportable(target_kw),
+        deviation_kw=None if deviation_kw is None else reportable(deviation_kw),
         reason=reason,
     )
     turn.voice.execution(site, execution, correlation_id=command.correlation_id, at=turn.at)

@@ -9,7 +9,10 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+import msgspec
+
 from vcp import (
+    MAX_SAFE_INTEGER,
     Alarm,
     CommandAck,
     Execution,
@@ -249,22 +252,18 @@ class Voice:
         if not swapped and state == PublishedState.PENDING:
             self._journal.release_swapped(site.site_id, due_at)
         self._journal.record_published(
-            PublishedRow(
-                message_id=row.message_id,
-                correlation_id=row.correlation_id,
-                family=row.family,
-                routing_key=row.routing_key,
-                site_id=row.site_id,
-                label=row.label,
-                detail=row.detail,
-                body=row.body,
-                state=state,
-                created_at=row.created_at,
-                due_at=due_at,
-                swapped=swapped,
-            ),
+            msgspec.structs.replace(row, state=state, due_at=due_at, swapped=swapped),
             copies=2 if twice else 1,
         )
+
+
+def reportable(value: float) -> float:
+    """A computed value as it may stand on the wire: three decimals, within what a JavaScript peer holds
+    exactly.
+
+    A partner may ask for absurd powers; answering must not fail where asking did not.
+    """
+    return round(min(float(MAX_SAFE_INTEGER), max(-float(MAX_SAFE_INTEGER), value)), 3)
 
 
 def _execution_text(site: Named, execution: Execution) -> str:

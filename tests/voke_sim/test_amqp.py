@@ -131,6 +131,16 @@ def test_published_events_are_confirmed_persistent_and_carry_their_properties(
     assert (properties.content_type, properties.delivery_mode) == ("application/json", 2)
 
 
+def test_a_correlation_id_too_long_for_a_property_still_goes_out_in_the_body(
+    partner: Partner, transport: AmqpTransport
+) -> None:
+    long = Outbound(
+        routing_key=f"{partner.slug}.event.alarm", body=b"{}", message_id="m", correlation_id="𝛘" * 128
+    )
+
+    assert transport.publish([long]) == [Sent.CONFIRMED]
+
+
 def test_an_event_without_a_queue_is_returned_and_the_rest_of_the_batch_goes_on(
     partner: Partner, transport: AmqpTransport
 ) -> None:

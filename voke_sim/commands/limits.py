@@ -12,7 +12,7 @@ def setpoint_breach(
     `asked` is the power at the grid: a target without consumption is taken at the present consumption.
     """
     grid_kw = target_kw if include_consumption else target_kw + load_kw
-    asked = round(abs(grid_kw), 3)
+    asked = abs(grid_kw)
     if target_kw > 0 and constraints.max_import_kw is not None and grid_kw > constraints.max_import_kw:
         return Breach(breached_field="maxImportKw", asked=asked, limit=constraints.max_import_kw)
     if target_kw < 0 and constraints.max_export_kw is not None and -grid_kw > constraints.max_export_kw:

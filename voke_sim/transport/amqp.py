@@ -29,6 +29,7 @@ _IDLE_S = 1.0
 _CLOSE_TIMEOUT_S = 10.0
 _MAX_REQUESTS = 1_000
 _PERSISTENT = 2
+_MAX_SHORT_STRING = 255
 
 
 class ConsumerLost(ConnectionError):
@@ -260,7 +261,7 @@ def _publish_one(channel: Any, event: Outbound) -> Sent:
         content_type="application/json",
         delivery_mode=_PERSISTENT,
         message_id=event.message_id,
-        correlation_id=event.correlation_id,
+        correlation_id=_short_string(event.correlation_id),
     )
     try:
         channel.basic_publish(EXCHANGE, event.routing_key, event.body, properties, mandatory=True)
@@ -269,6 +270,11 @@ def _publish_one(channel: Any, event: Outbound) -> Sent:
     except pika.exceptions.NackError:
         return Sent.NACKED
     return Sent.CONFIRMED
+
+
+def _short_string(text: str | None) -> str | None:
+    """The text where AMQP can carry it as a property (255 bytes); receivers read the body's field anyway."""
+    return text if text is not None and len(text.encode()) <= _MAX_SHORT_STRING else None
 
 
 def _handle(inbound: Inbound) -> tuple[int, int]:
