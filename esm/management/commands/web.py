@@ -1,12 +1,10 @@
 """`manage.py web`: the HTTP server of the platform (reverse channel, admin, console) until SIGTERM or SIGINT."""
 
-import signal
-import threading
-from types import FrameType
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from esm.signals import stop_on_signals
 from esm.web import serve
 
 
@@ -27,14 +25,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Serve; exit code 0 after a signal, an error when the address can't be bound."""
-        stop = threading.Event()
-
-        def end(_signal: int, _frame: FrameType | None) -> None:
-            stop.set()
-
-        signal.signal(signal.SIGTERM, end)
-        signal.signal(signal.SIGINT, end)
-
+        stop = stop_on_signals()
         host = options["host"]
         try:
             serve(

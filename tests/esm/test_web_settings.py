@@ -1,0 +1,54 @@
+"""Settings of the reverse channel and the server: a wrong value refuses to start with its name and the reason."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts.production_env import production_environment
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def start(**changes: str) -> str:
+    environment = {"PATH": os.environ["PATH"], **production_environment(**changes)}
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import esm.settings as s; print(s.TRADING_RESULT_CODES, s.TRADING_PLANT_ID_FIELDS)",
+        ],
+        check=False,
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("TRADING_RESULT_CODES", "APPLIED", "OUTCOME=NAME:terminal"),
+        ("TRADING_PLANT_ID_FIELDS", "plant-id", "different names"),
+        ("TRADING_LIST_KEY", "a b", "name of a JSON key"),
+        ("TRADING_PBAT_SIGN", "up", "charge, discharge"),
+        ("WEB_THREADS", "20", "DATABASE_POOL_MAX"),
+        ("WEB_QUEUE_MAX", "0", "between 1 and"),
+        ("HTTP_HEADER_TIMEOUT_S", "nan", "between"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_reason(name: str, value: str, reason: str) -> None:
+    last = start(**{name: value}).strip().splitlines()[-1]
+    assert f"SettingError: {name}: " in last
+    assert reason in last
+
+
+def test_right_values_are_taken() -> None:
+    shown = start(TRADING_RESULT_CODES="APPLIED=DONE:terminal", TRADING_PLANT_ID_FIELDS="externalPlantId")
+    assert "name='DONE', terminal=True" in shown
+    assert "('externalPlantId',)" in shown
