@@ -41,10 +41,14 @@ def check_signature(*, message: OutboundMessage, connection: Connection) -> Sign
         signed = "signature" in envelope
         if not signed:
             required = must_be_signed(message.family, connection.signed_families)
-            return SignatureCheck(verdict=SignatureVerdict.ABSENT if required else SignatureVerdict.NOT_REQUIRED)
+            return SignatureCheck(
+                verdict=SignatureVerdict.ABSENT if required else SignatureVerdict.NOT_REQUIRED
+            )
         key = str(connection.signing_key)
         if not key:
-            return SignatureCheck(verdict=SignatureVerdict.NOT_CHECKED, why="the connection has no signing key now")
+            return SignatureCheck(
+                verdict=SignatureVerdict.NOT_CHECKED, why="the connection has no signing key now"
+            )
         matches = verify(envelope, key, decoding=KeyDecoding(connection.key_decoding))
     except UndecryptableSecret as error:
         return SignatureCheck(verdict=SignatureVerdict.NOT_CHECKED, why=f"the stored key {error}")

@@ -138,7 +138,9 @@ def deviation_text(detail: Mapping[str, Any]) -> str:
     actual, target, deviation = (_optional(detail, name) for name in ("actualKw", "targetKw", "deviationKw"))
     if actual is not None and target is not None:
         missed = actual - target
-        return "on target" if abs(missed) < 0.5 else f"{power_text(missed)} {'short' if missed < 0 else 'over'}"
+        return (
+            "on target" if abs(missed) < 0.5 else f"{power_text(missed)} {'short' if missed < 0 else 'over'}"
+        )
     return "" if deviation is None else f"off by {power_text(deviation)}"
 
 

@@ -25,7 +25,20 @@ from dispatch.words import STATE_WORDS, cause_text, command_title
 from esm import clock
 from plants.admin.base import MachineOwned, without_secrets
 from plants.admin.bytes_view import BytesView, view_of
-from plants.admin.marks import NOTHING, ago, change_url, chip, chips, link, moment, mono, muted, stack
+from plants.admin.marks import (
+    EMPTY,
+    NOTHING,
+    ago,
+    change_url,
+    chip,
+    chips,
+    link,
+    moment,
+    mono,
+    muted,
+    plain,
+    stack,
+)
 from plants.admin.pages import Page, found_or_404, require, run_page
 from plants.admin.theme import (
     AutocompleteSelectFilter,
@@ -139,7 +152,7 @@ class CommandAdmin(MachineOwned):
         require(request, "dispatch.send_emergency")
         return release_view(self, request, plant_id)
 
-    @action(description="Send a command", url_path="ask", icon="send", permissions=["dispatch.send_command"])
+    @action(description="Send a command", url_path="ask", icon="send", permissions=["send_command"])
     def send_link(self, request: HttpRequest) -> HttpResponse:
         """The button above the list."""
         return redirect("admin:dispatch_command_send")
@@ -151,8 +164,14 @@ class CommandAdmin(MachineOwned):
         form = ReasonForm(request.POST or None)
         page = Page(
             title=f"Cancel command #{command.pk}?",
-            facts=(("Command", command_title(command.kind, command.payload)), ("Plant", command.plant), ("State", state_chip(command))),
-            effects=("It is taken back only if no byte of it may have left yet; else nothing changes and you are told.",),
+            facts=(
+                ("Command", command_title(command.kind, command.payload)),
+                ("Plant", command.plant),
+                ("State", state_chip(command)),
+            ),
+            effects=(
+                "It is taken back only if no byte of it may have left yet; else nothing changes and you are told.",
+            ),
             submit="Cancel the command",
             danger=True,
             back=change_url(command),
@@ -171,6 +190,10 @@ class CommandAdmin(MachineOwned):
 
         return run_page(self, request, page=page, form=form, act=act, row=command)
 
+    def has_send_command_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Whether the person may send commands."""
+        return request.user.has_perm("dispatch.send_command")
+
     def has_cancel_command_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """Who may send may take back, while the command is one that can still be taken back."""
         if not request.user.has_perm("dispatch.send_command"):
@@ -178,7 +201,9 @@ class CommandAdmin(MachineOwned):
         if object_id is None:
             return True
         open_states = [state.value for state in BEFORE_SENT]
-        return Command.objects.filter(pk=object_id, state__in=open_states).exclude(kind=Kind.EMERGENCY).exists()
+        return (
+            Command.objects.filter(pk=object_id, state__in=open_states).exclude(kind=Kind.EMERGENCY).exists()
+        )
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
         command = kwargs.get("obj")
@@ -227,7 +252,9 @@ class CommandAdmin(MachineOwned):
         rows = messages_of(command_id=command.pk)
         if not rows:
             return []
-        connection = Connection.objects.defer("amqps_uri", "api_key", "signing_key").get(pk=command.connection_id)
+        connection = Connection.objects.defer("amqps_uri", "api_key", "signing_key").get(
+            pk=command.connection_id
+        )
         return [message_view(row, connection, zone=command.plant.time_zone) for row in rows]
 
     # --- columns ----------------------------------------------------------------------------------------------
@@ -259,7 +286,7 @@ class CommandAdmin(MachineOwned):
 
     @display(description="Batch", ordering="batch_ref")
     def batch(self, row: Command) -> SafeString:
-        return mono(row.batch_ref) if row.batch_ref else NOTHING
+        return mono(row.batch_ref) if row.batch_ref else EMPTY
 
 
 def message_view(row: OutboundMessage, connection: Connection, *, zone: str) -> dict[str, Any]:
@@ -283,7 +310,7 @@ def _heard(event: CommandEvent) -> dict[str, Any]:
 
 def _asker(command: Command) -> SafeString:
     how = "automatically" if command.automatic else ""
-    return stack(command.requested_by_name or "This platform", how)
+    return plain(command.requested_by_name or "This platform", how)
 
 
 def _deliver_by(command: Command) -> SafeString | str:

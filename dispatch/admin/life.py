@@ -16,6 +16,7 @@ from plants.words import age_text, offset_text, span_text
 
 # A word of Voke that took longer than this to reach us is marked: its time and its arrival tell different stories.
 LATE_AFTER = timedelta(seconds=5)
+_ACTORS = {"": "This platform", "relay": "The relay"}
 _SILENCES = ("ACK_OVERDUE", "NEVER_CONFIRMED", "EXECUTION_OVERDUE")
 
 
@@ -54,10 +55,10 @@ def _step(command: Command, event: CommandEvent, zone: str) -> Step:
     is_note = event.verdict == NOTE or look is None
     late = event.told_at is not None and event.at - event.told_at > LATE_AFTER
     return Step(
-        offset=offset_text(event.at - command.requested_at),
+        offset=offset_text(event.at - command.requested_at) if event.at != command.requested_at else "start",
         icon="edit_note" if is_note or look is None else look.icon,
         family=Family.WAIT if is_note or look is None else look.family,
-        title=cause_text(event.cause) if is_note and event.cause else state_word(event.word),
+        title=_title(event, is_note=is_note),
         lines=tuple(_lines(event, is_note=is_note)),
         marks=tuple(_marks(event, late=late)),
         when=moment(event.at, zone=zone, precise=True),
@@ -67,13 +68,25 @@ def _step(command: Command, event: CommandEvent, zone: str) -> Step:
     )
 
 
+def _title(event: CommandEvent, *, is_note: bool) -> str:
+    if event.cause == "REQUESTED":
+        return "Requested"
+    return cause_text(event.cause) if is_note and event.cause else state_word(event.word)
+
+
 def _lines(event: CommandEvent, *, is_note: bool) -> Iterator[str]:
-    who = event.actor or "This platform"
-    if event.cause and not is_note:
+    who = _who(event.actor)
+    if event.cause == "REQUESTED":
+        yield f"{who}."
+    elif event.cause and not is_note:
         yield f"{who}: {cause_text(event.cause)}."
     else:
         yield f"{who}."
     yield from detail_lines(event.detail)
+
+
+def _who(actor: str) -> str:
+    return _ACTORS.get(actor, actor)
 
 
 def _marks(event: CommandEvent, *, late: bool) -> Iterator[str]:
@@ -109,7 +122,11 @@ def detail_lines(detail: object) -> Iterator[str]:
             case "results":
                 yield from _result_lines(value)
             case "actualKw" | "targetKw":
-                yield f"{'Actual' if name == 'actualKw' else 'Target'} {value:g} kW." if _is_number(value) else f"{value}"
+                yield (
+                    f"{'Actual' if name == 'actualKw' else 'Target'} {value:g} kW."
+                    if _is_number(value)
+                    else f"{value}"
+                )
             case _:
                 yield f"{name}: {value}"
 
@@ -173,7 +190,10 @@ def next_word(command: Command) -> tuple[str, datetime | None]:
         case State.QUEUED_BY_VOKE:
             return "Voke sends it on when the site is back", None
         case State.UNCONFIRMED:
-            return "Only a word from Voke corrects this. Do not send it again: Voke may have acted on it", None
+            return (
+                "Only a word from Voke corrects this. Do not send it again: Voke may have acted on it",
+                None,
+            )
         case State.DEVIATED:
             return "May still be completed or fail", None
         case _:
@@ -183,4 +203,6 @@ def next_word(command: Command) -> tuple[str, datetime | None]:
 def device_lines(payload: Mapping[str, object]) -> list[str]:
     """Every command of a batch."""
     items = payload.get("commands")
-    return [device_text(item) for item in items if isinstance(item, Mapping)] if isinstance(items, list) else []
+    return (
+        [device_text(item) for item in items if isinstance(item, Mapping)] if isinstance(items, list) else []
+    )

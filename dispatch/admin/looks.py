@@ -30,7 +30,8 @@ _STATES: Mapping[State, tuple[str, Family]] = {
     State.EXPIRED: ("timer_off", Family.WAIT),
 }
 STATE_LOOKS: Mapping[State, Look] = {
-    state: Look(icon=icon, word=STATE_WORDS[state], family=family) for state, (icon, family) in _STATES.items()
+    state: Look(icon=icon, word=STATE_WORDS[state], family=family)
+    for state, (icon, family) in _STATES.items()
 }
 _OUTCOMES: Mapping[str, tuple[str, Family]] = {
     Outcome.PENDING: ("inbox", Family.WAIT),

@@ -15,6 +15,14 @@ def create_organisation(*, name: str, slug: str, at: datetime) -> Organisation:
     return organisation
 
 
+def rename_organisation(*, organisation_id: int, name: str) -> None:
+    """Change an organisation's name; raises ValidationError when it does not fit. Its slug stays for good."""
+    row = Organisation.objects.get(pk=organisation_id)
+    row.name = name
+    row.full_clean()
+    row.save(update_fields=["name"])
+
+
 def bump_revision(*, organisation_id: int) -> None:
     """Call in the transaction of every change that plant list or config can show: their ETags contain the revision."""
     Organisation.objects.filter(pk=organisation_id).update(revision=F("revision") + 1)

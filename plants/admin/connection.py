@@ -1,0 +1,327 @@
+"""Connections to Voke: imported, looked after, switched. `dispatch.admin` adds outbox and mode and registers it.
+
+Secrets are never shown: only whether they are set, and under which key version they are encrypted.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from esm import clock
+from plants.admin.base import RefusableForm, RefusalsInForm, without_secrets
+from plants.admin.connection_forms import DECODINGS, SCOPES, AttachForm, BundleForm, ImportForm, SwitchForm
+from plants.admin.looks import link_chip, mode_chip, plain_error, switch_chip
+from plants.admin.marks import NOTHING, ago, change_url, chips, lines, moment, mono, muted, stack
+from plants.admin.pages import Page, found_or_404, require, run_page
+from plants.admin.theme import RelatedDropdownFilter, action, display, widgets
+from plants.models import Connection, LinkHealth
+from plants.selectors.secrets import SecretMark, secret_marks
+from plants.services.connection_settings import replace_secrets, save_connection
+from plants.services.connections import attach_plants, import_bundle, set_connection_dispatch
+from vcp import Family, KeyDecoding, parse_bundle
+
+OUT_FAMILIES = [(family.value, family.value) for family in Family if not family.value.startswith("event.")]
+_SECRET_NAMES: Mapping[str, str] = {
+    "amqps_uri": "AMQPS address",
+    "api_key": "API key",
+    "signing_key": "Signing key",
+}
+_HALVES = ((LinkHealth.Role.PUBLISH, "Publishing"), (LinkHealth.Role.CONSUME, "Consuming"))
+
+
+class ConnectionForm(RefusableForm):
+    """The settings that people may change; address and secrets come from bundles only."""
+
+    scopes = forms.MultipleChoiceField(
+        required=False,
+        choices=[(scope, scope) for scope in SCOPES],
+        widget=widgets.UnfoldAdminCheckboxSelectMultipleWidget(),
+        help_text="As told by Voke's administrator, unverified. With none ticked no command is refused for its scope.",
+    )
+    signed_families = forms.MultipleChoiceField(
+        required=False,
+        choices=OUT_FAMILIES,
+        widget=widgets.UnfoldAdminCheckboxSelectMultipleWidget(),
+        help_text="Voke drops unsigned device commands, modes and schedules without a word.",
+    )
+    key_decoding = forms.ChoiceField(choices=DECODINGS, widget=widgets.UnfoldAdminSelectWidget())
+
+    class Meta:
+        labels = {
+            "site_id_kind": "Site id",
+            "rest_base_url": "REST address",
+            "signature_kid": "Signature key id",
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in ("scopes", "signed_families"):
+            if name in self.fields:
+                self._offer_unknown(name)
+
+    def _offer_unknown(self, name: str) -> None:
+        """A word that this version does not know was told at import: saving the form must not lose it."""
+        field: Any = self.fields[name]
+        known = {value for value, _ in field.choices}
+        field.choices = [
+            *field.choices,
+            *((word, word) for word in getattr(self.instance, name) if word not in known),
+        ]
+
+
+class ConnectionAdmin(RefusalsInForm):
+    """List and settings of connections; writes through `import_bundle`, `save_connection` and the switches."""
+
+    form = ConnectionForm
+    list_display = ("connection", "mode_now", "publishing", "consuming", "plant_count")
+    list_filter = (("organisation", RelatedDropdownFilter), "mode", "dispatch_enabled")
+    search_fields = ("name", "vhost", "slug", "key_id", "organisation__name")
+    search_help_text = "Name, vhost, slug or key id"
+    ordering = ("organisation__name", "name")
+    actions_detail = ["attach", {"title": "More", "items": ["switch_dispatch", "new_bundle"]}]
+    change_form_template = "admin/plants/connection/change_form.html"
+    readonly_fields = ("organisation", "address", "secrets", "created", "activated")
+    fieldsets = (
+        (None, {"fields": (("name", "organisation"), ("source", "site_id_kind"), "rest_base_url")}),
+        ("Address and secrets", {"fields": ("address", "secrets")}),
+        ("Signing", {"fields": ("signed_families", ("key_decoding", "signature_kid"))}),
+        ("Scopes, unverified", {"fields": ("scopes",)}),
+        ("Names at Voke", {"fields": (("queue_prefix", "routing_prefix"), "queues")}),
+        ("Kept by the platform", {"fields": (("created", "activated"),)}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Connection]":
+        rows = super().get_queryset(request).select_related("organisation").prefetch_related("health")
+        return without_secrets(rows).annotate(plants_reached=Count("plants"))
+
+    def get_urls(self) -> Any:
+        # Before the theme's: `add` is the import page.
+        return [
+            path("add/", self.admin_site.admin_view(self.import_view), name="plants_connection_add"),
+            *super().get_urls(),
+        ]
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
+        connection = kwargs.get("obj")
+        if connection is not None:
+            context["halves"] = self.halves(connection)
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Connection, form: Any, change: bool) -> None:
+        save_connection(connection=obj)
+
+    # --- pages ------------------------------------------------------------------------------------------------
+
+    def import_view(self, request: HttpRequest) -> HttpResponse:
+        """Import a bundle: the new connection only observes."""
+        require(request, "plants.add_connection")
+        form = ImportForm(request.POST or None, request.FILES or None)
+        page = Page(
+            title="Import a connection",
+            lead=(
+                "Paste the bundle that Voke showed once. The new connection observes: it consumes and serves, "
+                "and publishes nothing until you switch it to active."
+            ),
+            submit="Import",
+            back=reverse("admin:plants_connection_changelist"),
+            multipart=True,
+        )
+        return run_page(self, request, page=page, form=form, act=lambda _: self._import(request, form))
+
+    def _import(self, request: HttpRequest, form: ImportForm) -> HttpResponse:
+        asked = form.cleaned_data
+        connection = import_bundle(
+            organisation=asked["organisation"],
+            bundle=parse_bundle(form.content()),
+            name=asked["name"],
+            source=asked["source"],
+            scopes=asked["scopes"],
+            sign_emergency=asked["sign_emergency"],
+            key_decoding=KeyDecoding(asked["key_decoding"]),
+            at=clock.now(),
+        )
+        self.log_addition(request, connection, "Imported a bundle.")
+        messages.success(request, f"{connection.name} is imported and observes. Attach its plants next.")
+        return redirect(change_url(connection))
+
+    @action(description="New bundle", url_path="bundle", icon="key", permissions=["change"])
+    def new_bundle(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Voke issued a new key: take address and secrets from its bundle."""
+        connection: Connection = found_or_404(self, request, object_id)
+        form = BundleForm(
+            request.POST or None, request.FILES or None, initial={"key_decoding": connection.key_decoding}
+        )
+        page = Page(
+            title=f"New bundle for {connection.name}",
+            lead="Address, key, signing key and queue names are taken from the new bundle.",
+            effects=(
+                "Relay and consumer connect anew within seconds.",
+                "Plants, mode, scopes and history stay.",
+            ),
+            submit="Replace",
+            back=change_url(connection),
+            multipart=True,
+        )
+
+        def act(asked: dict[str, Any]) -> HttpResponse:
+            bundle = parse_bundle(form.content())
+            decoding = KeyDecoding(asked["key_decoding"])
+            replace_secrets(connection=connection, bundle=bundle, key_decoding=decoding)
+            self.log_change(request, connection, "Replaced address and secrets by a new bundle.")
+            messages.success(request, f"{connection.name} uses the new bundle.")
+            return redirect(change_url(connection))
+
+        return run_page(self, request, page=page, form=form, act=act, row=connection)
+
+    @action(description="Dispatch switch", url_path="dispatch", icon="toggle_on", permissions=["change"])
+    def switch_dispatch(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Stop or allow publishing on one connection."""
+        connection: Connection = found_or_404(self, request, object_id)
+        turn_on = not connection.dispatch_enabled
+        form = SwitchForm(request.POST or None, initial={"enabled": "on" if turn_on else "off"})
+        page = Page(
+            title=f"Switch dispatch of {connection.name} {'on' if turn_on else 'off'}?",
+            submit="Switch on" if turn_on else "Switch off",
+            effects=_DISPATCH_EFFECTS[turn_on],
+            facts=(("Now", switch_chip(enabled=connection.dispatch_enabled)),),
+            back=change_url(connection),
+            danger=not turn_on,
+        )
+
+        def act(asked: dict[str, Any]) -> HttpResponse:
+            set_connection_dispatch(connection_id=connection.pk, enabled=asked["enabled"])
+            word = "on" if asked["enabled"] else "off"
+            self.log_change(request, connection, f"Switched dispatch {word}.")
+            messages.success(request, f"Dispatch of {connection.name} is {word}.")
+            return redirect(change_url(connection))
+
+        return run_page(self, request, page=page, form=form, act=act, row=connection)
+
+    @action(description="Attach plants", url_path="attach", icon="add_link", permissions=["change"])
+    def attach(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Reach plants of the organisation over this connection."""
+        connection: Connection = found_or_404(self, request, object_id)
+        form = AttachForm(request.POST or None, connection=connection)
+        page = Page(
+            title=f"Attach plants to {connection.name}",
+            lead=f"Plants of {connection.organisation.name} that shall be commanded and heard over this connection.",
+            effects=(
+                "A plant that is attached elsewhere moves over; events for it count only on this connection then.",
+                "While the connection is active, topology and limits of the plants are published at once.",
+            ),
+            submit="Attach",
+            back=change_url(connection),
+        )
+
+        def act(asked: dict[str, Any]) -> HttpResponse:
+            ids = [plant.external_plant_id for plant in asked["plants"]]
+            count = attach_plants(connection=connection, external_plant_ids=ids)
+            self.log_change(request, connection, f"Attached {', '.join(ids)}."[:2000])
+            messages.success(request, "1 plant attached." if count == 1 else f"{count} plants attached.")
+            return redirect(change_url(connection))
+
+        return run_page(self, request, page=page, form=form, act=act, row=connection)
+
+    # --- columns and fields -----------------------------------------------------------------------------------
+
+    def halves(self, row: Connection) -> list[tuple[str, SafeString, SafeString]]:
+        """(which half, chips, what was last seen and said) of both halves of the link."""
+        return [(title, self._half(row, role), self._said(row, role)) for role, title in _HALVES]
+
+    def _half(self, row: Connection, role: LinkHealth.Role) -> SafeString:
+        return chips([link_chip(_health(row, role), at=clock.now())])
+
+    def _said(self, row: Connection, role: LinkHealth.Role) -> SafeString:
+        health = _health(row, role)
+        if health is None:
+            what = "relay" if role == LinkHealth.Role.PUBLISH else "consumer"
+            return format_html("No {} has reported yet. Is `manage.py {}` running?", what, _COMMANDS[role])
+        now = clock.now()
+        told: list[object] = [
+            format_html("In this state since {}", moment(health.since)),
+            format_html("Last delivery or confirm: {}", ago(health.last_event_at, now=now)),
+        ]
+        if health.last_error:
+            told.append(format_html("Last error: {}", plain_error(health.last_error)))
+        return lines(told)
+
+    @display(description="Connection", ordering="name")
+    def connection(self, row: Connection) -> SafeString:
+        return stack(row.name, f"{row.organisation.name}, {row.vhost}")
+
+    @display(description="Mode", ordering="mode")
+    def mode_now(self, row: Connection) -> SafeString:
+        return mode_chip(row)
+
+    @display(description="Publishing")
+    def publishing(self, row: Connection) -> SafeString:
+        return self._cell(row, LinkHealth.Role.PUBLISH)
+
+    @display(description="Consuming")
+    def consuming(self, row: Connection) -> SafeString:
+        return self._cell(row, LinkHealth.Role.CONSUME)
+
+    def _cell(self, row: Connection, role: LinkHealth.Role) -> SafeString:
+        health, now = _health(row, role), clock.now()
+        if health is None:
+            return link_chip(None, at=now)
+        since = muted(format_html("since {}", ago(health.since, now=now)))
+        error = (
+            muted(plain_error(health.last_error)) if health.last_error and health.state != "CONNECTED" else ""
+        )
+        return format_html(
+            '<span class="lines">{}<span>{} {}</span></span>', link_chip(health, at=now), since, error
+        )
+
+    @display(description="Plants", ordering="plants_reached")
+    def plant_count(self, row: Any) -> int:
+        return int(row.plants_reached)
+
+    @display(description="Address")
+    def address(self, row: Connection) -> SafeString:
+        told = [("vhost", row.vhost), ("user", row.slug), ("key id", row.key_id)]
+        return lines(format_html("{} {}", muted(name), mono(value)) for name, value in told)
+
+    @display(description="Secrets")
+    def secrets(self, row: Connection) -> SafeString:
+        return lines(_mark_line(mark) for mark in secret_marks(connection_id=row.pk))
+
+    @display(description="Imported")
+    def created(self, row: Connection) -> SafeString:
+        return moment(row.created_at)
+
+    @display(description="Last switched to active")
+    def activated(self, row: Connection) -> SafeString:
+        return moment(row.activated_at)
+
+
+_COMMANDS = {LinkHealth.Role.PUBLISH: "relay", LinkHealth.Role.CONSUME: "consume"}
+_DISPATCH_EFFECTS = {
+    True: ("What waits in the outbox is published at once, unless its time has passed.",),
+    False: (
+        "Nothing more is published on this connection: no command, no emergency, no site config.",
+        "Commands are refused while the switch is off; those already waiting stay until their time passes.",
+        "Events are still received.",
+    ),
+}
+
+
+def _health(row: Connection, role: LinkHealth.Role) -> LinkHealth | None:
+    return next((health for health in row.health.all() if health.role == role), None)
+
+
+def _mark_line(mark: SecretMark) -> SafeString:
+    name = _SECRET_NAMES[mark.field]
+    if not mark.key_version:
+        return format_html("{}: {}", name, NOTHING)
+    if mark.problem:
+        return format_html('{}: <strong class="field-error">unusable, {}</strong>', name, mark.problem)
+    return format_html("{}: set, key version {}", name, mark.key_version)

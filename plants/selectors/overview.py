@@ -1,0 +1,61 @@
+"""Reading plants as lists and pages show them: each query answers for a whole page of rows, every list is bounded."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+
+from plants.models import Alarm, DeadLetter, Plant, TimeConfigBlock, TimeConfigVersion
+from plants.words import RECENT_WITHIN
+
+
+def with_open_alarms(plants: "QuerySet[Plant]") -> "QuerySet[Plant]":
+    """Annotates `open_alarms`, the number of alarms that are still raised."""
+    counted = (
+        Alarm.objects.filter(plant=OuterRef("pk"), cleared_at__isnull=True)
+        .order_by()
+        .values("plant")
+        .annotate(number=Count("pk"))
+        .values("number")
+    )
+    return plants.annotate(open_alarms=Coalesce(Subquery(counted, output_field=IntegerField()), 0))
+
+
+def silent(plants: "QuerySet[Plant]", *, at: datetime) -> "QuerySet[Plant]":
+    """Plants that have sent before and have sent nothing for a minute."""
+    return plants.filter(state__measured_at__lt=at - RECENT_WITHIN)
+
+
+def open_alarms_of(*, plant_id: int, limit: int = 20) -> Sequence[Alarm]:
+    """A plant's alarms that are still raised, newest first."""
+    rows = Alarm.objects.filter(plant_id=plant_id, cleared_at__isnull=True).order_by("-raised_at")
+    return list(rows[:limit])
+
+
+def versions_of(*, plant_id: int, limit: int = 20) -> Sequence[TimeConfigVersion]:
+    """A plant's time-config versions with who and what changed, newest first."""
+    return list(TimeConfigVersion.objects.filter(plant_id=plant_id).order_by("-number")[:limit])
+
+
+def current_blocks(blocks: "QuerySet[TimeConfigBlock]") -> "QuerySet[TimeConfigBlock]":
+    """Only the blocks that are in force; versions keep the older ones."""
+    return blocks.filter(
+        version=Subquery(Plant.objects.filter(pk=OuterRef("plant")).values("time_config")[:1])
+    )
+
+
+def count_open_alarms(*, limit: int = 1000) -> int:
+    """How many alarms are raised, counted no further than the limit."""
+    return Alarm.objects.filter(cleared_at__isnull=True).order_by()[:limit].count()
+
+
+def count_dead_letters(*, since: datetime, limit: int = 1000) -> int:
+    """How many different deliveries could not be used since then, counted no further than the limit."""
+    return DeadLetter.objects.filter(last_at__gte=since).order_by()[:limit].count()
+
+
+def count_silent_plants(*, at: datetime, limit: int = 1000) -> int:
+    """How many connected plants have gone silent, counted no further than the limit."""
+    connected = Plant.objects.filter(Q(connection__isnull=False))
+    return silent(connected, at=at).order_by()[:limit].count()

@@ -1,0 +1,87 @@
+"""What people change on a connection after its import: settings, and its secrets by a new bundle."""
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from plants.errors import DomainError, Invalid, Several
+from plants.models import Connection
+from plants.selectors.connections import SECRET_FIELDS
+from vcp import ConnectionBundle, Family, KeyDecoding, ProtocolError, queue_names, routing_key, sign
+
+
+def save_connection(*, connection: Connection) -> Connection:
+    """Save a connection's settings; its secrets, mode and switch stay as they are in the database.
+
+    Raises `Several` with a field path each: a name that is taken, a prefix that can't be a routing key, a family that
+    does not exist.
+    """
+    problems = [*_field_problems(connection), *_wire_problems(connection)]
+    if problems:
+        raise Several(problems)
+    kept = {*SECRET_FIELDS, "mode", "dispatch_enabled", "activated_at", "created_at", "id", "organisation"}
+    connection.save(
+        update_fields=[field.name for field in Connection._meta.concrete_fields if field.name not in kept]
+    )
+    return connection
+
+
+def _field_problems(connection: Connection) -> list[DomainError]:
+    try:
+        connection.full_clean(exclude=SECRET_FIELDS)
+    except ValidationError as error:
+        return [
+            Invalid(text, path="" if field == "__all__" else field)
+            for field, texts in error.message_dict.items()
+            for text in texts
+        ]
+    return []
+
+
+def _wire_problems(connection: Connection) -> list[DomainError]:
+    problems: list[DomainError] = []
+    try:
+        routing_key(connection.routing_prefix, Family.COMMAND_MODE)
+    except ProtocolError as error:
+        problems.append(Invalid(error.detail, path="routing_prefix"))
+    try:
+        queue_names(connection.queue_prefix, connection.queues if isinstance(connection.queues, dict) else {})
+    except ProtocolError as error:
+        problems.append(Invalid(error.detail, path="queues"))
+    if not isinstance(connection.queues, dict):
+        problems.append(Invalid("expected an object of queue names", path="queues"))
+    unknown = sorted(set(connection.signed_families) - {family.value for family in Family})
+    if unknown:
+        problems.append(Invalid(f"{unknown[0]} is no family of messages", path="signed_families"))
+    return problems
+
+
+def replace_secrets(
+    *, connection: Connection, bundle: ConnectionBundle, key_decoding: KeyDecoding
+) -> Connection:
+    """Take address and secrets from a new bundle (Voke issued a new key); plants, mode and history stay.
+
+    Raises `Invalid` when commands of this connection are signed and the bundle has no signing key, and vcp's
+    InvalidSigningKey for a key that can't sign. Relay and consumer connect anew within seconds.
+    """
+    if bundle.signing_key:
+        sign({}, bundle.signing_key, decoding=key_decoding)
+    elif connection.signed_families:
+        raise Invalid("has no signing key, and this connection signs its commands", path="bundle")
+    facts = {
+        "slug": bundle.slug,
+        "queue_prefix": bundle.queue_prefix,
+        "routing_prefix": bundle.routing_prefix,
+        "queues": dict(bundle.queues),
+        "vhost": bundle.vhost,
+        "key_id": bundle.key_id or "",
+        "key_decoding": key_decoding.value,
+        "amqps_uri": bundle.amqps_uri,
+        "api_key": bundle.api_key,
+        "signing_key": bundle.signing_key or "",
+    }
+    with transaction.atomic():
+        row = Connection.objects.select_for_update(of=("self",)).defer(*SECRET_FIELDS).get(pk=connection.pk)
+        for name, value in facts.items():
+            setattr(row, name, value)
+        row.save(update_fields=list(facts))
+    return row

@@ -1,0 +1,15 @@
+// Copy buttons: the text to copy stands in the button's own data attribute.
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("button[data-copy]");
+  if (!button) return;
+  const sign = button.querySelector(".material-symbols-outlined");
+  try {
+    await navigator.clipboard.writeText(button.dataset.copy);
+    if (sign) sign.textContent = "check";
+    button.setAttribute("aria-label", "Copied");
+  } catch {
+    // No clipboard without TLS: select the text instead, so that one key copies it.
+    const text = button.previousElementSibling;
+    if (text) getSelection().selectAllChildren(text);
+  }
+});

@@ -1,0 +1,134 @@
+"""Numbers and ages in the words that people use: pure, no markup; every screen says the same thing the same way.
+
+Signs never reach a screen: + grid is "Importing", + battery is "Charging". Missing is "No data", never 0 or a dash.
+"""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+NO_DATA = "No data"
+NO_LIMIT = "no limit"
+IDLE_BELOW_KW = 0.5
+LIVE_WITHIN = timedelta(seconds=10)
+RECENT_WITHIN = timedelta(seconds=60)
+_NNBSP = "\u202f"
+
+
+class Freshness(StrEnum):
+    """How far a measurement may be trusted to be the present."""
+
+    LIVE = "LIVE"
+    RECENT = "RECENT"
+    OLD = "OLD"
+    NEVER = "NEVER"
+
+
+def power_text(power_kw: float) -> str:
+    """The amount without its direction: `8.2 kW`, `275 kW`, `3.42 MW`."""
+    amount = abs(power_kw)
+    if amount >= 999.5:
+        return f"{amount / 1000:.2f}{_NNBSP}MW"
+    return f"{amount:.1f}{_NNBSP}kW" if amount < 9.95 else f"{amount:.0f}{_NNBSP}kW"
+
+
+def energy_text(energy_kwh: float) -> str:
+    """`8.2 kWh`, `275 kWh`, `3.42 MWh`."""
+    return f"{power_text(energy_kwh)}h"
+
+
+def limit_text(power_kw: float | None) -> str:
+    """A limit; None = no limit."""
+    return NO_LIMIT if power_kw is None else power_text(power_kw)
+
+
+def percent_text(share_pct: float | None) -> str:
+    """A whole percentage."""
+    return NO_DATA if share_pct is None else f"{share_pct:.0f}{_NNBSP}%"
+
+
+def grid_text(power_kw: float | None) -> str:
+    """What the site does at the grid; + = import."""
+    return _directed(power_kw, positive="Importing", negative="Exporting")
+
+
+def battery_text(power_kw: float | None) -> str:
+    """What the battery does; + = charging."""
+    return _directed(power_kw, positive="Charging", negative="Discharging")
+
+
+def production_text(power_kw: float | None) -> str:
+    """What PV does."""
+    return _directed(power_kw, positive="Producing", negative="Drawing")
+
+
+def consumption_text(power_kw: float | None) -> str:
+    """What the load takes."""
+    return _directed(power_kw, positive="Using", negative="Giving")
+
+
+def _directed(power_kw: float | None, *, positive: str, negative: str) -> str:
+    if power_kw is None:
+        return NO_DATA
+    if abs(power_kw) < IDLE_BELOW_KW:
+        return "Idle"
+    return f"{positive if power_kw > 0 else negative} {power_text(power_kw)}"
+
+
+def span_text(span: timedelta) -> str:
+    """A length of time as people say it: `412 ms`, `8.4 s`, `14 min`, `2 h 5 min`, `3 d 4 h`."""
+    seconds = abs(span.total_seconds())
+    if seconds < 1:
+        return f"{seconds * 1000:.0f}{_NNBSP}ms"
+    if seconds < 60:
+        return f"{seconds:.1f}{_NNBSP}s"
+    return age_text(span)
+
+
+def age_text(age: timedelta) -> str:
+    """An age in whole units; what lies in the future by a clock's error is `0 s`."""
+    seconds = max(int(age.total_seconds()), 0)
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86_400
+    if seconds < 60:
+        return f"{seconds}{_NNBSP}s"
+    if minutes < 60:
+        return f"{minutes}{_NNBSP}min"
+    if hours < 48:
+        rest = minutes % 60
+        return f"{hours}{_NNBSP}h {rest}{_NNBSP}min" if rest else f"{hours}{_NNBSP}h"
+    rest = hours % 24
+    return f"{days}{_NNBSP}d {rest}{_NNBSP}h" if rest and days < 14 else f"{days}{_NNBSP}d"
+
+
+def offset_text(span: timedelta) -> str:
+    """An offset from the start of something: `+ 4 ms`, `+ 8.4 s`, `+ 14 min`; before it: `- 2.0 s`."""
+    sign = "\u2212" if span < timedelta() else "+"
+    return f"{sign} {span_text(span)}"
+
+
+def freshness(measured_at: datetime | None, *, at: datetime) -> Freshness:
+    """How old a measurement is, in the three steps that screens distinguish."""
+    if measured_at is None:
+        return Freshness.NEVER
+    age = at - measured_at
+    if age < LIVE_WITHIN:
+        return Freshness.LIVE
+    return Freshness.RECENT if age < RECENT_WITHIN else Freshness.OLD
+
+
+def freshness_text(measured_at: datetime | None, *, at: datetime) -> str:
+    """`live, 3 s`, `25 s ago`, `no data for 14 min`, `No data`."""
+    if measured_at is None:
+        return NO_DATA
+    age = age_text(at - measured_at)
+    match freshness(measured_at, at=at):
+        case Freshness.LIVE:
+            return f"live, {age}"
+        case Freshness.RECENT:
+            return f"{age} ago"
+        case _:
+            return f"no data for {age}"
+
+
+def label_text(word: str) -> str:
+    """A wire word for people: `PEAK_SHAVING` -> `Peak shaving`; words that are not all capitals stay."""
+    return word.replace("_", " ").capitalize() if word.isupper() else word
