@@ -10,9 +10,8 @@ from django.db.models import Case, CharField, Value, When
 
 from dispatch.models import OutboundMessage, Outcome
 from dispatch.policy import Policy
-from dispatch.services.late import RELAY
 from dispatch.services.life import Move, Note, advance_many, append_notes
-from dispatch.services.outbox import lock_commands, withdraw_siblings
+from dispatch.services.outbox import RELAY, lock_commands, withdraw_siblings
 from dispatch.states import State
 
 _FIRST_WAIT_S = 0.25

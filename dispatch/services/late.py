@@ -20,14 +20,13 @@ from dispatch.messages import Draft, NewId, Signer, build, signer_of
 from dispatch.models import Command, OutboundMessage, Outcome
 from dispatch.policy import Policy
 from dispatch.services.life import Move, Note, advance_many, append_notes
-from dispatch.services.outbox import lock_commands, store_messages
+from dispatch.services.outbox import RELAY, lock_commands, store_messages
 from dispatch.states import State
 from plants.encryption import UndecryptableSecret
 from plants.models import Connection
 from vcp import Family, ProtocolError
 
 log = structlog.get_logger(__name__)
-RELAY = "relay"
 CANNOT_BUILD = "CANNOT_BUILD"
 
 

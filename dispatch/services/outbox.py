@@ -18,6 +18,8 @@ from dispatch.states import BEFORE_SENT
 from plants.models import Connection, Plant
 from vcp import Family
 
+RELAY = "relay"
+
 
 def store_messages(
     *, connection: Connection, drafts: Sequence[tuple[Plant, Command | None, Draft]], at: datetime
