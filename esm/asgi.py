@@ -22,6 +22,7 @@ def build_shell() -> Shell:
     return Shell(
         get_wsgi_application(),
         ShellLimits(
+            open_max=settings.WEB_CONNECTIONS_MAX,
             threads=settings.WEB_THREADS,
             queue_max=settings.WEB_QUEUE_MAX,
             body_max_bytes=settings.HTTP_MAX_BODY_BYTES,

@@ -53,8 +53,9 @@ ABORTED = Refusal(status=499, message="The client closed the connection before i
 
 @dataclass(frozen=True, kw_only=True)
 class ShellLimits:
-    """Bounds of the shell: threads, requests that run or wait for one, bytes and seconds of a body."""
+    """Bounds of the shell: open requests, threads, requests that run or wait for one, bytes and seconds of a body."""
 
+    open_max: int
     threads: int
     queue_max: int
     body_max_bytes: int
@@ -94,7 +95,9 @@ class Shell:
         self._after_overload = after_overload
         self._always = always
         self._pool = ThreadPoolExecutor(max_workers=limits.threads, thread_name_prefix="web")
-        self._busy = 0  # requests that run or wait for a thread; only the event loop touches it
+        # Only the event loop touches these.
+        self._open = 0  # requests whose body is read or whose answer is made: each may hold a body in memory
+        self._busy = 0  # of these, those that run or wait for a thread
         self._overload_noted: asyncio.TimerHandle | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -111,13 +114,25 @@ class Shell:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope[ARRIVED] = monotonic()
+        if self._open >= self._limits.open_max and scope["path"] not in self._always:
+            await self._turn_away(scope, send)
+            return
+        self._open += 1
+        try:
+            await self._serve(scope, receive, send)
+        finally:
+            self._open -= 1
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await self._read_body(scope, receive)
         if self._busy >= self._limits.queue_max and scope["path"] not in self._always:
-            answer = self._overload(scope)
-            self._note_overload()
+            await self._turn_away(scope, send)
         else:
-            answer = await self._run(scope, body)
-        await self._send(answer, send)
+            await self._send(await self._run(scope, body), send)
+
+    async def _turn_away(self, scope: Scope, send: Send) -> None:
+        self._note_overload()
+        await self._send(self._overload(scope), send)
 
     async def _read_body(self, scope: Scope, receive: Receive) -> bytes:
         """The body; where it is refused, the scope says why and the body is empty."""

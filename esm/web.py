@@ -157,7 +157,8 @@ def _uvicorn_options() -> dict[str, Any]:
         "access_log": False,  # the pull journal and structlog tell more, and never a query string
         "proxy_headers": False,  # TRUSTED_PROXY_COUNT is ours: see trading_api.limits.client_address
         "server_header": False,
-        "limit_concurrency": settings.WEB_CONNECTIONS_MAX,
+        # The last fence, a bare 503: the shell's own bound answers with the envelope long before.
+        "limit_concurrency": 4 * settings.WEB_CONNECTIONS_MAX,
         "timeout_keep_alive": settings.HTTP_KEEP_ALIVE_S,
         "timeout_graceful_shutdown": settings.WEB_GRACE_S,
     }

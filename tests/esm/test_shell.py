@@ -11,7 +11,7 @@ import pytest
 
 from esm.shell import ABORTED, REFUSAL, TOO_LARGE, TOO_SLOW, Answer, Message, Scope, Shell, ShellLimits
 
-LIMITS = ShellLimits(threads=2, queue_max=3, body_max_bytes=100, body_timeout_s=0.05)
+LIMITS = ShellLimits(open_max=30, threads=2, queue_max=3, body_max_bytes=100, body_timeout_s=0.05)
 OVERLOAD = Answer(status=503, headers=[(b"retry-after", b"2")], body=b"full")
 
 
@@ -248,6 +248,21 @@ def test_bodies_that_are_still_arriving_take_no_place_in_the_queue() -> None:
         await one(scope(), good.receive, good.send)
         assert (good.status, one._busy) == (200, 0)
         await asyncio.gather(*tasks)
+
+    run(scenario())
+
+
+def test_more_open_requests_than_bodies_may_be_held_are_turned_away() -> None:
+    async def scenario() -> None:
+        one = shell()
+        slow = [Client(part(b"x", more=True)) for _ in range(LIMITS.open_max)]
+        tasks = [asyncio.create_task(one(scope(), client.receive, client.send)) for client in slow]
+        await asyncio.sleep(0)
+        late, again = Client(part(b"")), Client(part(b""))
+        await one(scope(), late.receive, late.send)
+        await asyncio.gather(*tasks)
+        await one(scope(), again.receive, again.send)
+        assert (late.status, again.status) == (503, 200)
 
     run(scenario())
 
