@@ -6,13 +6,19 @@ import uuid
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
+import structlog
 from django.conf import settings
+from django.db.models import QuerySet
 
 from dispatch.policy import current_policy
 from link.broker import Clock, Transport
 from link.relay import RelayOptions
 from link.workers import ConsumeOptions, ConsumeWorker, RelayWorker, Supervisor, Worker
-from plants.models import Connection, ConnectionMode
+from plants.encryption import UndecryptableSecret
+from plants.models import Connection, ConnectionMode, LinkHealth, LinkState
+from plants.services.connections import note_link
+
+log = structlog.get_logger(__name__)
 
 
 def relay_supervisor(
@@ -35,7 +41,11 @@ def relay_supervisor(
             poll_s=settings.RELAY_POLL_MS / 1000,
         )
 
-    return Supervisor(name="relay", wanted=_active, make=make, on_turn=on_turn)
+    def wanted() -> Mapping[int, Connection]:
+        active = Connection.objects.filter(mode=ConnectionMode.ACTIVE).order_by("pk")
+        return _readable(active, role=LinkHealth.Role.PUBLISH, clock=clock)
+
+    return Supervisor(name="relay", wanted=wanted, make=make, on_turn=on_turn)
 
 
 def consume_supervisor(
@@ -52,12 +62,29 @@ def consume_supervisor(
     def make(connection: Connection) -> Worker:
         return ConsumeWorker(connection=connection, transport=transport, clock=clock, options=options)
 
-    return Supervisor(name="consume", wanted=_all, make=make, on_turn=on_turn)
+    def wanted() -> Mapping[int, Connection]:
+        every = Connection.objects.order_by("pk")
+        return _readable(every, role=LinkHealth.Role.CONSUME, clock=clock)
+
+    return Supervisor(name="consume", wanted=wanted, make=make, on_turn=on_turn)
 
 
-def _active() -> Mapping[int, Connection]:
-    return {row.pk: row for row in Connection.objects.filter(mode=ConnectionMode.ACTIVE).order_by("pk")}
-
-
-def _all() -> Mapping[int, Connection]:
-    return {row.pk: row for row in Connection.objects.order_by("pk")}
+def _readable(rows: QuerySet[Connection], *, role: LinkHealth.Role, clock: Clock) -> Mapping[int, Connection]:
+    """The connections whose secrets can be decrypted; the others are said to be refused and stop nobody else."""
+    try:
+        return {row.pk: row for row in rows}
+    except UndecryptableSecret:
+        found: dict[int, Connection] = {}
+    for pk in rows.values_list("pk", flat=True):
+        try:
+            found[pk] = rows.get(pk=pk)
+        except UndecryptableSecret as error:
+            log.error("secret not readable", action="link.secret", connection_id=pk, error=str(error))
+            note_link(
+                connection_id=pk,
+                role=role,
+                state=LinkState.REFUSED,
+                at=clock(),
+                error=f"SECRET_UNREADABLE: {error}",
+            )
+    return found

@@ -6,6 +6,7 @@ stops them all within a bounded time.
 """
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -52,6 +53,11 @@ class Health:
     def event(self) -> None:
         """A delivery or a confirm arrived."""
         self._event_at = self._clock()
+
+    def starting(self) -> None:
+        """Before the first attempt. Later ones leave the state, so that `since` tells for how long a link is down."""
+        if self._state is None:
+            self.tell(LinkState.CONNECTING)
 
     def tell(self, state: LinkState, error: str = "") -> None:
         """Note the state; a database that is away right now is not this method's business."""
@@ -101,7 +107,7 @@ class RelayWorker:
         """One turn: connect when needed, publish a window, or wait a moment."""
         publisher = self._publisher
         if publisher is None:
-            self._health.tell(LinkState.CONNECTING)
+            self._health.starting()
             publisher = self._publisher = self._transport.open_publisher(
                 target_of(self._connection), clock=self._clock
             )
@@ -160,7 +166,7 @@ class ConsumeWorker:
         """One turn: connect when needed, store a batch, acknowledge it."""
         consumer = self._consumer
         if consumer is None:
-            self._health.tell(LinkState.CONNECTING)
+            self._health.starting()
             consumer = self._consumer = self._transport.open_consumer(
                 target_of(self._connection), prefetch=self._options.prefetch
             )
@@ -221,6 +227,10 @@ def run_worker(worker: Worker, stop: threading.Event, *, backoff: Backoff) -> No
                 )
                 worker.close_link()
                 backoff.wait(stop)
+            except Exception as error:  # a fault of ours on one connection: said, and tried again with pauses
+                log.exception("worker failed", action="link.failed", role=worker.role)
+                worker.broken(LinkError(type(error).__name__, code="INTERNAL_ERROR"))
+                backoff.wait(stop)
         _finish(worker)
     finally:
         connections.close_all()
@@ -269,6 +279,9 @@ class Supervisor:
             except _DATABASE_TROUBLE as error:
                 log.warning("database away", action="link.supervisor", error=type(error).__name__)
                 backoff.wait(stop)
+            except Exception:  # the workers that run go on; looking again may find what was wrong put right
+                log.exception("supervisor failed", action="link.supervisor", name=self._name)
+                backoff.wait(stop)
             stop.wait(self._look_every_s)
         self.stop_all()
 
@@ -301,8 +314,9 @@ class Supervisor:
         """Ask all workers to stop and wait for them, bounded."""
         for _, own_stop, _ in self._running.values():
             own_stop.set()
+        deadline = time.monotonic() + self._stop_within_s
         for thread, _, _ in self._running.values():
-            thread.join(self._stop_within_s)
+            thread.join(max(0.0, deadline - time.monotonic()))
             if thread.is_alive():
                 log.error("worker did not stop", action="link.stop", thread=thread.name)
 

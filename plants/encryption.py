@@ -10,6 +10,8 @@ from cryptography.fernet import Fernet, InvalidToken
 from django.conf import settings
 from django.db import models
 
+_FERNET_START = "gAAAA"  # of every token: its version byte and the zeros of its time, in base64
+
 
 class UndecryptableSecret(Exception):
     """A stored secret can't be decrypted: its key version is gone or the text was changed."""
@@ -32,18 +34,24 @@ def encrypt(text: str) -> str:
 
 def decrypt(stored: str) -> str:
     """The clear text; raises `UndecryptableSecret` without ever quoting what was stored."""
-    version, _, token = stored.partition("$")
+    version, mark, token = stored.partition("$")
+    if not mark or not token.startswith(_FERNET_START):
+        # What stands there may be a secret in clear text: nothing of it may be quoted.
+        raise UndecryptableSecret("not in the form VERSION$TOKEN")
     key = settings.FIELD_KEYS.get(version)
     if key is None:
         raise UndecryptableSecret(f"key version {version!r} is not in FIELD_KEYS")
     try:
         return _fernet(key).decrypt(token.encode()).decode()
-    except (InvalidToken, UnicodeDecodeError) as error:
-        raise UndecryptableSecret(f"does not decrypt under key version {version!r}") from error
+    except (InvalidToken, UnicodeError):  # whose own texts and arguments may hold what was stored
+        raise UndecryptableSecret(f"does not decrypt under key version {version!r}") from None
 
 
 class Secret(str):
-    """A decrypted value that does not show itself in a repr, a log line or a template."""
+    """A decrypted value that does not show itself in a repr, hence not in tracebacks, dataclasses and log lines.
+
+    It is a text all the same: `str()`, formatting and templates show it, for who asks for the value gets it.
+    """
 
     __slots__ = ()
 

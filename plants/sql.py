@@ -24,7 +24,8 @@ def insert_or_update(
     """Insert rows; on a conflict by `key` take the new values where the SQL condition `better` holds.
 
     `better` compares `new.column` with `old.column`; the attributes `only_new` are written with new rows and never
-    updated (a NOT NULL column of somebody else must be given, even where the row exists). All rows have the same attributes (attnames of the model).
+    updated (a NOT NULL column of somebody else must be given, even where the row exists). All rows have the same
+    attributes (attnames of the model).
     """
     for chunk in _chunks(rows):
         columns, values, params = _values(model, chunk)

@@ -8,7 +8,7 @@ skipped hour a block does not exist, in the repeated hour it applies twice.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import pairwise
+from math import isfinite
 from zoneinfo import ZoneInfo
 
 from plants.errors import DomainError, Invalid
@@ -68,6 +68,10 @@ def _check_block(block: Block, path: str, ratings: Ratings) -> Iterable[DomainEr
         yield Invalid("must lie within 00:00 and 23:59", path=f"{path}.from")
     elif block.end_minute > MINUTES_PER_DAY or block.end_minute <= block.start_minute:
         yield Invalid("must end after it starts and must not cross midnight", path=f"{path}.to")
+    powers = (("pBatMin", block.p_bat_min_kw), ("pBatMax", block.p_bat_max_kw))
+    for name, power_kw in powers:
+        if not isfinite(power_kw):  # NaN passes every comparison below
+            yield Invalid("must be a finite number", path=f"{path}.{name}")
     if block.p_bat_min_kw > block.p_bat_max_kw:
         yield Invalid("pBatMin must not exceed pBatMax", path=f"{path}.pBatMin")
     if not 0 <= block.soc_min_pct <= 100:
@@ -95,10 +99,14 @@ def _check_ratings(block: Block, path: str, ratings: Ratings) -> Iterable[Domain
 def _check_cover(blocks: Sequence[Block], *, gaps_allowed: bool) -> list[DomainError]:
     order = sorted(range(len(blocks)), key=lambda index: blocks[index].start_minute)
     problems: list[DomainError] = []
-    for before, after in pairwise(order):
-        if blocks[after].start_minute < blocks[before].end_minute:
-            text = f"overlaps the block from {minute_text(blocks[before].start_minute)}"
-            problems.append(Invalid(text, path=f"timeConfigs[{after}].from"))
+    longest = None  # of the blocks so far, the one that ends last
+    for index in order:
+        block = blocks[index]
+        if longest is not None and block.start_minute < longest.end_minute:
+            text = f"overlaps the block from {minute_text(longest.start_minute)}"
+            problems.append(Invalid(text, path=f"timeConfigs[{index}].from"))
+        if longest is None or block.end_minute > longest.end_minute:
+            longest = block
     if problems or gaps_allowed:
         return problems
     edge = 0

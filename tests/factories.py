@@ -50,7 +50,7 @@ def connection(*, owner: Organisation | None = None, **changes: Any) -> Connecti
 
 def make_undecryptable(link: Connection, *names: str) -> None:
     """Store texts whose key version is gone, past the field that would encrypt them."""
-    broken = Value("gone$x", output_field=TextField())
+    broken = Value("gone$gAAAAx", output_field=TextField())
     Connection.objects.filter(pk=link.pk).update(**dict.fromkeys(names or ("signing_key",), broken))
 
 

@@ -1,67 +1,126 @@
 """Alarms of plants: raise and clear in any order and any number of times give the same row.
 
+An alarm's row keeps its latest raise and its latest clear; it is open while the raise is the later one.
 Interpretation: `clearedAt` present means cleared; the sheet does not say whether a cleared alarm may be raised again
-under its id, so a raise that is newer than the clear opens it again.
+under its id, so a raise that is newer than the clear opens it again, and a clear of an earlier raise that arrives
+afterwards does not close it.
+
+Edge cases (the concurrency policy):
+- Rows are made by INSERT ... ON CONFLICT and locked in order of their alarm ids: two consumers that hear of the same
+  alarms in different orders neither deadlock nor fail.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from plants.models import Alarm, AlarmOrigin
+from plants.sql import insert_new
 from vcp import Alarm as AlarmEvent
 
 
-def apply_alarm(
-    *, connection_id: int, plant_id: int, event: AlarmEvent, told_at: datetime, at: datetime
-) -> bool:
-    """Apply one alarm message; False when it told nothing new. Call within the transaction of the batch."""
-    row = (
-        Alarm.objects.select_for_update()
-        .filter(connection_id=connection_id, origin=AlarmOrigin.VOKE, alarm_id=event.alarm_id)
-        .first()
+@dataclass(frozen=True, kw_only=True)
+class AlarmWord:
+    """One alarm message about a plant, with the envelope's timestamp."""
+
+    plant_id: int
+    event: AlarmEvent
+    told_at: datetime
+
+
+def apply_alarms(*, connection_id: int, words: Sequence[AlarmWord], at: datetime) -> list[bool]:
+    """Apply alarm messages of a connection; False for each that told nothing new.
+
+    Call within the transaction of the batch.
+    """
+    if not words:
+        return []
+    order = sorted(range(len(words)), key=lambda index: (words[index].told_at, index))
+    first = {words[index].event.alarm_id: index for index in reversed(order)}
+    made = insert_new(
+        Alarm,
+        [_new_row(connection_id, words[first[alarm_id]], at) for alarm_id in sorted(first)],
+        key=("connection_id", "origin", "alarm_id"),
+        returning=("alarm_id",),
     )
-    if row is None:
-        row = Alarm(
-            connection_id=connection_id,
-            plant_id=plant_id,
-            origin=AlarmOrigin.VOKE,
-            alarm_id=event.alarm_id,
-            told_at=told_at,
-            received_at=at,
-        )
-        _describe(row, event)
-        row.cleared_at = event.cleared_at
-        row.save(force_insert=True)
-        return True
+    fresh = {alarm_id for (alarm_id,) in made}
+    rows = {
+        row.alarm_id: row
+        for row in Alarm.objects.select_for_update()
+        .filter(connection_id=connection_id, origin=AlarmOrigin.VOKE, alarm_id__in=sorted(first))
+        .order_by("alarm_id")
+    }
+    told_new = [False] * len(words)
+    changed: dict[str, Alarm] = {}
+    for index in order:
+        alarm_id = words[index].event.alarm_id
+        if index == first[alarm_id] and alarm_id in fresh:
+            told_new[index] = True
+        elif _apply(rows[alarm_id], words[index], at):
+            told_new[index] = True
+            changed[alarm_id] = rows[alarm_id]
+    if changed:
+        Alarm.objects.bulk_update([changed[alarm_id] for alarm_id in sorted(changed)], _WRITTEN)
+    return told_new
+
+
+def _new_row(connection_id: int, word: AlarmWord, at: datetime) -> Mapping[str, Any]:
+    return {
+        "connection_id": connection_id,
+        "plant_id": word.plant_id,
+        "origin": AlarmOrigin.VOKE.value,
+        "alarm_id": word.event.alarm_id,
+        "raised_at": word.event.raised_at,
+        "cleared_at": word.event.cleared_at,
+        "told_at": word.told_at,
+        "received_at": at,
+        **_description(word.event),
+    }
+
+
+def _description(event: AlarmEvent) -> dict[str, Any]:
+    return {
+        "severity": event.severity[:64],
+        "code": event.code[:128],
+        "message": event.message,
+        "device_id": (event.device_id or "")[:128],
+        "actual_value": event.actual_value,
+        "expected_value": event.expected_value,
+        "breached_field": (event.breached_field or "")[:128],
+        "tolerance_pct": event.tolerance_pct,
+        "metadata": event.metadata,
+    }
+
+
+_WRITTEN = (
+    "severity", "code", "message", "device_id", "actual_value", "expected_value", "breached_field", "tolerance_pct",
+    "metadata", "raised_at", "cleared_at", "told_at", "received_at",
+)  # fmt: skip
+
+
+def _apply(row: Alarm, word: AlarmWord, at: datetime) -> bool:
     before = (row.raised_at, row.cleared_at, row.told_at)
-    if told_at >= row.told_at:
-        _describe(row, event)
-        row.told_at = told_at
-    row.cleared_at = _cleared_at(row, event)
+    row.cleared_at = _cleared_at(row, word.event)
+    row.raised_at = max(row.raised_at, word.event.raised_at)
+    if word.told_at >= row.told_at:
+        for name, value in _description(word.event).items():
+            setattr(row, name, value)
+        row.told_at = word.told_at
     if (row.raised_at, row.cleared_at, row.told_at) == before:
         return False
     row.received_at = at
-    row.save()
     return True
 
 
 def _cleared_at(row: Alarm, event: AlarmEvent) -> datetime | None:
-    if event.cleared_at is not None:
-        return event.cleared_at if row.cleared_at is None else max(row.cleared_at, event.cleared_at)
-    # A raise: it reopens only when it happened after the clear that we know of.
-    return None if row.cleared_at is None or event.raised_at > row.cleared_at else row.cleared_at
-
-
-def _describe(row: Alarm, event: AlarmEvent) -> None:
-    row.severity = event.severity[:64]
-    row.code = event.code[:128]
-    row.message = event.message
-    row.device_id = (event.device_id or "")[:128]
-    row.raised_at = event.raised_at
-    row.actual_value = event.actual_value
-    row.expected_value = event.expected_value
-    row.breached_field = (event.breached_field or "")[:128]
-    row.tolerance_pct = event.tolerance_pct
-    row.metadata = event.metadata
+    if event.cleared_at is None:
+        # A raise reopens only when it is news and happened after the clear that we know of.
+        reopens = event.raised_at > row.raised_at and event.raised_at > (row.cleared_at or event.raised_at)
+        return None if reopens else row.cleared_at
+    if event.raised_at < row.raised_at and event.cleared_at < row.raised_at:
+        return row.cleared_at  # the end of an earlier raise
+    return event.cleared_at if row.cleared_at is None else max(row.cleared_at, event.cleared_at)
 
 
 def raise_platform_alarm(

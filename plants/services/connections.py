@@ -3,12 +3,21 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db import transaction
-from django.db.models import F, Q
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.db.models import F
 
-from plants.errors import Conflict, Invalid
+from plants.errors import Conflict, DomainError, Invalid, Several
 from plants.models import Connection, ConnectionMode, LinkHealth, LinkState, Organisation, Plant
-from vcp import DEFAULT_SIGNED_FAMILIES, REQUIRED_SCOPE, ConnectionBundle, Family, KeyDecoding, sign
+from vcp import (
+    DEFAULT_SIGNED_FAMILIES,
+    REQUIRED_SCOPE,
+    ConnectionBundle,
+    Family,
+    InvalidSigningKey,
+    KeyDecoding,
+    sign,
+)
 
 
 def import_bundle(
@@ -22,17 +31,16 @@ def import_bundle(
     key_decoding: KeyDecoding,
     at: datetime,
 ) -> Connection:
-    """A new connection in OBSERVE from a parsed bundle. Raises `Invalid` for a taken name or a key that can't sign."""
-    if bundle.signing_key:
-        sign(
-            {}, bundle.signing_key, decoding=key_decoding
-        )  # a key that can't sign is found now, not at 3 a.m.
-    if Connection.objects.filter(organisation=organisation, name=name).exists():
-        raise Invalid("the organisation already has a connection of this name", path="name")
+    """A new connection in OBSERVE from a parsed bundle.
+
+    Raises `Several` with a field path each (a name that is taken, a text too long), `Invalid` for a key that can't
+    sign.
+    """
+    _refuse_bad_key(bundle, key_decoding)
     families = set(DEFAULT_SIGNED_FAMILIES)
     if sign_emergency:
         families.add(Family.COMMAND_EMERGENCY.value)
-    return Connection.objects.create(
+    connection = Connection(
         organisation=organisation,
         name=name,
         slug=bundle.slug,
@@ -51,6 +59,35 @@ def import_bundle(
         signing_key=bundle.signing_key or "",
         created_at=at,
     )
+    try:
+        connection.full_clean()
+    except ValidationError as error:
+        raise Several(_problems(error)) from error
+    try:
+        with transaction.atomic():
+            connection.save(force_insert=True)
+    except IntegrityError as error:  # somebody took the name in between
+        raise Invalid("the organisation already has a connection of this name", path="name") from error
+    return connection
+
+
+def _refuse_bad_key(bundle: ConnectionBundle, key_decoding: KeyDecoding) -> None:
+    """A key that can't sign is found now, not at the first command."""
+    if not bundle.signing_key:
+        return
+    try:
+        sign({}, bundle.signing_key, decoding=key_decoding)
+    except InvalidSigningKey as error:
+        raise Invalid(error.detail, path="signingKey", code=error.code) from error
+
+
+def _problems(error: ValidationError) -> list[DomainError]:
+    """Every broken rule with its field; a name that is taken is the name's fault, whatever the constraint spans."""
+    return [
+        Invalid(text, path="name" if field == "__all__" else field)
+        for field, texts in error.message_dict.items()
+        for text in texts
+    ]
 
 
 def set_mode(*, connection: Connection, mode: ConnectionMode, at: datetime) -> None:
@@ -111,10 +148,20 @@ def note_link(
 
 
 def attach_plants(*, connection: Connection, external_plant_ids: Sequence[str]) -> int:
-    """Command and hear these plants of the organisation over this connection from now on."""
-    return Plant.objects.filter(
-        Q(organisation_id=connection.organisation_id), external_plant_id__in=external_plant_ids
-    ).update(connection=connection, site_revision=F("site_revision") + 1)
+    """Command and hear these plants of the organisation over this connection from now on; answers how many.
+
+    Raises `Conflict` when two plants of the connection would have the same UUID at Voke.
+    """
+    plants = Plant.objects.filter(
+        organisation_id=connection.organisation_id, external_plant_id__in=external_plant_ids
+    )
+    try:
+        with transaction.atomic():
+            return plants.update(connection=connection, site_revision=F("site_revision") + 1)
+    except IntegrityError as error:
+        raise Conflict(
+            "another plant of the connection has the same Voke UUID", path="voke_uuid", code="VOKE_UUID_TAKEN"
+        ) from error
 
 
 @transaction.atomic

@@ -1,15 +1,19 @@
 """The inbox: which events were seen, and the dead letters that could not be used."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import F
 
 from plants.models import DeadLetter, Disposition, InboundMessage
 from plants.sql import insert_new
+
+LETTERS_KEPT = 10_000
+LETTERS_KEPT_FOR = timedelta(days=90)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,27 +71,69 @@ def set_disposition(*, ids: Sequence[int], disposition: Disposition) -> None:
     InboundMessage.objects.filter(pk__in=ids).update(disposition=disposition)
 
 
-def store_dead_letter(*, connection_id: int, letter: Letter, at: datetime) -> DeadLetter:
-    """Keep a delivery that can't be used; equal ones are counted in one row."""
-    digest = hashlib.sha256(letter.routing_key.encode("utf-8", "replace") + b"\0" + letter.body).hexdigest()
-    row, created = DeadLetter.objects.get_or_create(
-        connection_id=connection_id,
-        digest=digest,
-        defaults={
-            "queue": letter.queue[:255],
-            "routing_key": letter.routing_key[:255],
-            "headers": dict(letter.headers),
-            "body": letter.body,
-            "reason": letter.reason,
-            "path": letter.path[:255],
-            "detail": letter.detail[:4000],
+def store_dead_letters(*, connection_id: int, letters: Sequence[Letter], at: datetime) -> None:
+    """Keep deliveries that can't be used; equal ones are counted in one row.
+
+    Never fails over what a letter holds: a letter that can't be stored would come again for ever.
+    """
+    counts = Counter(_digest(letter) for letter in letters)
+    first = {_digest(letter): letter for letter in reversed(letters)}
+    rows = [
+        {
+            "connection_id": connection_id,
+            "digest": digest,
+            "queue": _storable(first[digest].queue)[:255],
+            "routing_key": _storable(first[digest].routing_key)[:255],
+            "headers": {_storable(key): _storable(value) for key, value in first[digest].headers.items()},
+            "body": first[digest].body,
+            "reason": first[digest].reason[:64],
+            "path": _storable(first[digest].path)[:255],
+            "detail": _storable(first[digest].detail)[:4000],
+            "count": counts[digest],
             "first_at": at,
             "last_at": at,
-        },
-    )
-    if not created:
-        DeadLetter.objects.filter(pk=row.pk).update(count=F("count") + 1, last_at=at)
-    return row
+        }
+        for digest in sorted(counts)
+    ]
+    made = insert_new(DeadLetter, rows, key=("connection_id", "digest"), returning=("digest",))
+    fresh = {digest for (digest,) in made}
+    again: dict[int, list[str]] = {}
+    for digest in sorted(counts.keys() - fresh):
+        again.setdefault(counts[digest], []).append(digest)
+    for count, digests in sorted(again.items()):
+        known = DeadLetter.objects.filter(connection_id=connection_id, digest__in=digests)
+        list(known.select_for_update().order_by("digest").values_list("pk"))
+        known.update(count=F("count") + count, last_at=at)
+
+
+def store_dead_letter(*, connection_id: int, letter: Letter, at: datetime) -> None:
+    """Keep one delivery that can't be used."""
+    store_dead_letters(connection_id=connection_id, letters=[letter], at=at)
+
+
+def _digest(letter: Letter) -> str:
+    return hashlib.sha256(letter.routing_key.encode("utf-8", "replace") + b"\0" + letter.body).hexdigest()
+
+
+def _storable(text: object) -> str:
+    """Text that every database takes: no U+0000 and no lone surrogates, which AMQP headers may hold."""
+    clean = str(text).encode("utf-8", "replace").decode()
+    return clean.replace("\0", "\N{SYMBOL FOR NULL}")
+
+
+def prune_dead_letters(*, at: datetime, limit: int = 5000) -> int:
+    """Tick: forget dead letters that nobody can still be looking at; answers how many were deleted.
+
+    A plant that Voke knows and we do not sends one every minute: their number is bounded too.
+    """
+    old = DeadLetter.objects.filter(last_at__lt=at - LETTERS_KEPT_FOR)
+    ids = list(old.order_by("last_at").values_list("pk", flat=True)[:limit])
+    for connection_id in (
+        DeadLetter.objects.order_by("connection_id").values_list("connection_id", flat=True).distinct()
+    ):
+        mine = DeadLetter.objects.filter(connection_id=connection_id).order_by("-last_at", "-pk")
+        ids += mine.values_list("pk", flat=True)[LETTERS_KEPT : LETTERS_KEPT + limit]
+    return DeadLetter.objects.filter(pk__in=ids).delete()[0]
 
 
 def forget_inbound(*, ids: Sequence[int]) -> int:

@@ -1,8 +1,9 @@
 """Plants and their assets: checked, saved, and announced (revision of the organisation, site revision of the plant)."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -18,6 +19,8 @@ SITE_FIELDS = (
     "connection_id", "voke_uuid", "external_plant_id",
 )  # fmt: skip
 
+TOPOLOGY_FIELDS = ("external_id", "asset_type", "name", "rated_power_kw", "capacity_kwh")
+
 
 def save_plant(*, plant: Plant, at: datetime) -> Plant:
     """Insert or update a plant; raises `Several` with a field path each when something does not fit."""
@@ -32,6 +35,8 @@ def save_plant(*, plant: Plant, at: datetime) -> Plant:
             plant.save(force_insert=True)
             PlantState.objects.create(plant=plant)
         else:
+            if before.organisation_id != plant.organisation_id:
+                raise Several([Invalid("a plant stays with its organisation", path="organisation")])
             if any(getattr(before, name) != getattr(plant, name) for name in SITE_FIELDS):
                 plant.site_revision = before.site_revision + 1
             else:
@@ -49,35 +54,72 @@ def _problems(plant: Plant) -> list[DomainError]:
     except ValidationError as error:
         for field, messages in error.message_dict.items():
             problems += [Invalid(text, path="" if field == "__all__" else field) for text in messages]
-    if plant.time_zone not in available_timezones():
+    if not _is_zone(plant.time_zone):
         problems.append(Invalid("is not an IANA time zone", path="time_zone"))
     if plant.connection is not None and plant.connection.organisation_id != plant.organisation_id:
         problems.append(Invalid("belongs to another organisation", path="connection"))
     return problems
 
 
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # unknown, not a relative path, a directory
+        return False
+    return True
+
+
 def save_assets(*, plant: Plant, changed: Iterable[Asset], removed: Iterable[Asset], at: datetime) -> None:
-    """Save and remove assets of one plant in one step; their topology is published again."""
+    """Save and remove assets of one plant in one step; a topology that became another is published again.
+
+    Raises `Several` with paths `assets[ID].field`. An id that is removed may be given to a new asset in the same step.
+    """
     changed, removed = list(changed), list(removed)
+    with transaction.atomic():
+        before = {asset.pk: asset for asset in Asset.objects.select_for_update().filter(plant=plant)}
+        problems = [*_strangers([*changed, *removed], before), *_repeated(changed)]
+        if problems:
+            raise Several(problems)
+        differs = bool(removed) or any(_differs(asset, before) for asset in changed)
+        for asset in removed:
+            asset.delete()
+        _save_all(plant, changed)
+        if differs:
+            Plant.objects.filter(pk=plant.pk).update(site_revision=F("site_revision") + 1, updated_at=at)
+            bump_revision(organisation_id=plant.organisation_id)
+
+
+def _strangers(assets: Iterable[Asset], known: Mapping[int, Asset]) -> Iterator[DomainError]:
+    for asset in assets:
+        if asset.pk is not None and asset.pk not in known:
+            yield Invalid("is not an asset of this plant", path=f"assets[{asset.external_id}]")
+
+
+def _repeated(assets: Sequence[Asset]) -> Iterator[DomainError]:
+    for external_id, count in Counter(asset.external_id for asset in assets).items():
+        if count > 1:
+            path = f"assets[{external_id}].external_id"
+            yield Invalid("two assets of a plant have the same id", path=path)
+
+
+def _differs(asset: Asset, before: Mapping[int, Asset]) -> bool:
+    old = before.get(asset.pk)
+    return old is None or any(getattr(old, name) != getattr(asset, name) for name in TOPOLOGY_FIELDS)
+
+
+def _save_all(plant: Plant, assets: Iterable[Asset]) -> None:
     problems: list[DomainError] = []
-    for asset in changed:
+    for asset in assets:
         asset.plant = plant
         try:
             asset.full_clean()
         except ValidationError as error:
             for field, messages in error.message_dict.items():
                 problems += [Invalid(text, path=f"assets[{asset.external_id}].{field}") for text in messages]
+        if not problems:
+            asset.save()
     if problems:
         raise Several(problems)
-    if not changed and not removed:
-        return
-    with transaction.atomic():
-        for asset in removed:
-            asset.delete()
-        for asset in changed:
-            asset.save()
-        Plant.objects.filter(pk=plant.pk).update(site_revision=F("site_revision") + 1, updated_at=at)
-        bump_revision(organisation_id=plant.organisation_id)
 
 
 def set_plant_dispatch(*, plant_id: int, enabled: bool) -> None:

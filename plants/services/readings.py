@@ -67,14 +67,9 @@ def store_realtime(*, samples: Sequence[RealtimeSample], at: datetime) -> None:
         if key not in best or row["quality_rank"] > best[key]["quality_rank"]:
             best[key] = row
         latest = newest.get(sample.plant_id)
-        if latest is None or sample.measured_at > latest.measured_at:
+        if latest is None or _rank(sample) > _rank(latest):
             newest[sample.plant_id] = sample
-    insert_or_update(
-        TelemetryReading,
-        [best[key] for key in sorted(best)],
-        key=("plant_id", "measured_at"),
-        better="new.quality_rank > old.quality_rank",
-    )
+    # States before readings: a batch with mode events has locked its states before anything else.
     insert_or_update(
         PlantState,
         [_state_row(newest[plant_id], at) for plant_id in sorted(newest)],
@@ -82,6 +77,16 @@ def store_realtime(*, samples: Sequence[RealtimeSample], at: datetime) -> None:
         better="old.measured_at IS NULL OR new.measured_at > old.measured_at",
         only_new=("mode", "mode_reason"),
     )
+    insert_or_update(
+        TelemetryReading,
+        [best[key] for key in sorted(best)],
+        key=("plant_id", "measured_at"),
+        better="new.quality_rank > old.quality_rank",
+    )
+
+
+def _rank(sample: RealtimeSample) -> tuple[datetime, int]:
+    return sample.measured_at, quality_rank(sample.telemetry.data_quality)
 
 
 def _measured(telemetry: RealtimeTelemetry) -> dict[str, Any]:

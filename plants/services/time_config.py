@@ -46,7 +46,7 @@ def set_time_config(
             origin=origin,
             made_at=at,
             made_by=author.user,
-            made_by_name=author.name,
+            made_by_name=author.name[:150],
             changes=describe_changes(before, ordered),
         )
         TimeConfigBlock.objects.bulk_create(

@@ -1,0 +1,250 @@
+"""Understood messages -> services: one batch of one connection, within the transaction of its caller.
+
+Edge cases (the concurrency policy): every batch takes its locks in the same order, plant states, readings, inbox,
+alarms, commands, dead letters, and within each by key, so that two consumers with overlapping batches wait for each
+other and never deadlock.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from dispatch.services.voke_words import Told, apply_words, store_schedule_event
+from link.parsing import Parsed, letter_of
+from plants.models import Disposition
+from plants.selectors.plants import resolve_sites
+from plants.services.alarms import AlarmWord, apply_alarms
+from plants.services.inbox import Arrival, Letter, register_arrivals, set_disposition, store_dead_letters
+from plants.services.modes import ModeWord, apply_modes, lock_states
+from plants.services.readings import (
+    FUTURE_MARGIN,
+    MeterSample,
+    RawBody,
+    RealtimeSample,
+    keep_recent_bodies,
+    storable,
+    store_meters,
+    store_realtime,
+)
+from vcp import (
+    Alarm,
+    CommandAck,
+    Execution,
+    Family,
+    MeterTelemetry,
+    ModeEvent,
+    RealtimeTelemetry,
+    ScheduleEvent,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inlet:
+    """What `receive` must know of the connection that a batch arrived on."""
+
+    connection_id: int
+    routing_prefix: str
+    retention_days: int
+
+
+@dataclass(kw_only=True)
+class Report:
+    """What a batch came to."""
+
+    received: int = 0
+    applied: int = 0
+    duplicates: int = 0
+    dead_letters: int = 0
+    by_family: dict[str, int] = field(default_factory=dict)
+
+    def add(self, other: "Report") -> None:
+        """Take over what another part of the batch came to."""
+        self.applied += other.applied
+        self.duplicates += other.duplicates
+        self.dead_letters += other.dead_letters
+        for family, count in other.by_family.items():
+            self.by_family[family] = self.by_family.get(family, 0) + count
+
+
+@dataclass(kw_only=True)
+class _Sorted:
+    """A batch by what becomes of each message; `events` carry the plant that they speak of, if we know it."""
+
+    readings: list[tuple[Parsed, int]] = field(default_factory=list)
+    events: list[tuple[Parsed, int | None]] = field(default_factory=list)
+    letters: list[Letter] = field(default_factory=list)
+
+
+def apply_together(
+    parsed: Sequence[Parsed], letters: Sequence[Letter], *, inlet: Inlet, at: datetime
+) -> Report:
+    """Apply a batch and store its dead letters; call within a transaction."""
+    site_ids = {one.envelope.site_id for one in parsed}
+    sites = resolve_sites(connection_id=inlet.connection_id, site_ids=site_ids) if site_ids else {}
+    batch = _sort(parsed, sites, inlet=inlet, at=at)
+    _lock(batch)
+    _store_readings(batch.readings, at=at)
+    fresh = _apply_events(batch.events, inlet=inlet, at=at)
+    all_letters = [*letters, *batch.letters]
+    store_dead_letters(connection_id=inlet.connection_id, letters=all_letters, at=at)
+    report = Report(
+        applied=len(batch.readings) + fresh,
+        duplicates=len(batch.events) - fresh,
+        dead_letters=len(all_letters),
+    )
+    for one in parsed:
+        name = one.family_name if isinstance(one.family, Family) else "unknown"
+        report.by_family[name] = report.by_family.get(name, 0) + 1
+    return report
+
+
+def _sort(parsed: Sequence[Parsed], sites: Mapping[str, int], *, inlet: Inlet, at: datetime) -> _Sorted:
+    batch = _Sorted()
+    for one in parsed:
+        plant_id = sites.get(one.envelope.site_id)
+        # An ACK belongs to its command whatever site it names, and a type that we do not know is kept for people.
+        if isinstance(one.payload, CommandAck | Execution) or one.payload is None:
+            batch.events.append((one, plant_id))
+        elif plant_id is None:
+            letter = letter_of(
+                one.delivery, reason="UNKNOWN_SITE", path="siteId", detail=one.envelope.site_id
+            )
+            batch.letters.append(letter)
+        elif not _in_time(one, inlet=inlet, at=at):
+            path = "payload.readingAt" if isinstance(one.payload, MeterTelemetry) else "timestamp"
+            batch.letters.append(letter_of(one.delivery, reason="TIME_OUT_OF_RANGE", path=path))
+        elif one.is_reading:
+            batch.readings.append((one, plant_id))
+        else:
+            batch.events.append((one, plant_id))
+    return batch
+
+
+def _in_time(one: Parsed, *, inlet: Inlet, at: datetime) -> bool:
+    """Readings within what the history keeps; an event may be late and must not claim to be of the future.
+
+    The newest mode event wins: one from the year 9999 would win for ever.
+    """
+    if one.is_reading:
+        return storable(one.moment, at=at, retention_days=inlet.retention_days)
+    return one.moment <= at + FUTURE_MARGIN
+
+
+def _lock(batch: _Sorted) -> None:
+    modes = {plant_id for one, plant_id in batch.events if isinstance(one.payload, ModeEvent)}
+    if modes:
+        measured = {
+            plant_id for one, plant_id in batch.readings if isinstance(one.payload, RealtimeTelemetry)
+        }
+        lock_states(plant_ids={plant_id for plant_id in modes | measured if plant_id is not None})
+
+
+def _store_readings(readings: Sequence[tuple[Parsed, int]], *, at: datetime) -> None:
+    realtime: list[RealtimeSample] = []
+    meters: list[MeterSample] = []
+    for one, plant_id in readings:
+        if isinstance(one.payload, MeterTelemetry):
+            meters.append(MeterSample(plant_id=plant_id, telemetry=one.payload))
+        elif isinstance(one.payload, RealtimeTelemetry):
+            devices: list[Any] = one.envelope.payload.get("devices") or []
+            realtime.append(
+                RealtimeSample(
+                    plant_id=plant_id,
+                    measured_at=one.moment,
+                    telemetry=one.payload,
+                    raw_devices=devices,
+                )
+            )
+    store_realtime(samples=realtime, at=at)
+    store_meters(samples=meters, at=at)
+    bodies = [
+        RawBody(plant_id=plant_id, routing_key=one.delivery.routing_key, body=one.delivery.body)
+        for one, plant_id in readings
+    ]
+    keep_recent_bodies(bodies=bodies, at=at)
+
+
+# --- events: once each ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Fresh:
+    """An event that was not seen before, with its inbox row."""
+
+    inbound_id: int
+    message: Parsed
+    plant_id: int | None
+
+    @property
+    def told_at(self) -> datetime:
+        return self.message.envelope.timestamp
+
+
+def _apply_events(events: Sequence[tuple[Parsed, int | None]], *, inlet: Inlet, at: datetime) -> int:
+    """Register events and apply the new ones; answers how many were new."""
+    if not events:
+        return 0
+    arrivals = [
+        Arrival(
+            message_id=one.envelope.message_id,
+            correlation_id=one.envelope.correlation_id or "",
+            routing_key=one.delivery.routing_key,
+            family=one.family_name,
+            sent_at=one.envelope.timestamp,
+            plant_id=plant_id,
+            body=one.delivery.body,
+        )
+        for one, plant_id in events
+    ]
+    registered = register_arrivals(connection_id=inlet.connection_id, arrivals=arrivals, at=at)
+    waiting = dict(registered)
+    fresh: list[_Fresh] = []
+    for one, plant_id in events:
+        inbound_id = waiting.pop(one.envelope.message_id, None)
+        if inbound_id is not None:
+            fresh.append(_Fresh(inbound_id=inbound_id, message=one, plant_id=plant_id))
+    dispositions = _apply_fresh(fresh, inlet=inlet, at=at)
+    for disposition in Disposition:
+        ids = [pk for pk, one_disposition in dispositions.items() if one_disposition is disposition]
+        if ids and disposition is not Disposition.APPLIED:
+            set_disposition(ids=ids, disposition=disposition)
+    return len(fresh)
+
+
+def _apply_fresh(fresh: Sequence[_Fresh], *, inlet: Inlet, at: datetime) -> dict[int, Disposition]:
+    alarms: list[tuple[int, AlarmWord]] = []
+    modes: list[tuple[int, ModeWord]] = []
+    told: list[Told] = []
+    dispositions: dict[int, Disposition] = {}
+    for one in fresh:
+        match one.message.payload, one.plant_id:
+            case (CommandAck() | Execution()) as word, _:
+                told.append(_told(one, word))
+            case Alarm() as alarm, int(plant_id):
+                alarms.append(
+                    (one.inbound_id, AlarmWord(plant_id=plant_id, event=alarm, told_at=one.told_at))
+                )
+            case ModeEvent() as mode, int(plant_id):
+                modes.append((one.inbound_id, ModeWord(plant_id=plant_id, event=mode, told_at=one.told_at)))
+            case ScheduleEvent() as schedule, int(plant_id):
+                store_schedule_event(
+                    plant_id=plant_id, event=schedule, told_at=one.told_at, inbound_id=one.inbound_id, at=at
+                )
+            case _:
+                dispositions[one.inbound_id] = Disposition.UNKNOWN_TYPE
+    changed = apply_modes(words=[word for _, word in modes])
+    changed += apply_alarms(connection_id=inlet.connection_id, words=[word for _, word in alarms], at=at)
+    ids = [inbound_id for inbound_id, _ in modes] + [inbound_id for inbound_id, _ in alarms]
+    for inbound_id, one_changed in zip(ids, changed, strict=True):
+        dispositions[inbound_id] = Disposition.APPLIED if one_changed else Disposition.NO_CHANGE
+    return dispositions | apply_words(connection_id=inlet.connection_id, told=told, at=at)
+
+
+def _told(one: _Fresh, word: CommandAck | Execution) -> Told:
+    return Told(
+        inbound_id=one.inbound_id,
+        correlation_id=one.message.envelope.correlation_id or "",
+        told_at=one.told_at,
+        word=word,
+    )
