@@ -10,6 +10,9 @@ FROM python:3.11-slim
 RUN groupadd --system --gid 10001 esm \
     && useradd --system --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin esm
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 STATIC_ROOT=/srv/static
+# Where the profile `sim` mounts its volumes: a new named volume takes owner and mode from here.
+RUN install --directory --owner esm --group esm --mode 0750 \
+    /srv/sim /srv/sim/tls /srv/sim/broker /srv/sim/partner /srv/sim/voke
 WORKDIR /srv/esm
 COPY --from=build /opt/venv /opt/venv
 COPY . .

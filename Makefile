@@ -34,7 +34,7 @@ check: $(VENV)/.dev ## linters, types, import rules, migrations, deployment chec
 	$(BIN)/python scripts/lock_check.py
 
 up: ## the full installation in containers (see .env.example; PROFILE=sim adds a broker and the stand-in for Voke)
-	docker compose $(if $(PROFILE),--profile $(PROFILE)) up --build --detach --wait
+	$(if $(filter sim,$(PROFILE)),AMQP_CA_FILE=/srv/sim/tls/ca.pem )docker compose $(if $(PROFILE),--profile $(PROFILE)) up --build --detach --wait
 
 lock: $(BIN)/pip ## pin requirements*.in with hashes (UPGRADE=1: to the newest versions)
 	command -v uv >/dev/null || $(BIN)/pip install --quiet uv==$(UV_VERSION)

@@ -120,12 +120,8 @@ class RabbitServer(Server):
         return done.stdout
 
     def prepare(self) -> None:
-        (self.directory / "home").mkdir()
-        cookie = self.directory / "home" / ".erlang.cookie"
-        cookie.write_text(secrets.token_hex(20))
-        cookie.chmod(0o400)
+        self.prepare_node()
         authority = CertificateAuthority(self._certificates)
-        (self.directory / "enabled_plugins").write_text("[].\n")
         self._write_definitions([self.partner, *self._pool], "definitions.json")
         (self.directory / "rabbitmq.conf").write_text(
             f"listeners.tcp = none\n"
@@ -138,6 +134,14 @@ class RabbitServer(Server):
             f"load_definitions = {self.directory / 'definitions.json'}\n"
             f"disk_free_limit.absolute = 50MB\n"
         )
+
+    def prepare_node(self) -> None:
+        """What any node needs, whatever its configuration: a home with a cookie, and no plugins."""
+        (self.directory / "home").mkdir()
+        cookie = self.directory / "home" / ".erlang.cookie"
+        cookie.write_text(secrets.token_hex(20))
+        cookie.chmod(0o400)
+        (self.directory / "enabled_plugins").write_text("[].\n")
 
     def launch(self) -> ManagedProcess:
         environment = self._environment()
