@@ -1,9 +1,7 @@
 """uvicorn, the shell and Django together on a real socket: what clients can do to it and what the journal says."""
 
 import json
-import signal
 import socket
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,11 +20,7 @@ from esm import web
 from esm.web import DeadlineProtocol, serve
 from tests import factories
 from tests.services.proc import (
-    ManagedProcess,
-    child_environment,
     free_port,
-    remove_directory,
-    scratch_directory,
     wait_until,
 )
 from trading_api import selectors
@@ -374,22 +368,6 @@ def test_readiness_may_be_an_event() -> None:
     finally:
         stop.set()
         thread.join(20)
-
-
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_the_command_serves_until_a_signal_and_ends_with_0(how: signal.Signals) -> None:
-    port = free_port()
-    directory = scratch_directory("web")
-    command = [sys.executable, "manage.py", "web", "--port", str(port)]
-    process = ManagedProcess("web", command, log_file=directory / "log", env=child_environment())
-    try:
-        process.wait_for_line(f"listening on http://127.0.0.1:{port}", 30)
-        assert httpx.get(f"http://127.0.0.1:{port}/healthz").json() == {"status": "ok"}
-        process.signal(how)
-        assert process.wait(20) == 0
-    finally:
-        process.kill()
-        remove_directory(directory)
 
 
 def refuses(port: int) -> bool:
