@@ -333,6 +333,11 @@ class Partner:
         """The verdicts of all deliveries, in order."""
         return [row["verdict"] for row in self.journal.rows("SELECT verdict FROM messages ORDER BY seq")]
 
+    def deliveries(self) -> int:
+        """How many deliveries have been judged."""
+        [row] = self.journal.rows("SELECT COUNT(*) AS n FROM messages")
+        return int(row["n"])
+
     def dead_letters(self) -> int:
         return self.vhost.depth(f"vcp.{SLUG}.dead")
 
