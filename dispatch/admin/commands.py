@@ -39,7 +39,7 @@ from plants.admin.marks import (
     plain,
     stack,
 )
-from plants.admin.pages import Page, found_or_404, require, run_page
+from plants.admin.pages import Page, found_or_404, posted, require, run_page
 from plants.admin.theme import (
     AutocompleteSelectFilter,
     DropdownFilter,
@@ -161,7 +161,7 @@ class CommandAdmin(MachineOwned):
     def cancel_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Take a command back while nothing of it was sent."""
         command: Command = found_or_404(self, request, object_id)
-        form = ReasonForm(request.POST or None)
+        form = ReasonForm(posted(request))
         page = Page(
             title=f"Cancel command #{command.pk}?",
             facts=(

@@ -16,7 +16,7 @@ from plants.admin.connection import ConnectionAdmin
 from plants.admin.connection_forms import ModeForm
 from plants.admin.looks import mode_chip
 from plants.admin.marks import age_span, change_url, muted
-from plants.admin.pages import Page, found_or_404, run_page
+from plants.admin.pages import Page, found_or_404, posted, run_page
 from plants.admin.theme import ActionVariant, action, display
 from plants.models import Connection, ConnectionMode
 
@@ -60,7 +60,7 @@ class DispatchedConnectionAdmin(ConnectionAdmin):
         connection: Connection = found_or_404(self, request, object_id)
         acting = connection.mode == ConnectionMode.ACTIVE
         target = ConnectionMode.OBSERVE if acting else ConnectionMode.ACTIVE
-        form = ModeForm(request.POST or None, initial={"mode": target.value})
+        form = ModeForm(posted(request), initial={"mode": target.value})
         page = Page(
             title=f"Switch {connection.name} to {'observe' if acting else 'active'}?",
             submit="Switch to observe" if acting else "Switch to active",

@@ -1,7 +1,7 @@
 """A command's life as steps for the page: what happened, who said so, how late, and what is silent or ahead."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.utils.safestring import SafeString
@@ -10,13 +10,14 @@ from dispatch.admin.looks import STATE_LOOKS
 from dispatch.models import Command, CommandEvent
 from dispatch.services.life import NOTE
 from dispatch.states import State, Verdict
-from dispatch.words import cause_text, deviation_text, device_text, lateness_text, state_word
+from dispatch.words import cause_text, deviation_text, lateness_text, state_word
 from plants.admin.marks import Family, moment
 from plants.words import age_text, offset_text, span_text
 
 # A word of Voke that took longer than this to reach us is marked: its time and its arrival tell different stories.
 LATE_AFTER = timedelta(seconds=5)
-_ACTORS = {"": "This platform", "relay": "The relay"}
+REQUESTED = "REQUESTED"
+_ACTORS = {"": "this platform", "relay": "the relay"}
 _SILENCES = ("ACK_OVERDUE", "NEVER_CONFIRMED", "EXECUTION_OVERDUE")
 
 
@@ -28,13 +29,13 @@ class Step:
     icon: str
     family: Family
     title: str
+    by: str = ""
     lines: Sequence[str | SafeString] = ()
     marks: Sequence[str] = ()
     when: SafeString | str = ""
     kind: str = ""
     inbound_id: int | None = None
     outbound_id: int | None = None
-    extra: Mapping[str, str] = field(default_factory=dict)
 
 
 def steps_of(command: Command, events: Sequence[CommandEvent], *, zone: str, at: datetime) -> list[Step]:
@@ -54,11 +55,13 @@ def _step(command: Command, event: CommandEvent, zone: str) -> Step:
     look = STATE_LOOKS.get(State(event.word)) if event.word in State.__members__ else None
     is_note = event.verdict == NOTE or look is None
     late = event.told_at is not None and event.at - event.told_at > LATE_AFTER
+    first = event.cause == REQUESTED
     return Step(
-        offset=offset_text(event.at - command.requested_at) if event.at != command.requested_at else "start",
-        icon="edit_note" if is_note or look is None else look.icon,
+        offset="start" if first else offset_text(event.at - command.requested_at),
+        icon="person" if first else "edit_note" if is_note or look is None else look.icon,
         family=Family.WAIT if is_note or look is None else look.family,
         title=_title(event, is_note=is_note),
+        by=_ACTORS.get(event.actor, event.actor),
         lines=tuple(_lines(event, is_note=is_note)),
         marks=tuple(_marks(event, late=late)),
         when=moment(event.at, zone=zone, precise=True),
@@ -69,24 +72,15 @@ def _step(command: Command, event: CommandEvent, zone: str) -> Step:
 
 
 def _title(event: CommandEvent, *, is_note: bool) -> str:
-    if event.cause == "REQUESTED":
+    if event.cause == REQUESTED:
         return "Requested"
     return cause_text(event.cause) if is_note and event.cause else state_word(event.word)
 
 
 def _lines(event: CommandEvent, *, is_note: bool) -> Iterator[str]:
-    who = _who(event.actor)
-    if event.cause == "REQUESTED":
-        yield f"{who}."
-    elif event.cause and not is_note:
-        yield f"{who}: {cause_text(event.cause)}."
-    else:
-        yield f"{who}."
+    if event.cause and event.cause != REQUESTED and not is_note:
+        yield f"{cause_text(event.cause)}."
     yield from detail_lines(event.detail)
-
-
-def _who(actor: str) -> str:
-    return _ACTORS.get(actor, actor)
 
 
 def _marks(event: CommandEvent, *, late: bool) -> Iterator[str]:
@@ -198,11 +192,3 @@ def next_word(command: Command) -> tuple[str, datetime | None]:
             return "May still be completed or fail", None
         case _:
             return "", None
-
-
-def device_lines(payload: Mapping[str, object]) -> list[str]:
-    """Every command of a batch."""
-    items = payload.get("commands")
-    return (
-        [device_text(item) for item in items if isinstance(item, Mapping)] if isinstance(items, list) else []
-    )

@@ -18,7 +18,7 @@ from dispatch.words import command_title
 from plants.admin.connection_forms import SwitchForm
 from plants.admin.looks import switch_chip
 from plants.admin.marks import ago, change_url, link
-from plants.admin.pages import Page, found_or_404, run_page
+from plants.admin.pages import Page, found_or_404, posted, run_page
 from plants.admin.plant import PlantAdmin
 from plants.admin.theme import ActionVariant, DropdownFilter, action
 from plants.models import Plant
@@ -94,7 +94,7 @@ class DispatchedPlantAdmin(PlantAdmin):
         """Stop or allow publishing for one plant."""
         plant: Plant = found_or_404(self, request, object_id)
         turn_on = not plant.dispatch_enabled
-        form = SwitchForm(request.POST or None, initial={"enabled": "on" if turn_on else "off"})
+        form = SwitchForm(posted(request), initial={"enabled": "on" if turn_on else "off"})
         page = Page(
             title=f"Switch dispatch of {plant.name} {'on' if turn_on else 'off'}?",
             submit="Switch on" if turn_on else "Switch off",

@@ -38,7 +38,7 @@ from esm import clock
 from plants.admin.base import without_secrets
 from plants.admin.looks import mode_chip
 from plants.admin.marks import NOTHING, ago, change_url, fresh, lines, moment, zone_of
-from plants.admin.pages import Page, PageForm, run_page, show_page
+from plants.admin.pages import Page, PageForm, posted, run_page, show_page
 from plants.admin.refusals import REFUSALS, attempt, problems_of, texts_of
 from plants.admin.theme import autocomplete
 from plants.models import Plant
@@ -90,7 +90,7 @@ def send_view(model_admin: "ModelAdmin[Any]", request: HttpRequest) -> HttpRespo
     kind = request.GET.get("kind", "")
     form_type = COMMAND_FORMS.get(kind, SetpointForm)
     with timezone.override(zone_of(plant.time_zone)):
-        form = form_type(request.POST or None, plant=plant)
+        form = form_type(posted(request), plant=plant)
         if request.method == "POST" and form.is_valid():
             done = _act(model_admin, request, form)
             if done is not None:
@@ -105,7 +105,7 @@ def send_view(model_admin: "ModelAdmin[Any]", request: HttpRequest) -> HttpRespo
 
 
 def _choose_plant(model_admin: "ModelAdmin[Any]", request: HttpRequest) -> HttpResponse:
-    form = ChoosePlantForm(request.POST or None)
+    form = ChoosePlantForm(posted(request))
     page = Page(title="Send a command", lead="Choose the plant first.", submit="Continue")
     here = reverse("admin:dispatch_command_send")
     return run_page(
@@ -290,7 +290,7 @@ def emergency_view(model_admin: "ModelAdmin[Any]", request: HttpRequest) -> Http
     if not plants:
         messages.error(request, f"Choose between 1 and {MAX_PLANTS} plants first.")
         return redirect("admin:plants_plant_changelist")
-    form = EmergencyForm(request.POST or None, plants=len(plants), initial={"key": str(uuid.uuid4())})
+    form = EmergencyForm(posted(request), plants=len(plants), initial={"key": str(uuid.uuid4())})
     if request.method == "POST" and form.is_valid():
         done = _send_emergencies(request, form, plants)
         if done is not None:
@@ -365,7 +365,7 @@ def release_view(model_admin: "ModelAdmin[Any]", request: HttpRequest, plant_id:
     if latch is None:
         messages.info(request, f"{plant.name} has no emergency to release.")
         return redirect(change_url(plant))
-    form = ReasonForm(request.POST or None)
+    form = ReasonForm(posted(request))
     page = Page(
         title=f"Release the emergency of {plant.name}?",
         submit="Release",

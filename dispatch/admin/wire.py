@@ -13,6 +13,7 @@ from dispatch.signatures import check_signature
 from esm import clock
 from plants.admin.base import MachineOwned, without_secrets
 from plants.admin.bytes_view import bytes_panel
+from plants.admin.filters import ConnectionFilter
 from plants.admin.marks import NOTHING, Family, Look, ago, chip, copyable, link, moment, mono, stack
 from plants.admin.theme import AutocompleteSelectFilter, RelatedDropdownFilter, display
 from plants.words import label_text
@@ -31,7 +32,7 @@ class OutboundMessageAdmin(PlantOwned):
     list_display = ("message", "outcome_mark", "plant_link", "command_link", "made", "attempted", "tries")
     list_filter = (
         "outcome",
-        ("connection", RelatedDropdownFilter),
+        ("connection", ConnectionFilter),
         ("plant", AutocompleteSelectFilter),
         "urgent",
         "signed",
@@ -123,7 +124,7 @@ class OutboundMessageAdmin(PlantOwned):
 @admin.register(PublishedSiteConfig)
 class PublishedSiteConfigAdmin(PlantOwned):
     list_display = ("what", "plant_link", "revision", "published", "message_link")
-    list_filter = ("family", ("connection", RelatedDropdownFilter), ("plant", AutocompleteSelectFilter))
+    list_filter = ("family", ("connection", ConnectionFilter), ("plant", AutocompleteSelectFilter))
     search_fields = ("plant__name", "plant__external_plant_id")
     search_help_text = "Plant"
     ordering = ("-published_at",)

@@ -18,11 +18,18 @@ from django.utils.safestring import SafeString
 from esm import clock
 from plants.admin.base import RefusableForm, RefusalsInForm, without_secrets
 from plants.admin.connection_forms import DECODINGS, SCOPES, AttachForm, BundleForm, ImportForm, SwitchForm
-from plants.admin.looks import link_chip, mode_chip, plain_error, switch_chip
-from plants.admin.marks import NOTHING, ago, change_url, chips, lines, moment, mono, muted, stack
-from plants.admin.pages import Page, found_or_404, require, run_page
+from plants.admin.looks import (
+    HEALTH_TRUSTED_FOR,
+    LINK_LOOKS,
+    link_chip,
+    mode_chip,
+    plain_error,
+    switch_chip,
+)
+from plants.admin.marks import NOTHING, age_span, ago, change_url, chips, lines, moment, mono, muted, stack
+from plants.admin.pages import Page, found_or_404, posted, require, run_page
 from plants.admin.theme import RelatedDropdownFilter, action, display, widgets
-from plants.models import Connection, LinkHealth
+from plants.models import Connection, LinkHealth, LinkState
 from plants.selectors.secrets import SecretMark, secret_marks
 from plants.services.connection_settings import replace_secrets, save_connection
 from plants.services.connections import attach_plants, import_bundle, set_connection_dispatch
@@ -53,6 +60,13 @@ class ConnectionForm(RefusableForm):
         help_text="Voke drops unsigned device commands, modes and schedules without a word.",
     )
     key_decoding = forms.ChoiceField(choices=DECODINGS, widget=widgets.UnfoldAdminSelectWidget())
+    rest_base_url = forms.URLField(
+        label="REST address",
+        required=False,
+        max_length=200,
+        assume_scheme="https",
+        widget=widgets.UnfoldAdminURLInputWidget(),
+    )
 
     class Meta:
         labels = {
@@ -63,6 +77,8 @@ class ConnectionForm(RefusableForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if "queues" in self.fields:
+            self.fields["queues"].widget.attrs["rows"] = 4
         for name in ("scopes", "signed_families"):
             if name in self.fields:
                 self._offer_unknown(name)
@@ -123,7 +139,7 @@ class ConnectionAdmin(RefusalsInForm):
     def import_view(self, request: HttpRequest) -> HttpResponse:
         """Import a bundle: the new connection only observes."""
         require(request, "plants.add_connection")
-        form = ImportForm(request.POST or None, request.FILES or None)
+        form = ImportForm(posted(request), request.FILES or None)
         page = Page(
             title="Import a connection",
             lead=(
@@ -157,7 +173,7 @@ class ConnectionAdmin(RefusalsInForm):
         """Voke issued a new key: take address and secrets from its bundle."""
         connection: Connection = found_or_404(self, request, object_id)
         form = BundleForm(
-            request.POST or None, request.FILES or None, initial={"key_decoding": connection.key_decoding}
+            posted(request), request.FILES or None, initial={"key_decoding": connection.key_decoding}
         )
         page = Page(
             title=f"New bundle for {connection.name}",
@@ -186,7 +202,7 @@ class ConnectionAdmin(RefusalsInForm):
         """Stop or allow publishing on one connection."""
         connection: Connection = found_or_404(self, request, object_id)
         turn_on = not connection.dispatch_enabled
-        form = SwitchForm(request.POST or None, initial={"enabled": "on" if turn_on else "off"})
+        form = SwitchForm(posted(request), initial={"enabled": "on" if turn_on else "off"})
         page = Page(
             title=f"Switch dispatch of {connection.name} {'on' if turn_on else 'off'}?",
             submit="Switch on" if turn_on else "Switch off",
@@ -209,7 +225,7 @@ class ConnectionAdmin(RefusalsInForm):
     def attach(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Reach plants of the organisation over this connection."""
         connection: Connection = found_or_404(self, request, object_id)
-        form = AttachForm(request.POST or None, connection=connection)
+        form = AttachForm(posted(request), connection=connection)
         page = Page(
             title=f"Attach plants to {connection.name}",
             lead=f"Plants of {connection.organisation.name} that shall be commanded and heard over this connection.",
@@ -273,13 +289,15 @@ class ConnectionAdmin(RefusalsInForm):
         health, now = _health(row, role), clock.now()
         if health is None:
             return link_chip(None, at=now)
-        since = muted(format_html("since {}", ago(health.since, now=now)))
-        error = (
-            muted(plain_error(health.last_error)) if health.last_error and health.state != "CONNECTED" else ""
-        )
-        return format_html(
-            '<span class="lines">{}<span>{} {}</span></span>', link_chip(health, at=now), since, error
-        )
+        told: list[object] = [link_chip(health, at=now)]
+        if now - health.seen_at > HEALTH_TRUSTED_FOR:
+            was = LINK_LOOKS[health.state].word.lower()
+            told.append(muted(format_html("last said {}: {}", ago(health.seen_at, now=now), was)))
+        else:
+            told.append(muted(format_html("for {}", age_span(health.since, now=now))))
+        if health.last_error and health.state != LinkState.CONNECTED:
+            told.append(muted(plain_error(health.last_error)))
+        return lines(told)
 
     @display(description="Plants", ordering="plants_reached")
     def plant_count(self, row: Any) -> int:

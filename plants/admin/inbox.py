@@ -9,9 +9,10 @@ from django.utils.safestring import SafeString
 
 from plants.admin.base import MachineOwned, without_secrets
 from plants.admin.bytes_view import bytes_panel
+from plants.admin.filters import ConnectionFilter
 from plants.admin.looks import DISPOSITION_LOOKS
 from plants.admin.marks import NOTHING, Family, Look, chip, copyable, link, moment, mono, stack
-from plants.admin.theme import AutocompleteSelectFilter, RelatedDropdownFilter, display
+from plants.admin.theme import AutocompleteSelectFilter, display
 from plants.models import DeadLetter, InboundMessage, RecentTelemetryBody
 
 
@@ -40,7 +41,7 @@ class Received(MachineOwned):
 class InboundMessageAdmin(Received):
     list_display = ("event", "plant_link", "disposition_mark", "sent", "received")
     list_filter = (
-        ("connection", RelatedDropdownFilter),
+        ("connection", ConnectionFilter),
         "disposition",
         ("plant", AutocompleteSelectFilter),
     )
@@ -105,7 +106,7 @@ class RecentTelemetryBodyAdmin(Received):
 @admin.register(DeadLetter)
 class DeadLetterAdmin(Received):
     list_display = ("why", "key", "times", "first", "last", "connection_link")
-    list_filter = (("connection", RelatedDropdownFilter),)
+    list_filter = (("connection", ConnectionFilter),)
     search_fields = ("reason", "path", "routing_key", "=digest")
     search_help_text = "Reason, field or routing key"
     ordering = ("-last_at",)

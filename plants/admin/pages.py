@@ -8,7 +8,7 @@ from django import forms
 from django.contrib.admin.options import ModelAdmin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.template.response import TemplateResponse
 
 from plants.admin.refusals import attempt
@@ -100,3 +100,8 @@ def require(request: HttpRequest, *permissions: str) -> None:
     """Refuse with 403 unless the person has every permission named."""
     if not all(request.user.has_perm(permission) for permission in permissions):
         raise PermissionDenied
+
+
+def posted(request: HttpRequest) -> QueryDict | None:
+    """What a form is bound to: the posted fields, even when there are none of them."""
+    return request.POST if request.method == "POST" else None

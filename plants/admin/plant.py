@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 
 from esm import clock
 from plants.admin.base import RefusableForm, RefusalsInForm, without_secrets
+from plants.admin.filters import ConnectionFilter
 from plants.admin.looks import mode_chip, switch_chip
 from plants.admin.marks import EMPTY, NO_DATA, NOTHING, Family, Look, chip, chips, fresh, moment, stack
 from plants.admin.plant_filters import AlarmFilter, DataFilter
@@ -82,10 +83,18 @@ class PlantForm(RefusableForm):
         field.label_from_instance = lambda row: f"{row.organisation.name}: {row.name}"
 
 
+class AssetForm(forms.ModelForm):  # type: ignore[type-arg] - not subscriptable at run time
+    """One device."""
+
+    class Meta:
+        labels = {"asset_type": "Type", "rated_power_kw": "Rated power, kW", "capacity_kwh": "Capacity, kWh"}
+
+
 class AssetInline(ThemedTabularInline):
     """Devices: what config.topology declares."""
 
     model = Asset
+    form = AssetForm
     fields = ("external_id", "asset_type", "name", "rated_power_kw", "capacity_kwh")
     extra = 0
     max_num = 500
@@ -101,7 +110,7 @@ class PlantAdmin(RefusalsInForm):
     list_display = ("plant", "connected", "now", "mode", "attention")
     list_filter = (
         ("organisation", RelatedDropdownFilter),
-        ("connection", RelatedDropdownFilter),
+        ("connection", ConnectionFilter),
         DataFilter,
         AlarmFilter,
         "dispatch_enabled",

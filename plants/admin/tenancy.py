@@ -15,7 +15,7 @@ from plants.admin.base import RefusalsInForm, RoomAdmin
 from plants.admin.connection_forms import SwitchForm
 from plants.admin.looks import switch_chip
 from plants.admin.marks import Family, Look, ago, chip, moment, stack
-from plants.admin.pages import Page, require, run_page
+from plants.admin.pages import Page, posted, require, run_page
 from plants.admin.theme import (
     AdminPasswordChangeForm,
     RelatedDropdownFilter,
@@ -98,7 +98,7 @@ class InstallationAdmin(RoomAdmin):
         require(request, "plants.change_installation")
         row = Installation.objects.filter(pk=1).first() or Installation(pk=1)
         turn_on = not row.dispatch_enabled
-        form = SwitchForm(request.POST or None, initial={"enabled": "on" if turn_on else "off"})
+        form = SwitchForm(posted(request), initial={"enabled": "on" if turn_on else "off"})
         page = Page(
             title=f"Switch dispatch of the whole installation {'on' if turn_on else 'off'}?",
             facts=(("Now", switch_chip(enabled=row.dispatch_enabled)),),

@@ -86,6 +86,13 @@ class BlockForm(forms.ModelForm):  # type: ignore[type-arg] - not subscriptable 
             self.initial["start"] = minute_text(self.instance.start_minute)
             self.initial["end"] = minute_text(self.instance.end_minute)
 
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        # Only for the admin's history of changes, which writes each row by its name.
+        self.instance.start_minute = cleaned.get("start") or 0
+        self.instance.end_minute = cleaned.get("end") or 0
+        return cleaned
+
     def validate_unique(self) -> None:
         """Blocks are never saved over each other: each save is a new version."""
 

@@ -9,6 +9,8 @@ from plants.encryption import UndecryptableSecret, decrypt
 from plants.models import Connection
 from plants.selectors.connections import SECRET_FIELDS
 
+UNREADABLE = "?"
+
 
 @dataclass(frozen=True, kw_only=True)
 class SecretMark:
@@ -32,9 +34,9 @@ def secret_marks(*, connection_id: int) -> list[SecretMark]:
 def _mark(field: str, stored: str) -> SecretMark:
     if not stored:
         return SecretMark(field=field, key_version="")
-    version = stored.partition("$")[0]
     try:
         decrypt(stored)
     except UndecryptableSecret as error:
-        return SecretMark(field=field, key_version=version, problem=str(error))
-    return SecretMark(field=field, key_version=version)
+        # What stands there may be a secret in clear text: only the error, which quotes nothing of it, is told.
+        return SecretMark(field=field, key_version=UNREADABLE, problem=str(error))
+    return SecretMark(field=field, key_version=stored.partition("$")[0])

@@ -174,7 +174,7 @@ def _travel(
                     command_id=command.pk,
                     to=to,
                     cause=cause,
-                    actor="Voke" if spoken else ("relay" if cause != "CANCELLED" else "jana"),
+                    actor=_actor(to, cause),
                     told_at=moment - late if spoken else None,
                     detail=detail,
                     outbound_id=message.pk,
@@ -196,6 +196,14 @@ def _travel(
             OutboundMessage.objects.filter(pk=message.pk).update(
                 outcome=outcomes.get(last, Outcome.WITHDRAWN), outcome_at=moment
             )
+
+
+def _actor(to: State, cause: str) -> str:
+    if to in _SPOKEN:
+        return "Voke"
+    if cause == "CANCELLED":
+        return "jana"
+    return "relay" if cause in ("CONFIRMED", "BROKER_RETURNED", "BROKER_REFUSED") else ""
 
 
 def _event(command: Command, message: OutboundMessage, to: State, cause: str, at: datetime) -> InboundMessage:

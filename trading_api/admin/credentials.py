@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from esm import clock
 from plants.admin.base import RoomAdmin
 from plants.admin.marks import ago, change_url, copyable, moment, muted, stack
-from plants.admin.pages import Page, PageForm, found_or_404, require, run_page
+from plants.admin.pages import Page, PageForm, found_or_404, posted, require, run_page
 from plants.admin.theme import ActionVariant, RelatedDropdownFilter, action, display
 from plants.models import Organisation
 from trading_api.admin.looks import credential_chip
@@ -78,7 +78,7 @@ class CredentialAdmin(RoomAdmin):
     def issue_view(self, request: HttpRequest) -> HttpResponse:
         """A new client id; its secret stands on the answer to this form and nowhere else."""
         require(request, "trading_api.add_credential")
-        form = IssueForm(request.POST or None)
+        form = IssueForm(posted(request))
         page = Page(
             title="Issue credentials",
             lead="Voke pulls one organisation's plants with them. The secret is shown once, on the next page.",
@@ -118,9 +118,7 @@ class CredentialAdmin(RoomAdmin):
             self.log_change(request, credential, "Made a new secret.")
             return self._issued_page(request, issued)
 
-        return run_page(
-            self, request, page=page, form=ConfirmForm(request.POST or None), act=act, row=credential
-        )
+        return run_page(self, request, page=page, form=ConfirmForm(posted(request)), act=act, row=credential)
 
     @action(
         description="Disable",
@@ -149,9 +147,7 @@ class CredentialAdmin(RoomAdmin):
             messages.success(request, f"{credential.client_id} is disabled; its tokens are dead.")
             return redirect(change_url(credential))
 
-        return run_page(
-            self, request, page=page, form=ConfirmForm(request.POST or None), act=act, row=credential
-        )
+        return run_page(self, request, page=page, form=ConfirmForm(posted(request)), act=act, row=credential)
 
     @action(description="Enable", url_path="enable", icon="key", permissions=["enable"])
     def enable(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -170,9 +166,7 @@ class CredentialAdmin(RoomAdmin):
             messages.success(request, f"{credential.client_id} is enabled.")
             return redirect(change_url(credential))
 
-        return run_page(
-            self, request, page=page, form=ConfirmForm(request.POST or None), act=act, row=credential
-        )
+        return run_page(self, request, page=page, form=ConfirmForm(posted(request)), act=act, row=credential)
 
     def _issued_page(self, request: HttpRequest, issued: IssuedCredentials) -> HttpResponse:
         secret = issued.secret.reveal()

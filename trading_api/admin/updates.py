@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from esm import clock
 from plants.admin.base import MachineOwned
 from plants.admin.marks import NOTHING, ago, change_url, copyable, link, moment, stack
-from plants.admin.pages import Page, PageForm, found_or_404, require, run_page
+from plants.admin.pages import Page, PageForm, found_or_404, posted, require, run_page
 from plants.admin.plant import author_of
 from plants.admin.theme import ActionVariant, AutocompleteSelectFilter, RelatedDropdownFilter, action, display
 from plants.selectors.plants import blocks_of_version
@@ -126,7 +126,7 @@ class ConfigUpdateAdmin(MachineOwned):
             f"Voke is told {_told(Outcome.APPLIED)} when it asks again, and pulls the new version.",
         )
         page = _page(update, f"Approve the update of {update.plant.name}?", "Approve", effects)
-        return self._decide(request, update, page, NoteForm(request.POST or None), act)
+        return self._decide(request, update, page, NoteForm(posted(request)), act)
 
     @action(
         description="Refuse",
@@ -149,7 +149,7 @@ class ConfigUpdateAdmin(MachineOwned):
             f"Voke is told {_told(Outcome.REJECTED)} and your reason when it asks for the same again.",
         )
         page = _page(update, f"Refuse the update of {update.plant.name}?", "Refuse", effects, danger=True)
-        return self._decide(request, update, page, RefusalForm(request.POST or None), act)
+        return self._decide(request, update, page, RefusalForm(posted(request)), act)
 
     def _decide(
         self, request: HttpRequest, update: ConfigUpdateRequest, page: Page, form: PageForm, act: Any
