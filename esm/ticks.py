@@ -23,7 +23,7 @@ from dispatch.services.retention import prune_inbound
 from dispatch.services.site_config import publish_changed
 from plants.services.partitions import maintain_partitions
 from plants.services.readings import trim_recent_bodies
-from trading_api.services import prune_journal
+from trading_api.services import prune_journal, prune_updates
 
 MAX_ROUNDS = 50
 LAST_TICK_KEY = "esm:last-tick"
@@ -66,6 +66,11 @@ TICKS: tuple[Tick, ...] = (
         name="journal",
         period_s=300,
         run=lambda at: prune_journal(at=at, keep_days=settings.TRADING_JOURNAL_RETENTION_DAYS),
+    ),
+    Tick(
+        name="config_updates",
+        period_s=300,
+        run=lambda at: prune_updates(at=at, keep_days=settings.TRADING_JOURNAL_RETENTION_DAYS),
     ),
 )
 BY_NAME = {tick.name: tick for tick in TICKS}

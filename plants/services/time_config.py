@@ -33,7 +33,8 @@ def set_time_config(
 ) -> TimeConfigVersion:
     """Make `blocks` the plant's current set; equal to the current one = the same version, nothing is written."""
     with transaction.atomic():
-        plant = Plant.objects.select_for_update(of=("self",)).select_related("time_config").get(pk=plant_id)
+        # Without a join: after waiting for the lock a joined row would still be the one from before the wait.
+        plant = Plant.objects.select_for_update(no_key=True).get(pk=plant_id)
         check_time_config(plant=plant, blocks=blocks)
         ordered = sorted(blocks, key=lambda block: block.start_minute)
         current = plant.time_config
