@@ -219,7 +219,8 @@ LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "/static/"
-STATIC_ROOT = Path(_env.text("STATIC_ROOT", str(BASE_DIR / "staticfiles")))
+# Embedded serves straight from the packages; a full installation runs `manage.py collectstatic` first.
+STATIC_ROOT = None if EMBEDDED else Path(_env.text("STATIC_ROOT", str(BASE_DIR / "staticfiles")))
 WHITENOISE_USE_FINDERS = EMBEDDED
 
 REST_FRAMEWORK = {

@@ -226,7 +226,10 @@ def run_wsgi(app: WSGIApplication, environ: dict[str, Any]) -> Answer:
     def start_response(
         status: str, headers: list[tuple[str, str]], _exc_info: object = None, /
     ) -> Callable[[bytes], object]:
-        lowered = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        # Stripped: Django renders a cookie with a blank in front, which the server refuses as no header value.
+        lowered = [
+            (name.lower().encode("latin-1"), value.strip().encode("latin-1")) for name, value in headers
+        ]
         started.append((int(status.split(" ", 1)[0]), lowered))
         return chunks.append
 

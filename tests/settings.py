@@ -31,3 +31,6 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"
 CELERY_BROKER_URL = "memory://"
 # Argon2 costs 0.1 s a password by design.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+# Static files come straight from the packages, nothing is collected.
+STATIC_ROOT = None
+WHITENOISE_USE_FINDERS = True

@@ -376,3 +376,11 @@ def refuses(port: int) -> bool:
     except OSError:
         return True
     return False
+
+
+def test_a_page_that_sets_a_cookie_is_served(server: Running) -> None:
+    """Django renders cookies with a blank in front; the login page once ended the connection."""
+    answer = httpx.get(f"{server.url}/admin/login/", timeout=10)
+
+    assert answer.status_code == 200
+    assert "csrftoken" in answer.cookies
