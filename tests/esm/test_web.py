@@ -384,3 +384,9 @@ def test_a_page_that_sets_a_cookie_is_served(server: Running) -> None:
 
     assert answer.status_code == 200
     assert "csrftoken" in answer.cookies
+
+
+def test_the_bare_address_leads_to_the_admin(server: Running) -> None:
+    answer = httpx.get(f"{server.url}/", timeout=10)
+
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/")
