@@ -121,18 +121,17 @@ def _storable(text: object) -> str:
     return clean.replace("\0", "\N{SYMBOL FOR NULL}")
 
 
-def prune_dead_letters(*, at: datetime, limit: int = 5000) -> int:
+def prune_dead_letters(*, at: datetime, keep: int = LETTERS_KEPT, limit: int = 5000) -> int:
     """Tick: forget dead letters that nobody can still be looking at; answers how many were deleted.
 
-    A plant that Voke knows and we do not sends one every minute: their number is bounded too.
+    A plant that Voke knows and we do not sends one every minute: the number per connection is bounded too.
     """
     old = DeadLetter.objects.filter(last_at__lt=at - LETTERS_KEPT_FOR)
     ids = list(old.order_by("last_at").values_list("pk", flat=True)[:limit])
-    for connection_id in (
-        DeadLetter.objects.order_by("connection_id").values_list("connection_id", flat=True).distinct()
-    ):
-        mine = DeadLetter.objects.filter(connection_id=connection_id).order_by("-last_at", "-pk")
-        ids += mine.values_list("pk", flat=True)[LETTERS_KEPT : LETTERS_KEPT + limit]
+    owners = DeadLetter.objects.order_by("connection_id").values_list("connection_id", flat=True).distinct()
+    for connection_id in owners:
+        newest_first = DeadLetter.objects.filter(connection_id=connection_id).order_by("-last_at", "-pk")
+        ids += newest_first.values_list("pk", flat=True)[keep : keep + limit]
     return DeadLetter.objects.filter(pk__in=ids).delete()[0]
 
 
