@@ -76,5 +76,5 @@ def attempt(
 
 
 def texts_of(problems: Sequence[Any]) -> str:
-    """All problems in one line, for a message above a list."""
-    return " ".join(f"{sentence(problem, name_path=True)}." for problem in problems)
+    """All problems in one line, for a message where no field can show them."""
+    return " ".join(f"{sentence(problem)}." for problem in problems)

@@ -119,7 +119,9 @@ def test_a_page_opens_although_a_secret_does_not_decrypt_and_says_so(jana):
     link = factories.connection()
     plant = factories.plant(on=link)
     with database.cursor() as cursor:
-        cursor.execute("UPDATE plants_connection SET signing_key = 'gone$gAAAAAc2VjcmV0' WHERE id = %s", [link.pk])
+        cursor.execute(
+            "UPDATE plants_connection SET signing_key = 'gone$gAAAAAc2VjcmV0' WHERE id = %s", [link.pk]
+        )
 
     for url in (
         page("plants_connection_changelist"),

@@ -34,10 +34,18 @@ class Matter:
 
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Adds `matters` to the context of the first page, worst first."""
+    """Adds `matters` (worst first) and `rooms` (the pages that this person may open) to the first page's context."""
     at = clock.now()
     found = [matter for matter in _matters(at) if request.user.has_perm(matter.permission)]
-    return {**context, "title": "Overview", "matters": found}
+    return {**context, "title": "Overview", "matters": found, "rooms": _rooms(context)}
+
+
+def _rooms(context: dict[str, Any]) -> list[dict[str, Any]]:
+    groups = [
+        {"title": group["title"], "pages": [item for item in group["items"] if item["has_permission"]]}
+        for group in context["sidebar_navigation"]
+    ]
+    return [group for group in groups if group["pages"]]
 
 
 def _matters(at: datetime) -> list[Matter]:
