@@ -1,7 +1,7 @@
 """Makes everything that the sim profile runs on, once: certificates, broker files, bundle, plants, stand-in's secrets.
 
     python -m scripts.sim.init --root /srv/sim --broker rabbitmq:5671 --reverse-url http://web:8000 \\
-        --rest 0.0.0.0:4410 --rest-url http://voke-sim:4410/api/v1
+        --rest 0.0.0.0:4410 --rest-url http://voke.internal:4410/api/v1
 
 Below the root every party has a folder (a volume) of its own, so that none sees another's secrets:
 
@@ -19,7 +19,7 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,8 @@ GENERATION = "generation"
 FILE_MODE = 0o640
 
 
-def main() -> None:
-    options = _options()
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _options(arguments)
     if len(found := generations(options.root)) == 1 and None not in found:
         sys.stdout.write("sim: everything is there\n")
         return
@@ -137,7 +137,7 @@ def _host_and_port(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def _options() -> argparse.Namespace:
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -158,7 +158,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--rest-url", required=True, metavar="URL", help="base of that REST, as the platform sees it"
     )
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ class Service:
     @property
     def health_command(self) -> list[str]:
         """The words of the health check."""
-        kind, *words = self.raw["healthcheck"]["test"]
+        kind, *words = map(str, self.raw["healthcheck"]["test"])
         if kind == "CMD":
             return words
         if kind == "CMD-SHELL" and len(words) == 1:

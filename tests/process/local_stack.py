@@ -23,7 +23,7 @@ from tests.services.rabbit import RabbitServer
 from tests.services.server import Server
 
 PORTS = {"postgres": 5432, "redis": 6379, "rabbitmq": 5671, "web": 8000, "voke-sim": 4410}
-_NAMES = "|".join(PORTS)
+_NAMES = r"postgres|redis|rabbitmq|web|voke\.internal"
 _ADDRESS = re.compile(rf"(?<![\w.-])({_NAMES}|0\.0\.0\.0|127\.0\.0\.1):(\d+)")
 _HOST_WORD = re.compile(rf"(?<=,)({_NAMES})$")
 _PORT_WORD = re.compile(rf"(?:^|(?<=\nport ))({'|'.join(map(str, PORTS.values()))})(?=\n|$)")
@@ -246,7 +246,7 @@ class LocalStack:
         return self._local(word, service)
 
     def _local_address(self, found: re.Match[str]) -> str:
-        host = "localhost" if found[1] in PORTS else "127.0.0.1"
+        host = "127.0.0.1" if found[1][0].isdigit() else "localhost"
         return f"{host}:{self._port_here(int(found[2]))}"
 
     def _port_here(self, port: int) -> int:

@@ -22,8 +22,8 @@ TEXT = FILE.read_text(encoding="utf-8")
 APP_SECRETS = ("DJANGO_SECRET_KEY", "FIELD_KEYS", "SECRET_PEPPERS", "JWT_KEYS")
 PLATFORM = {"migrate", "web", "worker", "beat", "relay", "consumer"}
 SIM = {"sim-init", "rabbitmq", "sim-connect", "voke-sim"}
-# Compose sets these itself, or (AMQP_CA_FILE) gives them to fewer services.
-NOT_SHARED = {"POSTGRES_PASSWORD", "REDIS_PASSWORD", "STATIC_ROOT", "AMQP_CA_FILE", "WEB_BIND"}
+# Compose uses these itself, gives them to fewer services (AMQP_CA_FILE), or the image decides (paths in it).
+NOT_SHARED = {"POSTGRES_PASSWORD", "REDIS_PASSWORD", "WEB_BIND", "ESM_TAG", "AMQP_CA_FILE"} | {"STATIC_ROOT", "PULSE_DIR"}
 
 
 def new_variables() -> dict[str, str]:
