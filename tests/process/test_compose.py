@@ -23,7 +23,10 @@ APP_SECRETS = ("DJANGO_SECRET_KEY", "FIELD_KEYS", "SECRET_PEPPERS", "JWT_KEYS")
 PLATFORM = {"migrate", "web", "worker", "beat", "relay", "consumer"}
 SIM = {"sim-init", "rabbitmq", "sim-connect", "voke-sim"}
 # Compose uses these itself, gives them to fewer services (AMQP_CA_FILE), or the image decides (paths in it).
-NOT_SHARED = {"POSTGRES_PASSWORD", "REDIS_PASSWORD", "WEB_BIND", "ESM_TAG", "AMQP_CA_FILE"} | {"STATIC_ROOT", "PULSE_DIR"}
+NOT_SHARED = {"POSTGRES_PASSWORD", "REDIS_PASSWORD", "WEB_BIND", "ESM_TAG", "AMQP_CA_FILE"} | {
+    "STATIC_ROOT",
+    "PULSE_DIR",
+}
 
 
 def new_variables() -> dict[str, str]:
