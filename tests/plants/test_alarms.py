@@ -1,0 +1,186 @@
+"""Alarms: whatever the order and number of their messages, the row tells the same; platform alarms beside them."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from plants.models import Alarm, AlarmOrigin
+from plants.selectors.alarms import open_platform_alarm_ids
+from plants.services.alarms import AlarmWord, apply_alarms, clear_platform_alarm, raise_platform_alarm
+from tests import factories
+from tests.factories import AT
+from vcp import Alarm as AlarmEvent
+
+pytestmark = pytest.mark.django_db
+
+
+def minute(count):
+    return AT + timedelta(minutes=count)
+
+
+def word(plant, *, raised=0, cleared=None, told=None, alarm_id="a1", **facts):
+    event = AlarmEvent(
+        alarm_id=alarm_id,
+        severity="ERROR",
+        code="CONSTRAINT_VIOLATION",
+        message=facts.pop("message", "over the limit"),
+        raised_at=minute(raised),
+        cleared_at=None if cleared is None else minute(cleared),
+        **facts,
+    )
+    said = told if told is not None else (raised if cleared is None else cleared)
+    return AlarmWord(plant_id=plant.pk, event=event, told_at=minute(said))
+
+
+def tell(plant, *words):
+    return apply_alarms(connection_id=plant.connection_id, words=words, at=minute(99))
+
+
+def row():
+    found = Alarm.objects.get(origin=AlarmOrigin.VOKE)
+    return found.raised_at, found.cleared_at
+
+
+def test_each_message_says_whether_it_told_anything_new():
+    plant = factories.plant()
+    raised, cleared = word(plant), word(plant, cleared=5)
+
+    answers = tell(plant, raised, raised, cleared, cleared, raised)
+
+    assert answers == [True, False, True, False, False]
+    assert row() == (minute(0), minute(5))
+
+
+def test_a_clear_that_comes_first_is_not_undone_by_its_raise():
+    plant = factories.plant()
+    tell(plant, word(plant, cleared=5))
+
+    tell(plant, word(plant))
+
+    assert row() == (minute(0), minute(5))
+
+
+def test_a_newer_raise_opens_the_alarm_again():
+    plant = factories.plant()
+    tell(plant, word(plant, cleared=5))
+
+    tell(plant, word(plant, raised=10))
+
+    assert row() == (minute(10), None)
+
+
+def test_a_late_clear_of_the_earlier_raise_does_not_close_the_newer_one():
+    plant = factories.plant()
+    tell(plant, word(plant), word(plant, raised=10))
+
+    tell(plant, word(plant, cleared=5))
+
+    assert row() == (minute(10), None)
+
+
+def test_a_repeated_raise_with_a_newer_message_does_not_open_a_cleared_alarm():
+    plant = factories.plant()
+    tell(plant, word(plant), word(plant, cleared=5))
+
+    tell(plant, word(plant, told=20, message="still the same"))
+
+    assert row() == (minute(0), minute(5))
+
+
+def test_the_description_follows_the_newest_message_and_the_times_what_happened():
+    plant = factories.plant()
+    tell(plant, word(plant, told=5, message="new words"))
+
+    tell(plant, word(plant, told=1, message="old words"))
+
+    assert Alarm.objects.get().message == "new words"
+
+
+HISTORY = [{"raised": 0}, {"cleared": 5}, {"raised": 10}, {"raised": 10, "cleared": 15}, {"raised": 20}]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    upto=st.integers(1, len(HISTORY)),
+    data=st.data(),
+    batches=st.integers(1, 3),
+)
+def test_any_order_any_repetition_and_any_cutting_into_batches_end_in_the_same_row(upto, data, batches):
+    told = HISTORY[:upto]
+    shuffled = data.draw(st.permutations([*told, *data.draw(st.lists(st.sampled_from(told), max_size=3))]))
+    plant = factories.plant(assets=[])
+    words = [word(plant, **one) for one in shuffled]
+
+    for start in range(batches):
+        tell(plant, *words[start::batches])
+
+    latest_raise = max(one.get("raised", 0) for one in told)
+    latest_clear = max((one["cleared"] for one in told if "cleared" in one), default=None)
+    still_cleared = latest_clear is not None and latest_clear > latest_raise
+    found = Alarm.objects.get(plant=plant)
+    assert found.raised_at == minute(latest_raise)
+    assert found.cleared_at == (minute(latest_clear) if still_cleared else None)
+
+
+def test_a_clear_before_its_own_raise_is_a_clear_all_the_same():
+    """Its sender's clocks disagree; clearedAt present means cleared."""
+    plant = factories.plant()
+
+    tell(plant, word(plant, raised=10, cleared=9))
+    tell(plant, word(plant, raised=10))
+
+    assert row() == (minute(10), minute(9))
+
+
+# --- this platform's own ----------------------------------------------------------------------------------------------
+
+
+def raise_own(plant, message="not delivered", at=AT):
+    raise_platform_alarm(
+        connection_id=plant.connection_id,
+        plant_id=plant.pk,
+        alarm_id="emergency:1",
+        severity="CRITICAL",
+        code="EMERGENCY_NOT_DELIVERED",
+        message=message,
+        at=at,
+    )
+
+
+def test_an_own_alarm_stands_beside_one_of_voke_with_the_same_id():
+    plant = factories.plant()
+    tell(plant, word(plant, alarm_id="emergency:1"))
+
+    raise_own(plant)
+
+    assert Alarm.objects.filter(alarm_id="emergency:1").count() == 2
+
+
+def test_an_own_alarm_raised_again_is_the_same_alarm_with_its_first_time():
+    plant = factories.plant()
+    raise_own(plant)
+
+    raise_own(plant, message="still not delivered", at=minute(1))
+
+    alarm = Alarm.objects.get()
+    assert (alarm.raised_at, alarm.message, alarm.told_at) == (AT, "still not delivered", minute(1))
+
+
+def test_own_alarms_that_are_open_are_listed_and_cleared_ones_are_not():
+    plant = factories.plant()
+    raise_own(plant)
+    before = open_platform_alarm_ids(code="EMERGENCY_NOT_DELIVERED", limit=10)
+
+    clear_platform_alarm(connection_id=plant.connection_id, alarm_id="emergency:1", at=minute(1))
+
+    assert before == ["emergency:1"]
+    assert open_platform_alarm_ids(code="EMERGENCY_NOT_DELIVERED", limit=10) == []
+    assert Alarm.objects.get().cleared_at == minute(1)
+
+
+def test_clearing_what_was_never_raised_does_nothing():
+    clear_platform_alarm(connection_id=factories.connection().pk, alarm_id="emergency:1", at=AT)
+
+    assert not Alarm.objects.exists()
