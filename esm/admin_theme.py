@@ -126,6 +126,9 @@ def unfold_settings(product_name: str) -> dict[str, Any]:
         "SITE_HEADER": product_name,
         "SITE_SUBHEADER": "ESM partner platform",
         "SITE_SYMBOL": "electric_bolt",
+        "SITE_FAVICONS": [
+            {"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("plants/favicon.svg")}
+        ],
         "SITE_URL": None,
         "SHOW_HISTORY": True,
         "SHOW_VIEW_ON_SITE": False,

@@ -1,14 +1,20 @@
 """Who may enter the admin: staff of the installation. The theme loads this form before any admin page is registered."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
-from unfold.forms import AuthenticationForm  # type: ignore[import-untyped]
 
-STAFF_RULE = "Staff of this installation see every organisation, so a person of an organisation can't be staff."
+if TYPE_CHECKING:
+    from django.contrib.admin.forms import AdminAuthenticationForm as AuthenticationForm
+else:
+    from unfold.forms import AuthenticationForm
+
+STAFF_RULE = (
+    "Staff of this installation see every organisation, so a person of an organisation can't be staff."
+)
 
 
-class StaffLoginForm(AuthenticationForm):  # type: ignore[misc] - the theme has no types
+class StaffLoginForm(AuthenticationForm):
     """The login form; a person of an organisation has no place in the admin, whatever flags are set."""
 
     def confirm_login_allowed(self, user: Any) -> None:

@@ -53,7 +53,7 @@ from plants.words import age_text
 _DAY = timedelta(hours=24)
 
 
-class StateFilter(DropdownFilter):  # type: ignore[misc] - the theme has no types
+class StateFilter(DropdownFilter):
     """One state, or what needs a person's eye."""
 
     title = "state"
@@ -63,7 +63,7 @@ class StateFilter(DropdownFilter):  # type: ignore[misc] - the theme has no type
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(self.ATTENTION, "Needs attention"), *((state.value, STATE_WORDS[state]) for state in State)]
 
-    def queryset(self, request: HttpRequest, queryset: "QuerySet[Command]") -> "QuerySet[Command]":
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         wanted = self.value()
         if wanted == self.ATTENTION:
             doubtful = Q(state__in=[state.value for state in DOUBTFUL]) | Q(execution_overdue=True)
@@ -71,7 +71,7 @@ class StateFilter(DropdownFilter):  # type: ignore[misc] - the theme has no type
         return queryset.filter(state=wanted) if wanted in State.__members__ else queryset
 
 
-class CauseFilter(DropdownFilter):  # type: ignore[misc] - the theme has no types
+class CauseFilter(DropdownFilter):
     """The causes that people look for."""
 
     title = "cause"
@@ -85,7 +85,7 @@ class CauseFilter(DropdownFilter):  # type: ignore[misc] - the theme has no type
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(cause, cause_text(cause)) for cause in self.CAUSES]
 
-    def queryset(self, request: HttpRequest, queryset: "QuerySet[Command]") -> "QuerySet[Command]":
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         return queryset.filter(cause=self.value()) if self.value() else queryset
 
 

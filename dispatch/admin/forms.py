@@ -152,7 +152,8 @@ class SetpointForm(CommandForm):
         super().__init__(*args, **kwargs)
         plant = self.plant
         for name in ("target_value_kw", "target_value_kwh", "interval_minutes"):
-            self.fields[name].conditional = True  # type: ignore[attr-defined] - the template does not call it optional
+            field: Any = self.fields[name]
+            field.conditional = True  # so the page does not call it optional
         limits = f"import {limit_text(plant.max_import_kw)}, export {limit_text(plant.max_export_kw)}"
         self.fields["target_value_kw"].help_text = f"Limits of the site: {limits}."
 

@@ -16,7 +16,7 @@ from plants.models import Alarm
 from plants.words import label_text
 
 
-class OpenFilter(DropdownFilter):  # type: ignore[misc] - the theme has no types
+class OpenFilter(DropdownFilter):
     """Raised or cleared."""
 
     title = "state"
@@ -25,7 +25,7 @@ class OpenFilter(DropdownFilter):  # type: ignore[misc] - the theme has no types
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [("open", "Still raised"), ("cleared", "Cleared")]
 
-    def queryset(self, request: HttpRequest, queryset: "QuerySet[Alarm]") -> "QuerySet[Alarm]":
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         match self.value():
             case "open":
                 return queryset.filter(cleared_at__isnull=True)
@@ -34,7 +34,7 @@ class OpenFilter(DropdownFilter):  # type: ignore[misc] - the theme has no types
         return queryset
 
 
-class SeverityFilter(DropdownFilter):  # type: ignore[misc] - the theme has no types
+class SeverityFilter(DropdownFilter):
     """The known severities; Voke may send others, which are found by the search."""
 
     title = "severity"
@@ -43,7 +43,7 @@ class SeverityFilter(DropdownFilter):  # type: ignore[misc] - the theme has no t
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(word, label_text(word)) for word in ("CRITICAL", "ERROR", "WARNING", "INFO")]
 
-    def queryset(self, request: HttpRequest, queryset: "QuerySet[Alarm]") -> "QuerySet[Alarm]":
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         return queryset.filter(severity=self.value()) if self.value() else queryset
 
 

@@ -28,7 +28,7 @@ def without_secrets(rows: "QuerySet[RowT]", path: str = "") -> "QuerySet[RowT]":
     return rows.defer(*(f"{prefix}{name}" for name in SECRETS))
 
 
-class BoundedPaginator(Paginator):  # type: ignore[type-arg] - not subscriptable at run time
+class BoundedPaginator(Paginator):
     """Counts no further than `LIMIT` rows: a page of a large table must not read all of it."""
 
     LIMIT = 10_000
@@ -97,7 +97,7 @@ class MachineOwned(RoomAdmin):
         )
 
 
-class RefusableForm(forms.ModelForm):  # type: ignore[type-arg] - not subscriptable at run time
+class RefusableForm(forms.ModelForm):
     """A model form that also shows what a service said on the attempt before."""
 
     refused: tuple[DomainError, ...] = ()

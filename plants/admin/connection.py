@@ -97,7 +97,13 @@ class ConnectionAdmin(RefusalsInForm):
     """List and settings of connections; writes through `import_bundle`, `save_connection` and the switches."""
 
     form = ConnectionForm
-    list_display = ("connection", "mode_now", "publishing", "consuming", "plant_count")
+    list_display: tuple[str, ...] = (
+        "connection",
+        "mode_now",
+        "publishing",
+        "consuming",
+        "plant_count",
+    )
     list_filter = (("organisation", RelatedDropdownFilter), "mode", "dispatch_enabled")
     search_fields = ("name", "vhost", "slug", "key_id", "organisation__name")
     search_help_text = "Name, vhost, slug or key id"
@@ -114,9 +120,12 @@ class ConnectionAdmin(RefusalsInForm):
         ("Kept by the platform", {"fields": (("created", "activated"),)}),
     )
 
-    def get_queryset(self, request: HttpRequest) -> "QuerySet[Connection]":
-        rows = super().get_queryset(request).select_related("organisation").prefetch_related("health")
-        return without_secrets(rows).annotate(plants_reached=Count("plants"))
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
+        rows: QuerySet[Any] = (
+            super().get_queryset(request).select_related("organisation").prefetch_related("health")
+        )
+        counted: QuerySet[Any] = without_secrets(rows).annotate(plants_reached=Count("plants"))
+        return counted
 
     def get_urls(self) -> Any:
         # Before the theme's: `add` is the import page.

@@ -105,7 +105,6 @@ class ImportForm(BundleForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["sign_emergency"].initial = settings.SIGN_EMERGENCY
-        self.fields["organisation"].widget.choices = self.fields["organisation"].choices
 
 
 class ModeForm(PageForm):

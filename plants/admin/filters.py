@@ -8,10 +8,10 @@ from plants.admin.theme import RelatedDropdownFilter
 from plants.models import Connection
 
 
-class ConnectionFilter(RelatedDropdownFilter):  # type: ignore[misc] - the theme has no types
+class ConnectionFilter(RelatedDropdownFilter):
     """By connection, named with its organisation."""
 
-    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[tuple[int, str]]:
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> Any:
         rows = Connection.objects.order_by("organisation__name", "name")
         return [
             (pk, f"{owner}: {name}")

@@ -54,7 +54,7 @@ def show_page(
     template: str = "admin/plants/page.html",
 ) -> TemplateResponse:
     """The page itself, in the frame of the admin."""
-    request.current_app = model_admin.admin_site.name  # type: ignore[attr-defined]
+    request.current_app = model_admin.admin_site.name
     context = {
         **model_admin.admin_site.each_context(request),
         "opts": model_admin.opts,

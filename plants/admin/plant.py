@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 from zoneinfo import available_timezones
 
 from django import forms
@@ -83,7 +83,7 @@ class PlantForm(RefusableForm):
         field.label_from_instance = lambda row: f"{row.organisation.name}: {row.name}"
 
 
-class AssetForm(forms.ModelForm):  # type: ignore[type-arg] - not subscriptable at run time
+class AssetForm(forms.ModelForm):
     """One device."""
 
     class Meta:
@@ -108,7 +108,7 @@ class PlantAdmin(RefusalsInForm):
     form = PlantForm
     inlines = (AssetInline, BlockInline)
     list_display = ("plant", "connected", "now", "mode", "attention")
-    list_filter = (
+    list_filter: ClassVar[tuple[Any, ...]] = (
         ("organisation", RelatedDropdownFilter),
         ("connection", ConnectionFilter),
         DataFilter,

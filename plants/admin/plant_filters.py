@@ -2,17 +2,15 @@
 
 from typing import Any
 
-from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from esm import clock
 from plants.admin.theme import DropdownFilter
-from plants.models import Plant
 from plants.selectors.overview import silent
 from plants.words import RECENT_WITHIN
 
 
-class DataFilter(DropdownFilter):  # type: ignore[misc] - the theme has no types
+class DataFilter(DropdownFilter):
     """Whether telemetry arrives."""
 
     title = "data"
@@ -21,7 +19,7 @@ class DataFilter(DropdownFilter):  # type: ignore[misc] - the theme has no types
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [("live", "Sending now"), ("silent", "Gone silent"), ("never", "Never sent")]
 
-    def queryset(self, request: HttpRequest, queryset: "QuerySet[Plant]") -> "QuerySet[Plant]":
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         at = clock.now()
         match self.value():
             case "live":
@@ -33,7 +31,7 @@ class DataFilter(DropdownFilter):  # type: ignore[misc] - the theme has no types
         return queryset
 
 
-class AlarmFilter(DropdownFilter):  # type: ignore[misc] - the theme has no types
+class AlarmFilter(DropdownFilter):
     """Whether alarms are raised."""
 
     title = "alarms"
@@ -42,7 +40,7 @@ class AlarmFilter(DropdownFilter):  # type: ignore[misc] - the theme has no type
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [("open", "With open alarms"), ("none", "Without")]
 
-    def queryset(self, request: HttpRequest, queryset: "QuerySet[Plant]") -> "QuerySet[Plant]":
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         match self.value():
             case "open":
                 return queryset.filter(open_alarms__gt=0)

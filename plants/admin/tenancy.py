@@ -38,11 +38,16 @@ class OrganisationAdmin(RefusalsInForm):
     fieldsets = ((None, {"fields": ("name", "slug")}),)
     kept_fieldset = ("Kept by the platform", {"fields": ("revision_now", "created")})
 
-    def get_queryset(self, request: HttpRequest) -> "QuerySet[Organisation]":
-        counted = super().get_queryset(request)
-        return counted.annotate(
-            plants_owned=Count("plants", distinct=True), connections_owned=Count("connections", distinct=True)
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
+        counted: QuerySet[Any] = (
+            super()
+            .get_queryset(request)
+            .annotate(
+                plants_owned=Count("plants", distinct=True),
+                connections_owned=Count("connections", distinct=True),
+            )
         )
+        return counted
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         found = tuple(super().get_fieldsets(request, obj))
@@ -129,7 +134,7 @@ _SWITCH_EFFECTS = {
 }
 
 
-class PersonForm(UserChangeForm):  # type: ignore[misc] - the theme has no types
+class PersonForm(UserChangeForm):
     """A person; being staff and belonging to an organisation exclude each other."""
 
     def clean(self) -> dict[str, Any]:
@@ -141,7 +146,7 @@ class PersonForm(UserChangeForm):  # type: ignore[misc] - the theme has no types
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, RoomAdmin):  # type: ignore[misc, type-arg]
+class UserAdmin(DjangoUserAdmin, RoomAdmin):
     form = PersonForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -188,7 +193,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, RoomAdmin):  # type: ignore[misc, type-arg]
+class GroupAdmin(DjangoGroupAdmin, RoomAdmin):
     search_help_text = "Name"
     list_display = ("name", "people")
 

@@ -12,29 +12,30 @@ from django.contrib.admin.widgets import AutocompleteSelect, AutocompleteSelectM
 from django.db.models import Field
 
 if TYPE_CHECKING:
+    from django.contrib.admin.filters import ChoicesFieldListFilter as ChoicesDropdownFilter
+    from django.contrib.admin.filters import RelatedFieldListFilter as AutocompleteSelectFilter
+    from django.contrib.admin.filters import RelatedFieldListFilter as RelatedDropdownFilter
+    from django.contrib.admin.filters import SimpleListFilter as DropdownFilter
+    from django.contrib.auth.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
     ThemedAdmin = admin.ModelAdmin[Any]
     ThemedChangeList = ChangeList
     ThemedTabularInline = admin.TabularInline[Any, Any]
 else:
     from unfold.admin import ModelAdmin as ThemedAdmin
     from unfold.admin import TabularInline as ThemedTabularInline
+    from unfold.contrib.filters.admin import (
+        AutocompleteSelectFilter,
+        ChoicesDropdownFilter,
+        DropdownFilter,
+        RelatedDropdownFilter,
+    )
+    from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
     from unfold.views import ChangeList as ThemedChangeList
 
 from unfold import widgets  # type: ignore[import-untyped]
-from unfold.contrib.filters.admin import (  # type: ignore[import-untyped]
-    AutocompleteSelectFilter,
-    ChoicesDropdownFilter,
-    DropdownFilter,
-    RangeDateTimeFilter,
-    RelatedDropdownFilter,
-)
 from unfold.decorators import action, display  # type: ignore[import-untyped]
 from unfold.enums import ActionVariant  # type: ignore[import-untyped]
-from unfold.forms import (  # type: ignore[import-untyped]
-    AdminPasswordChangeForm,
-    UserChangeForm,
-    UserCreationForm,
-)
 
 __all__ = [
     "ActionVariant",
@@ -42,7 +43,6 @@ __all__ = [
     "AutocompleteSelectFilter",
     "ChoicesDropdownFilter",
     "DropdownFilter",
-    "RangeDateTimeFilter",
     "RelatedDropdownFilter",
     "ThemedAdmin",
     "ThemedChangeList",

@@ -64,7 +64,7 @@ class ClockField(forms.CharField):
         return super().has_changed(initial, (data or "").strip())
 
 
-class BlockForm(forms.ModelForm):  # type: ignore[type-arg] - not subscriptable at run time
+class BlockForm(forms.ModelForm):
     """One row; the rules of a set are the service's alone."""
 
     start = ClockField(label="From")
@@ -111,7 +111,7 @@ class BlockForm(forms.ModelForm):  # type: ignore[type-arg] - not subscriptable 
         )
 
 
-class BlockFormSet(BaseInlineFormSet):  # type: ignore[type-arg] - not subscriptable at run time
+class BlockFormSet(BaseInlineFormSet):
     """All rows together: what the plant's blocks shall be from now on."""
 
     def clean(self) -> None:
@@ -130,11 +130,8 @@ class BlockFormSet(BaseInlineFormSet):  # type: ignore[type-arg] - not subscript
     def kept(self) -> list[BlockForm]:
         """The rows that are not deleted and not left empty, in their order on the page."""
         gone = set(self.deleted_forms)
-        return [
-            form
-            for form in self.forms
-            if form not in gone and (form.instance.pk is not None or form.has_changed())
-        ]
+        forms_here: list[Any] = [form for form in self.forms if form not in gone]
+        return [form for form in forms_here if form.instance.pk is not None or form.has_changed()]
 
     def blocks(self) -> list[Block]:
         """The whole set; call when the formset is valid."""

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
+from django.db import transaction
+
 from dispatch.models import Command
 from dispatch.policy import current_policy
 from dispatch.services.site_config import publish_changed
@@ -86,6 +88,7 @@ def people(*, password: str) -> dict[str, User]:
     }
 
 
+@transaction.atomic
 def seed(
     *, at: datetime, plants: int = 12, commands: int = 40, journal: int = 40, letters: int = 8
 ) -> Seeded:

@@ -17,7 +17,7 @@ from trading_api.models import PullJournal
 from trading_api.paths import Endpoint
 
 
-class AnswerFilter(DropdownFilter):  # type: ignore[misc] - the theme has no types
+class AnswerFilter(DropdownFilter):
     """By what the answer meant."""
 
     title = "answer"
@@ -27,12 +27,12 @@ class AnswerFilter(DropdownFilter):  # type: ignore[misc] - the theme has no typ
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [("ok", "Answered"), ("refused", "Refused"), ("failed", "Failed")]
 
-    def queryset(self, request: HttpRequest, queryset: "QuerySet[PullJournal]") -> "QuerySet[PullJournal]":
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         bounds = self.RANGES.get(self.value() or "")
         return queryset.filter(status__range=bounds) if bounds else queryset
 
 
-class EndpointFilter(DropdownFilter):  # type: ignore[misc] - the theme has no types
+class EndpointFilter(DropdownFilter):
     """By what was asked for."""
 
     title = "endpoint"
@@ -41,7 +41,7 @@ class EndpointFilter(DropdownFilter):  # type: ignore[misc] - the theme has no t
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(one.value, one.value) for one in Endpoint]
 
-    def queryset(self, request: HttpRequest, queryset: "QuerySet[PullJournal]") -> "QuerySet[PullJournal]":
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         return queryset.filter(endpoint=self.value()) if self.value() else queryset
 
 

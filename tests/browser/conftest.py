@@ -1,0 +1,80 @@
+"""Headless Chromium over a live server: pages that log an error to the console fail their test."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from esm import clock
+from plants.models import User
+from tests.factories import AT
+
+PASSWORD = "correct horse battery"
+_NAMES = ("chromium", "chromium-browser", "google-chrome")
+_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for the run."""
+    found = os.environ.get("CHROMIUM") or next(
+        (path for name in _NAMES if (path := shutil.which(name))), None
+    )
+    if found is None:
+        pytest.fail("these tests need Chromium: apt-get install chromium, or name it in CHROMIUM")
+    # Playwright's event loop lives in this thread, and Django would refuse the test's own queries beside it.
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        launched = playwright.chromium.launch(executable_path=found, args=_ARGUMENTS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, live_server) -> Iterator[Callable[..., Page]]:
+    """`open_page(width=390, theme="dark")`: a fresh profile; at the end no page may have logged an error."""
+    contexts: list[BrowserContext] = []
+    errors: list[str] = []
+
+    def make(*, width: int = 1440, theme: str = "light") -> Page:
+        context = browser.new_context(
+            base_url=live_server.url,
+            viewport={"width": width, "height": 900},
+            color_scheme=theme,
+            permissions=["clipboard-read", "clipboard-write"],
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        return page
+
+    with clock.frozen(AT):
+        yield make
+        for context in contexts:
+            context.close()
+    assert errors == []
+
+
+@pytest.fixture
+def admin_user(transactional_db: None) -> User:
+    return User.objects.create_superuser("jana", "jana@example.com", PASSWORD)
+
+
+@pytest.fixture
+def enter(open_page: Callable[..., Page], admin_user: User) -> Callable[..., Page]:
+    """`enter(width=..., theme=...)`: a page of the signed-in administrator."""
+
+    def make(**how: object) -> Page:
+        page = open_page(**how)
+        page.goto("/admin/")
+        page.get_by_label("Username").fill("jana")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Log in").click()
+        page.wait_for_url("**/admin/")
+        return page
+
+    return make
