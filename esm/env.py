@@ -119,15 +119,17 @@ class Env:
 
     def database(self, name: str, default: str) -> dict[str, object]:
         """A Django DATABASES entry from `postgres://…` or `sqlite:///PATH`."""
-        url = urlsplit(self.text(name, default))
+        try:
+            url = urlsplit(self.text(name, default))
+            port = url.port
+        except ValueError:  # whose text quotes the address, password and all
+            raise SettingError(name, "is not an address, or has a port that is not a number") from None
         if url.scheme == "sqlite":
             return {"ENGINE": "esm.sqlite", "NAME": unquote(url.path[1:]) or ":memory:"}
         if url.scheme not in {"postgres", "postgresql"}:
             raise SettingError(name, "must start with postgres:// or sqlite:///")
-        try:
-            port = url.port
-        except ValueError as error:
-            raise SettingError(name, "has a port that is not a number") from error
+        if not url.path.strip("/"):
+            raise SettingError(name, "names no database: postgres://user:password@host:port/DATABASE")
         query = dict(parse_qsl(url.query))
         return {
             "ENGINE": "django.db.backends.postgresql",

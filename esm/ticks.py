@@ -21,6 +21,7 @@ from dispatch.services.late import settle_late
 from dispatch.services.overdue import flag_execution_overdue, mark_ack_overdue
 from dispatch.services.retention import prune_inbound
 from dispatch.services.site_config import publish_changed
+from plants.services.inbox import prune_dead_letters
 from plants.services.partitions import maintain_partitions
 from plants.services.readings import trim_recent_bodies
 from trading_api.services import prune_journal, prune_updates
@@ -62,6 +63,7 @@ TICKS: tuple[Tick, ...] = (
         period_s=300,
         run=lambda at: prune_inbound(at=at, keep_days=settings.INBOX_RETENTION_DAYS),
     ),
+    Tick(name="dead_letters", period_s=300, run=lambda at: prune_dead_letters(at=at)),
     Tick(
         name="journal",
         period_s=300,

@@ -129,7 +129,10 @@ def _number(members: Mapping[str, Any], name: str, path: str) -> float:
     value = members.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Invalid("expected a number", path=f"{path}.{name}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise Invalid("is beyond every number that can be kept", path=f"{path}.{name}") from error
 
 
 def _minute(value: object, path: str) -> int:

@@ -27,7 +27,18 @@ class FairLock:
                 return
             turn = threading.Event()
             self._waiting.append(turn)
-        turn.wait()
+        try:
+            turn.wait()
+        except BaseException:  # an interrupt: nobody may hand the lock to a thread that is gone
+            self._leave(turn)
+            raise
+
+    def _leave(self, turn: threading.Event) -> None:
+        with self._guard:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+                return
+        self.release()  # it was our turn already
 
     def release(self) -> None:
         with self._guard:
