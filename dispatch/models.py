@@ -176,6 +176,8 @@ class EmergencyLatch(models.Model):
     release_reason = models.CharField(max_length=500, blank=True)
 
     class Meta:
+        verbose_name = "emergency"
+        verbose_name_plural = "emergencies"
         ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(
