@@ -61,6 +61,8 @@ def check_request(request: CommandRequest) -> list[DomainError]:
     problems = list(_check_texts(request))
     if request.due_at is not None and request.due_at.utcoffset() is None:
         problems.append(Invalid("needs a time zone", path="dueAt"))
+    if request.due_at is not None and isinstance(request.payload, Emergency):
+        problems.append(Invalid("an emergency is always due now", path="dueAt"))
     try:
         as_received = decode_object(canonical_json({"payload": to_wire(request.payload)}))
         parse_payload(FAMILY[request.kind], as_received["payload"])

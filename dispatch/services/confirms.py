@@ -13,6 +13,7 @@ from dispatch.policy import Policy
 from dispatch.services.life import Move, Note, advance_many, append_notes
 from dispatch.services.outbox import RELAY, lock_commands, withdraw_siblings
 from dispatch.states import State
+from plants.texts import storable_text
 
 _FIRST_WAIT_S = 0.25
 _LONGEST_WAIT_S = 8.0
@@ -21,11 +22,19 @@ _LONGEST_URGENT_WAIT_S = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Word:
-    """What the broker did with one message; `outcome` None = nothing that settles it (sent again later)."""
+    """What the broker did with one message; `outcome` None = nothing that settles it (sent again later).
+
+    `detail` is the broker's own text.
+    """
 
     outbound_id: int
     outcome: Outcome | None
     detail: str = ""
+
+    @property
+    def storable_detail(self) -> str:
+        """The broker's text as the outbox keeps it."""
+        return storable_text(self.detail)[:400]
 
 
 def record(*, words: Sequence[Word], at: datetime, policy: Policy) -> None:
@@ -65,7 +74,7 @@ def _write_outcomes(settled: Mapping[int, Word], at: datetime) -> None:
         if word.outcome is not None:
             groups.setdefault(word.outcome, []).append(pk)
     for outcome, ids in groups.items():
-        details = [When(pk=pk, then=Value(settled[pk].detail[:400])) for pk in ids if settled[pk].detail]
+        details = [When(pk=pk, then=Value(settled[pk].storable_detail)) for pk in ids if settled[pk].detail]
         detail = Case(*details, default=Value(""), output_field=CharField()) if details else Value("")
         # ABANDONED in between (an emergency came): the broker's word is the later truth and replaces it.
         OutboundMessage.objects.filter(pk__in=ids, outcome__in=[Outcome.PENDING, Outcome.ABANDONED]).update(
@@ -91,7 +100,7 @@ def _failed(row: OutboundMessage, command_id: int, word: Word) -> Move:
         cause=f"BROKER_{word.outcome}",
         actor=RELAY,
         outbound_id=row.pk,
-        detail={"broker": word.detail[:400]},
+        detail={"broker": word.storable_detail},
     )
 
 
@@ -100,7 +109,7 @@ def _note(row: OutboundMessage, command_id: int, word: Word) -> Note:
         command_id=command_id,
         word=str(word.outcome),
         actor=RELAY,
-        detail={"broker": word.detail[:400]},
+        detail={"broker": word.storable_detail},
         outbound_id=row.pk,
     )
 

@@ -52,8 +52,6 @@ def send_emergency(
     payload = request.payload
     if not isinstance(payload, Emergency):
         raise ValueError("not an emergency")
-    if request.due_at is not None:
-        raise Invalid("an emergency is always due now", path="dueAt")
     known = find_by_key(organisation_id=organisation_id, request=request)
     if known is not None:
         return Submitted(command=known, created=False)
@@ -177,10 +175,17 @@ def care_for_undelivered(
         count += 1
         if _alarm_id(command) not in alarmed:
             _raise_alarm(command, at)
-    for command_id in _with_nothing_on_its_way(overdue, at - policy.emergency_reissue)[:limit]:
+    issued = 0
+    for command_id in list(_with_nothing_on_its_way(overdue, at - policy.emergency_reissue)[:_MOST_ALARMS]):
+        if issued == limit:
+            break
         try:
             _reissue(command_id, at=at, new_id=new_id)
-        except (ProtocolError, UndecryptableSecret):
+            issued += 1
+        except (
+            ProtocolError,
+            UndecryptableSecret,
+        ):  # does not count: it would use up the others' turn for ever
             log.exception("emergency not issued again", action="emergency.unbuildable", command_id=command_id)
     _clear_delivered(alarmed, at)
     return count

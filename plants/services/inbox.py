@@ -11,6 +11,7 @@ from django.db.models import F
 
 from plants.models import DeadLetter, Disposition, InboundMessage
 from plants.sql import insert_new
+from plants.texts import storable_text
 
 LETTERS_KEPT = 10_000
 LETTERS_KEPT_FOR = timedelta(days=90)
@@ -82,13 +83,15 @@ def store_dead_letters(*, connection_id: int, letters: Sequence[Letter], at: dat
         {
             "connection_id": connection_id,
             "digest": digest,
-            "queue": _storable(first[digest].queue)[:255],
-            "routing_key": _storable(first[digest].routing_key)[:255],
-            "headers": {_storable(key): _storable(value) for key, value in first[digest].headers.items()},
+            "queue": storable_text(first[digest].queue)[:255],
+            "routing_key": storable_text(first[digest].routing_key)[:255],
+            "headers": {
+                storable_text(key): storable_text(value) for key, value in first[digest].headers.items()
+            },
             "body": first[digest].body,
             "reason": first[digest].reason[:64],
-            "path": _storable(first[digest].path)[:255],
-            "detail": _storable(first[digest].detail)[:4000],
+            "path": storable_text(first[digest].path)[:255],
+            "detail": storable_text(first[digest].detail)[:4000],
             "count": counts[digest],
             "first_at": at,
             "last_at": at,
@@ -113,12 +116,6 @@ def store_dead_letter(*, connection_id: int, letter: Letter, at: datetime) -> No
 
 def _digest(letter: Letter) -> str:
     return hashlib.sha256(letter.routing_key.encode("utf-8", "replace") + b"\0" + letter.body).hexdigest()
-
-
-def _storable(text: object) -> str:
-    """Text that every database takes: no U+0000 and no lone surrogates, which AMQP headers may hold."""
-    clean = str(text).encode("utf-8", "replace").decode()
-    return clean.replace("\0", "\N{SYMBOL FOR NULL}")
 
 
 def prune_dead_letters(*, at: datetime, keep: int = LETTERS_KEPT, limit: int = 5000) -> int:

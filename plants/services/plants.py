@@ -56,12 +56,14 @@ def _problems(plant: Plant) -> list[DomainError]:
             problems += [Invalid(text, path="" if field == "__all__" else field) for text in messages]
     if not _is_zone(plant.time_zone):
         problems.append(Invalid("is not an IANA time zone", path="time_zone"))
-    if plant.connection_id is not None and not _is_of_its_organisation(plant):
+    if not _is_of_its_organisation(plant):
         problems.append(Invalid("belongs to another organisation", path="connection"))
     return problems
 
 
 def _is_of_its_organisation(plant: Plant) -> bool:
+    if plant.connection_id is None:
+        return True
     # Not by the connection itself: reading it would decrypt its secrets.
     own = Connection.objects.filter(pk=plant.connection_id, organisation_id=plant.organisation_id)
     return own.exists()

@@ -60,6 +60,16 @@ def test_what_the_broker_did_not_take_ends_the_command_with_the_brokers_reason(o
     assert last_event(command).detail == {"broker": ("no queue" * 100)[:400]}
 
 
+@pytest.mark.parametrize("payload", [mode(), stop_now()], ids=["command", "emergency"])
+def test_a_text_of_the_broker_that_no_database_takes_is_kept_as_far_as_it_goes(payload):
+    """A row that the database refuses would be recorded never, and its message sent again and again."""
+    command, claimed = claimed_command(payload)
+
+    broker_says(Outcome.RETURNED, *claimed, detail="no\0route \ud800")
+
+    assert message_of(command).detail == "no\N{SYMBOL FOR NULL}route ?"
+
+
 def test_each_message_of_a_window_gets_its_own_word():
     plant = factories.plant()
     commands = [ask(plant, setpoint()) for _ in range(4)]

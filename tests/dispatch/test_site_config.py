@@ -259,3 +259,16 @@ def test_a_plant_whose_config_cannot_be_built_stops_nobody_elses(spoil):
 
     assert count == 1
     assert {one.plant_id for one in messages()} == {sound.pk}
+
+
+def test_plants_whose_config_cannot_be_built_do_not_use_up_the_turn_of_others():
+    broken = factories.connection()
+    for _ in range(2):
+        factories.plant(on=broken)
+    sound = factories.plant()
+    factories.make_undecryptable(broken)
+
+    count = publish_changed(at=AT, policy=factories.policy(), limit=1)
+
+    assert count == 1
+    assert {one.plant_id for one in messages()} == {sound.pk}

@@ -287,6 +287,13 @@ def test_a_dry_run_raises_what_sending_would_raise(spoil, payload, code):
     assert Command.objects.count() == known
 
 
+def test_a_dry_run_of_a_planned_emergency_says_that_it_can_not_be_planned():
+    with pytest.raises(DomainError) as caught:
+        dry_run(factories.plant(), stop_now(), due_at=AT + timedelta(minutes=1))
+
+    assert caught.value.path == "dueAt"
+
+
 def test_a_dry_run_under_a_known_key_fits_like_sending_it_again_does():
     plant = factories.plant()
     ask(plant, mode(), idempotency_key="k1")

@@ -200,3 +200,15 @@ def test_a_limit_of_one_run_does_not_keep_later_emergencies_from_being_issued():
     assert len(messages_of(last)) == 2
     assert [len(messages_of(one)) for one in waiting] == [1, 1]
     assert message_of(waiting[0]).outcome == Outcome.PENDING
+
+
+def test_emergencies_that_cannot_be_built_do_not_use_up_the_turn_of_others():
+    broken, sound = factories.connection(), factories.plant()
+    doomed = [returned(factories.plant(on=broken)) for _ in range(2)]
+    fine = returned(sound)
+    factories.make_undecryptable(broken)
+
+    care_for_undelivered(at=AT + PAUSE, policy=factories.policy(), limit=1)
+
+    assert [len(messages_of(one)) for one in doomed] == [1, 1]
+    assert len(messages_of(fine)) == 2
