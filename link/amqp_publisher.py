@@ -37,6 +37,7 @@ class AmqpsPublisher:
         self._confirm_timeout_s = confirm_timeout_s
         self._tag = 0
         self._window = Window([])
+        self._limit_s = confirm_timeout_s
         self._deadline = 0.0
         events = link.channel.events
         events["basic_ack"].add(self._on_ack)
@@ -44,11 +45,14 @@ class AmqpsPublisher:
         events["basic_return"].add(self._on_return)
         self._select_confirms()
 
-    def publish(self, window: Sequence[Outgoing]) -> list[Sent]:
+    def publish(self, window: Sequence[Outgoing], *, within_s: float | None = None) -> list[Sent]:
         """One `Sent` per message, in order. LinkError when the link was broken or closed before this call."""
         self._link.require_open()
         book = self._window = Window(window)
-        self._deadline = monotonic() + self._confirm_timeout_s
+        self._limit_s = (
+            self._confirm_timeout_s if within_s is None else min(within_s, self._confirm_timeout_s)
+        )
+        self._deadline = monotonic() + self._limit_s
         reason = "the broker blocks publishers"
         try:
             try:
@@ -126,7 +130,7 @@ class AmqpsPublisher:
                 continue
             if self._link.blocked:
                 return
-            raise self._link.fail(LinkError(f"no confirm within {self._confirm_timeout_s:g} s"))
+            raise self._link.fail(LinkError(f"no confirm within {self._limit_s:g} s"))
 
     def _restart_channel(self, book: Window) -> None:
         """py-amqp has opened the channel again, without confirms; tags start at 1."""

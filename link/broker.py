@@ -84,8 +84,11 @@ class LinkTarget:
 class Publisher(Protocol):
     """Publishes windows of messages over one link; not thread-safe."""
 
-    def publish(self, window: Sequence[Outgoing]) -> list[Sent]:
+    def publish(self, window: Sequence[Outgoing], *, within_s: float | None = None) -> list[Sent]:
         """Hand over a window, wait for every confirm until the deadline; one `Sent` per message, in order.
+
+        `within_s` brings the deadline forward: what is unconfirmed then is given up with its link, so that no byte of
+        it leaves later. None = the link's own time limit.
 
         Never raises for a message's own fate. A broken link answers UNKNOWN or NOT_SENT for what was not confirmed;
         every later call raises `LinkError`: close it and open another.

@@ -37,8 +37,8 @@ class MemoryPublisher:
         self._clock = clock
         self._closed = False
 
-    def publish(self, window: Sequence[Outgoing]) -> list[Sent]:
-        """One `Sent` per message, in order; LinkError after `close`."""
+    def publish(self, window: Sequence[Outgoing], *, within_s: float | None = None) -> list[Sent]:
+        """One `Sent` per message, in order; LinkError after `close`. Nothing is waited for, so `within_s` is met."""
         self._require_open()
         return [self._publish(message) for message in window]
 

@@ -43,7 +43,8 @@ def relay_once(
     at = clock()
     if not has_sendable(connection=connection, at=at):
         return 0
-    if take_lease(connection_id=connection.pk, holder=options.holder, at=at, ttl=options.lease_ttl) is None:
+    until = take_lease(connection_id=connection.pk, holder=options.holder, at=at, ttl=options.lease_ttl)
+    if until is None:
         return 0
     claimed = claim(connection=connection, holder=options.holder, window=options.window, at=at, policy=policy)
     if not claimed:
@@ -59,7 +60,10 @@ def relay_once(
                 not_after=one.not_after,
             )
             for one in claimed
-        ]
+        ],
+        # A byte that waits in our socket when another relay takes over would arrive after what that one sends: a
+        # setpoint after a STOP.
+        within_s=(until - clock()).total_seconds(),
     )
     _write_down(sent, at=clock(), policy=policy)
     if any(one.fate in (Fate.UNKNOWN, Fate.NOT_SENT) for one in sent):

@@ -17,11 +17,13 @@ class FakePublisher:
     during: Callable[[Sequence[Outgoing]], None] | None = None
     gone: LinkError | None = None
     windows: list[list[Outgoing]] = field(default_factory=list)
+    limits_s: list[float | None] = field(default_factory=list)
     kept_alive: int = 0
     closed: int = 0
 
-    def publish(self, window: Sequence[Outgoing]) -> list[Sent]:
+    def publish(self, window: Sequence[Outgoing], *, within_s: float | None = None) -> list[Sent]:
         self.windows.append(list(window))
+        self.limits_s.append(within_s)
         if self.during is not None:
             self.during(window)
         fates = [*self.fates, *[Fate.CONFIRMED] * len(window)]

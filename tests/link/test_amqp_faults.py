@@ -113,6 +113,22 @@ def test_a_black_hole_is_unknown_at_the_deadline_and_the_link_is_dropped(
         publisher.publish([outgoing(target, 1)])
 
 
+def test_a_caller_with_less_time_gives_up_earlier_and_drops_the_link(
+    rabbit: RabbitServer, far_side: RabbitFarSide, proxy: Proxy
+) -> None:
+    target = through(proxy, far_side)
+    publisher = amqps_transport(rabbit, confirm_timeout_s=30).open_publisher(target, clock=ManualClock())
+    proxy.blackhole()
+    began = time.monotonic()
+
+    sent = publisher.publish([outgoing(target, 1)], within_s=1.5)
+
+    assert 1.4 < time.monotonic() - began < 4
+    assert (sent[0].fate, "no confirm within 1.5 s" in sent[0].detail) == (Fate.UNKNOWN, True)
+    with pytest.raises(LinkError):
+        publisher.publish([outgoing(target, 1)])
+
+
 def test_a_stalled_peer_cannot_hold_a_publisher_past_its_deadline(
     rabbit: RabbitServer, far_side: RabbitFarSide, proxy: Proxy
 ) -> None:

@@ -161,6 +161,24 @@ def test_without_the_lease_nothing_is_published():
     assert publisher.windows == []
 
 
+def test_a_window_is_given_up_when_its_lease_ends():
+    """Else a setpoint waiting in this relay's socket could follow the STOP that its successor sends."""
+    plant = factories.plant()
+    ask(plant, mode())
+    publisher = FakePublisher()
+    moments = iter([AT, AT + timedelta(seconds=4), AT + timedelta(seconds=5)])
+
+    relay_once(
+        connection=plant.connection,
+        publisher=publisher,
+        clock=lambda: next(moments),
+        policy=factories.policy(),
+        options=options(),
+    )
+
+    assert publisher.limits_s == [11.0]
+
+
 def test_a_window_is_no_larger_than_told():
     plant = factories.plant()
     for _ in range(3):
