@@ -11,6 +11,7 @@ Edge cases (the concurrency policy):
 """
 
 import uuid
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -165,7 +166,10 @@ def _withdraw_undelivered(plant: Plant, at: datetime) -> None:
 def care_for_undelivered(
     *, at: datetime, policy: Policy, limit: int = 100, new_id: NewId = uuid.uuid4
 ) -> int:
-    """Tick: issue undelivered emergencies again and keep an alarm raised until each is delivered or withdrawn."""
+    """Tick: issue undelivered emergencies again and keep an alarm raised until each is delivered or withdrawn.
+
+    `limit` is the most new messages of one connection in one run; answers how many emergencies are overdue.
+    """
     overdue = Command.objects.filter(
         kind=Kind.EMERGENCY, state=State.QUEUED, due_at__lte=at - policy.emergency_reissue
     ).order_by("pk")
@@ -175,27 +179,28 @@ def care_for_undelivered(
         count += 1
         if _alarm_id(command) not in alarmed:
             _raise_alarm(command, at)
-    issued = 0
-    for command_id in list(_with_nothing_on_its_way(overdue, at - policy.emergency_reissue)[:_MOST_ALARMS]):
-        if issued == limit:
-            break
+    tried: Counter[int] = Counter()
+    idle = _with_nothing_on_its_way(overdue, at - policy.emergency_reissue)
+    for command_id, connection_id in list(idle[:_MOST_ALARMS]):
+        # The limit is each connection's own: emergencies that fail every time would use up the turn of all others.
+        if tried[connection_id] == limit:
+            continue
+        tried[connection_id] += 1
         try:
             _reissue(command_id, at=at, new_id=new_id)
-            issued += 1
-        except (
-            ProtocolError,
-            UndecryptableSecret,
-        ):  # does not count: it would use up the others' turn for ever
+        except (ProtocolError, UndecryptableSecret):
             log.exception("emergency not issued again", action="emergency.unbuildable", command_id=command_id)
     _clear_delivered(alarmed, at)
     return count
 
 
-def _with_nothing_on_its_way(overdue: QuerySet[Command], settled_by: datetime) -> QuerySet[Command, int]:
-    """Ids of emergencies whose messages all came to nothing, the last of them long enough ago."""
+def _with_nothing_on_its_way(
+    overdue: QuerySet[Command], settled_by: datetime
+) -> QuerySet[Command, tuple[int, int]]:
+    """(command, connection) of emergencies whose messages all came to nothing, the last of them long enough ago."""
     mine = OutboundMessage.objects.filter(command=OuterRef("pk"))
     busy = mine.filter(Q(outcome=Outcome.PENDING) | Q(outcome_at__gt=settled_by))
-    return overdue.filter(~Exists(busy)).values_list("pk", flat=True)
+    return overdue.filter(~Exists(busy)).values_list("pk", "connection_id")
 
 
 def _raise_alarm(command: Command, at: datetime) -> None:

@@ -8,6 +8,7 @@ pause, since no command is repeated by it and a plant without topology can't be 
 
 import hashlib
 import uuid
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -26,18 +27,25 @@ from plants.services.connections import may_send, set_mode
 from vcp import Constraints, Family, ProtocolError, Topology, canonical_json, to_wire
 
 log = structlog.get_logger(__name__)
+_MOST_PLANTS = 10_000
 _FAILED = (Outcome.RETURNED, Outcome.REFUSED, Outcome.ABANDONED)
 
 
 def publish_changed(*, at: datetime, policy: Policy, limit: int = 200, new_id: NewId = uuid.uuid4) -> int:
     """Tick: queue the site config of plants whose published revision is not the current one; answers how many.
 
-    A plant whose config can't be built is logged and does not stop the others.
+    A plant whose config can't be built is logged and does not stop the others; `limit` is the most plants of one
+    connection in one run.
     """
     if Installation.objects.filter(pk=1, dispatch_enabled=False).exists():
         return 0
     published = 0
-    for plant_id in _stale_plants(at - policy.replay_margin)[:limit]:
+    tried: Counter[int | None] = Counter()
+    for plant_id, connection_id in list(_stale_plants(at - policy.replay_margin)[:_MOST_PLANTS]):
+        # The limit is each connection's own: plants that fail every time would use up the turn of all others.
+        if tried[connection_id] == limit:
+            continue
+        tried[connection_id] += 1
         try:
             _publish(plant_id, at=at, policy=policy, new_id=new_id)
             published += 1
@@ -46,8 +54,8 @@ def publish_changed(*, at: datetime, policy: Policy, limit: int = 200, new_id: N
     return published
 
 
-def _stale_plants(failed_by: datetime) -> QuerySet[Plant, int]:
-    """Ids of plants that lack a current publication; one that came to nothing counts until a pause is over."""
+def _stale_plants(failed_by: datetime) -> QuerySet[Plant, tuple[int, int | None]]:
+    """(plant, connection) where a current publication lacks; one that came to nothing counts until a pause is over."""
     failed = Q(message__outcome__in=_FAILED, message__outcome_at__lte=failed_by)
     current = PublishedSiteConfig.objects.filter(
         plant=OuterRef("pk"), connection=OuterRef("connection"), site_revision=OuterRef("site_revision")
@@ -62,7 +70,7 @@ def _stale_plants(failed_by: datetime) -> QuerySet[Plant, int]:
         )
         .filter(Q(has_topology=False) | Q(has_constraints=False))
         .order_by("connection_id", "pk")
-        .values_list("pk", flat=True)
+        .values_list("pk", "connection_id")
     )
 
 
