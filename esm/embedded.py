@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 import structlog
-from django.db import DatabaseError, connections
+from django.db import connections
 
 from esm.clock import Clock
 from esm.ticks import TICKS, run_tick
@@ -96,6 +96,6 @@ def run_ticks(stop: threading.Event, *, clock: Clock) -> None:
             due[tick.name] = time.monotonic() + tick.period_s
             try:
                 run_tick(tick.name, at=clock())
-            except DatabaseError:
+            except Exception:  # one tick's fault must not end the others: expiry, emergencies, overdue acks
                 log.exception("tick failed", action="tick.failed", tick=tick.name)
         stop.wait(max(0.05, min(due.values()) - time.monotonic()))
