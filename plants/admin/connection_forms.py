@@ -20,6 +20,13 @@ DECODINGS = [
 ]
 
 
+class SecretTextarea(forms.Textarea):
+    """Never writes back what was typed into it, not even on the answer that says what is wrong with it."""
+
+    def format_value(self, value: Any) -> str:
+        return ""
+
+
 class BundleForm(PageForm):
     """A bundle as pasted or uploaded; it is shown to nobody again."""
 
@@ -28,7 +35,7 @@ class BundleForm(PageForm):
         label="Connection bundle",
         strip=True,
         max_length=MAX_BUNDLE_BYTES,
-        widget=forms.Textarea(
+        widget=SecretTextarea(
             attrs={
                 "rows": 8,
                 "class": " ".join([*widgets.TEXTAREA_CLASSES, "mono"]),
@@ -36,7 +43,7 @@ class BundleForm(PageForm):
                 "autocomplete": "off",
             }
         ),
-        help_text="The JSON that Voke showed once when the key was created.",
+        help_text="The JSON that Voke showed once when the key was created. It is not shown again here either.",
     )
     bundle_file = forms.FileField(required=False, label="or as a file", max_length=200)
     key_decoding = forms.ChoiceField(
@@ -44,6 +51,12 @@ class BundleForm(PageForm):
         initial=KeyDecoding.HEX.value,
         help_text="How the signing key's text becomes bytes.",
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in ("bundle", "bundle_file"):
+            field: Any = self.fields[name]
+            field.conditional = True  # one of the two is needed, so the page calls neither optional
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

@@ -1,6 +1,7 @@
 """Config updates in the admin: what would change is seen before a person decides, and the decision is kept."""
 
 import json
+import uuid
 from dataclasses import asdict
 
 import pytest
@@ -112,6 +113,17 @@ def test_an_update_that_breaks_a_rule_by_now_is_refused_in_words_and_stays_open(
     waiting.refresh_from_db()
     assert "lowest SoC is 18 %" in text_of(response)
     assert waiting.state == UpdateState.OPEN
+
+
+def test_what_waits_for_a_person_is_listed_first(jana, waiting):
+    newer = ConfigUpdateRequest.objects.create(
+        request_id=uuid.uuid4(), plant=waiting.plant, credential=waiting.credential, blocks=[],
+        state=UpdateState.INVALID, asked_at=AT,
+    )  # fmt: skip
+
+    listed = jana.get(page("trading_api_configupdaterequest_changelist")).context["cl"].result_list
+
+    assert list(listed) == [waiting, newer]
 
 
 def test_only_waiting_updates_offer_a_decision_and_only_to_those_who_may(jana, staff, waiting):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Case, QuerySet, When
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.safestring import SafeString
@@ -73,7 +73,8 @@ class ConfigUpdateAdmin(MachineOwned):
     )
     search_fields = ("=request_id", "plant__name", "plant__external_plant_id", "credential__client_id")
     search_help_text = "Request id, plant or client id"
-    ordering = ("-id",)
+    # What waits for a person comes first.
+    ordering = (Case(When(state=UpdateState.OPEN, then=0), default=1), "-id")
     actions_detail = ["approve", "refuse"]
     change_form_template = "admin/trading_api/update.html"
     fields = (
