@@ -41,8 +41,16 @@ def entity_tag(access: Access, endpoint: Endpoint, *parts: object) -> str:
 
 def is_known(request: HttpRequest, tag: str) -> bool:
     """Whether If-None-Match names this tag: in a list, weak or strong (weak comparison, RFC 9110 13.1.2), or as `*`."""
-    given = [known.removeprefix("W/") for known in parse_etags(request.headers.get("If-None-Match", ""))]
-    return "*" in given or tag in given
+    return "*" in _given(request) or has_been_given(request, tag)
+
+
+def has_been_given(request: HttpRequest, tag: str) -> bool:
+    """Whether If-None-Match names this very tag: only who was given the body knows it. `*` proves nothing."""
+    return tag in _given(request)
+
+
+def _given(request: HttpRequest) -> list[str]:
+    return [known.removeprefix("W/") for known in parse_etags(request.headers.get("If-None-Match", ""))]
 
 
 def with_validators(response: HttpResponse, tag: str) -> HttpResponse:

@@ -21,7 +21,15 @@ from esm import clock
 from plants.errors import Invalid, NotFound
 from plants.models.plant import EXTERNAL_PLANT_ID
 from trading_api import mapping, selectors
-from trading_api.answers import entity_tag, is_known, json_answer, not_modified, read_json, with_validators
+from trading_api.answers import (
+    entity_tag,
+    has_been_given,
+    is_known,
+    json_answer,
+    not_modified,
+    read_json,
+    with_validators,
+)
 from trading_api.auth import Claims, bearer_token, read_token
 from trading_api.journal import Pull
 from trading_api.limits import request_address
@@ -134,7 +142,7 @@ class PlantConfigView(ReverseChannelView):
     """`GET …/trading/plant/config?plantId=`: the time-config blocks in force."""
 
     def get(self, request: Request) -> HttpResponse:
-        """The config, or 304; either way this credential has now been given the version in force."""
+        """The config, or 304 to who has it: either way this credential has been given the version in force."""
         plant_ref = _plant_ref(request)
         access = access_of(request, plant_ref=plant_ref if _can_be_ours(plant_ref) else "")
         plant = _the_plant(access, plant_ref)
@@ -143,9 +151,9 @@ class PlantConfigView(ReverseChannelView):
         tag = entity_tag(access, Endpoint.CONFIG, plant.external_plant_id)
         known = is_known(plain(request), tag)
         response = not_modified(tag) if known else with_validators(json_answer(_config(plant)), tag)
-        if request.method == "GET" and (
-            plant.served_number is None or plant.served_number < plant.version_number
-        ):
+        has_it = not known or has_been_given(plain(request), tag)
+        newer = plant.served_number is None or plant.served_number < plant.version_number
+        if request.method == "GET" and has_it and newer:
             record_served(
                 credential_id=access.credential_id,
                 plant_id=plant.plant_id,

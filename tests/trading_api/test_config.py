@@ -109,6 +109,13 @@ def test_a_304_counts_as_served_too(voke: Voke) -> None:
     assert served(other) == 1
 
 
+def test_a_304_to_any_tag_at_all_proves_nothing_and_serves_nothing(voke: Voke) -> None:
+    """Else an update made without knowing the version in force would be applied over it."""
+    edit(voke.plant, block())
+    assert voke.config(If_None_Match="*").status_code == 304
+    assert served(voke) is None
+
+
 def test_a_head_shows_nothing_and_so_serves_nothing(voke: Voke) -> None:
     answer = voke.client.head(f"/trading/plant/config?plantId={voke.ref}", headers=voke.headers())
     assert (answer.status_code, answer.content, served(voke)) == (200, b"", None)
