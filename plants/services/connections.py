@@ -16,6 +16,7 @@ from vcp import (
     Family,
     InvalidSigningKey,
     KeyDecoding,
+    queue_names,
     sign,
 )
 
@@ -34,7 +35,7 @@ def import_bundle(
     """A new connection in OBSERVE from a parsed bundle.
 
     Raises `Several` with a field path each (a name that is taken, a text too long), `Invalid` for a key that can't
-    sign.
+    sign, `Conflict` when another connection reads the same queues.
     """
     _refuse_bad_key(bundle, key_decoding)
     families = set(DEFAULT_SIGNED_FAMILIES)
@@ -63,12 +64,26 @@ def import_bundle(
         connection.full_clean()
     except ValidationError as error:
         raise Several(_problems(error)) from error
+    _refuse_rival(connection)
     try:
         with transaction.atomic():
             connection.save(force_insert=True)
     except IntegrityError as error:  # somebody took the name in between
         raise Invalid("the organisation already has a connection of this name", path="name") from error
     return connection
+
+
+def _refuse_rival(connection: Connection) -> None:
+    """Two connections that read one queue would take each other's events, and neither would have them all."""
+    mine = set(queue_names(connection.queue_prefix, connection.queues).to_partner)
+    others = Connection.objects.filter(vhost=connection.vhost).values_list("pk", "queue_prefix", "queues")
+    for pk, prefix, queues in others:
+        if mine & set(queue_names(prefix, queues).to_partner):
+            raise Conflict(
+                f"connection {pk} reads these queues already: replace its secrets instead",
+                path="bundle",
+                code="CONNECTION_EXISTS",
+            )
 
 
 def _refuse_bad_key(bundle: ConnectionBundle, key_decoding: KeyDecoding) -> None:

@@ -109,7 +109,27 @@ def test_a_name_is_taken_once_per_organisation():
     error = refused(lambda: imported(owner))
 
     assert error.path == "name"
-    assert imported().name == "Voke"
+    assert imported(bundle=bundle(amqpsUri="amqps://b:k@localhost/partner-2")).name == "Voke"
+
+
+def test_a_bundle_is_imported_once_because_two_readers_of_a_queue_would_share_its_events():
+    """Each would hear half: acknowledgements and telemetry of the other's plants would be lost to it."""
+    link = imported()
+
+    again = refused(lambda: imported(link.organisation, name="again"))
+    elsewhere = refused(imported)
+
+    assert (again.code, again.path) == ("CONNECTION_EXISTS", "bundle")
+    assert elsewhere.code == "CONNECTION_EXISTS"
+    assert Connection.objects.count() == 1
+
+
+def test_partners_with_queues_of_their_own_may_share_a_vhost():
+    imported(bundle=bundle(amqpsUri="amqps://acme:k@localhost/", queues={}))
+
+    other = imported(bundle=bundle(amqpsUri="amqps://other:k@localhost/", queues={}))
+
+    assert other.queue_prefix == "other"
 
 
 @pytest.mark.parametrize(
