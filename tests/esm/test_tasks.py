@@ -1,0 +1,32 @@
+"""Celery's side of the ticks: beat plans each of them, and one that waited for too long is dropped."""
+
+import pytest
+from django.core.cache import cache
+
+from esm import clock, tasks
+from esm.ticks import LAST_TICK_KEY, TICKS
+from tests.factories import AT
+
+
+def test_beat_plans_every_tick_at_its_period():
+    planned = tasks.app.conf.beat_schedule
+
+    assert {name: (one["schedule"], one["args"]) for name, one in planned.items()} == {
+        tick.name: (tick.period_s, (tick.name,)) for tick in TICKS
+    }
+
+
+@pytest.mark.parametrize("tick", TICKS, ids=lambda tick: tick.name)
+def test_a_tick_that_waited_longer_than_its_period_is_dropped(tick):
+    """After a stop of the workers its successors do the work; two seconds leave a fast one time to be taken."""
+    options = tasks.app.conf.beat_schedule[tick.name]["options"]
+
+    assert options["expires"] == max(tick.period_s, 2)
+
+
+@pytest.mark.django_db
+def test_the_task_runs_the_tick_of_its_name_by_the_platforms_clock():
+    with clock.frozen(AT):
+        assert tasks.tick("queue_due")
+
+    assert cache.get(LAST_TICK_KEY) == AT
