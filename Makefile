@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/python scripts/production_env.py
 TYPED := vcp membroker dispatch link voke_sim
 PORTABLE := tests/plants tests/dispatch tests/link tests/trading_api
-SERVERS := rabbitmq-server postgresql redis-server
+SERVERS := rabbitmq-server postgresql redis-server chromium
 UV_VERSION := 0.13.8
 LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
