@@ -17,6 +17,7 @@ from django.db import connection
 from dispatch.policy import current_policy
 from dispatch.services.due import DUE_BATCH, queue_due
 from dispatch.services.emergency import care_for_undelivered
+from dispatch.services.emergency_doubt import watch_latched
 from dispatch.services.late import settle_late
 from dispatch.services.overdue import flag_execution_overdue, mark_ack_overdue
 from dispatch.services.retention import prune_inbound
@@ -51,6 +52,7 @@ TICKS: tuple[Tick, ...] = (
     Tick(name="ack_overdue", period_s=2, run=lambda at: mark_ack_overdue(at=at)),
     Tick(name="execution_overdue", period_s=5, run=lambda at: flag_execution_overdue(at=at)),
     Tick(name="emergencies", period_s=2, run=lambda at: care_for_undelivered(at=at, policy=current_policy())),
+    Tick(name="emergencies_in_doubt", period_s=5, run=lambda at: watch_latched(at=at)),
     Tick(name="site_config", period_s=2, run=lambda at: publish_changed(at=at, policy=current_policy())),
     Tick(
         name="partitions",

@@ -1,0 +1,49 @@
+"""Emergencies that reached Voke and did not work: refused, failed or never answered while the plant is latched.
+
+Nothing is sent again here (Voke has it), but a person must know: an alarm stays raised until Voke's later word makes it
+good or the latch is released.
+"""
+
+from datetime import datetime
+
+from dispatch.models import Command, EmergencyLatch
+from dispatch.states import State
+from plants.selectors.alarms import open_platform_alarm_ids
+from plants.services.alarms import clear_platform_alarm, raise_platform_alarm
+
+IN_DOUBT = "EMERGENCY_IN_DOUBT"
+_ALARM_PREFIX = "emergency-in-doubt:"
+_MOST_ALARMS = 10_000
+_DOUBTFUL = (State.REJECTED, State.FAILED, State.DEVIATED, State.UNCONFIRMED, State.RETURNED, State.REFUSED)
+
+
+def watch_latched(*, at: datetime) -> int:
+    """Tick: keep an alarm raised for every latch whose emergency is in doubt; answers how many there are."""
+    doubtful = EmergencyLatch.objects.filter(released_at__isnull=True, command__state__in=_DOUBTFUL)
+    alarmed = set(open_platform_alarm_ids(code=IN_DOUBT, limit=_MOST_ALARMS))
+    standing: set[str] = set()
+    for latch in doubtful.select_related("command", "plant").order_by("pk")[:_MOST_ALARMS]:
+        alarm_id = f"{_ALARM_PREFIX}{latch.command_id}"
+        standing.add(alarm_id)
+        if alarm_id in alarmed:
+            continue
+        raise_platform_alarm(
+            connection_id=latch.command.connection_id,
+            plant_id=latch.plant_id,
+            alarm_id=alarm_id,
+            severity="CRITICAL",
+            code=IN_DOUBT,
+            message=(
+                f"Emergency {latch.type} #{latch.command_id} of {latch.plant} is {latch.command.state}"
+                f" ({latch.command.cause}): check the plant on site."
+            ),
+            at=at,
+        )
+    _clear(alarmed - standing, at)
+    return len(standing)
+
+
+def _clear(alarm_ids: set[str], at: datetime) -> None:
+    by_command = {int(alarm_id.removeprefix(_ALARM_PREFIX)): alarm_id for alarm_id in alarm_ids}
+    for command in Command.objects.filter(pk__in=by_command).order_by("pk"):
+        clear_platform_alarm(connection_id=command.connection_id, alarm_id=by_command[command.pk], at=at)
