@@ -15,6 +15,7 @@ from dispatch.selectors import timeline
 from dispatch.services.commands import submit
 from dispatch.services.emergency import release, send_emergency
 from dispatch.states import State
+from plants.errors import DomainError
 from plants.models import Organisation
 from vcp import (
     AssetType,
@@ -129,12 +130,21 @@ class Operator:
         self._say = say
         self._stop = stop
 
-    def run(self, *, step_timeout_s: float) -> Iterator[tuple[Step, Command]]:
-        """Every step in turn with its command in its last state; raises `TourFailed`."""
+    def run(self, patience_s: Callable[[], float]) -> Iterator[tuple[Step, Command]]:
+        """Every step in turn with its command in its last state; raises `TourFailed`.
+
+        `patience_s` is asked at each step how many seconds it may take.
+        """
         for step in STEPS:
-            command = self.send(step)
+            timeout_s = patience_s()
+            if timeout_s <= 0:
+                raise TourFailed(f"{step.title}: no time was left for it")
+            try:
+                command = self.send(step)
+            except DomainError as error:
+                raise TourFailed(f"{step.title}: {error.code} {error}") from error
             self._say(f"operator  #{command.pk} {step.plant}: {step.title}")
-            self._wait_for(command, step, step_timeout_s)
+            self._wait_for(command, step, timeout_s)
             yield step, command
 
     def send(self, step: Step) -> Command:

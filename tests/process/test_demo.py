@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 import sys
 
@@ -45,6 +46,14 @@ def test_one_closed_loop_ends_with_a_summary_of_everything_that_happened(var):
     assert summary["rejected"] == 1
     assert all(summary["rows"][kind] >= 1 for kind in ("telemetry", "meter", "alarm", "event"))
     assert (summary["lost"], summary["duplicated"]) == (0, 0)
+
+
+def test_a_loop_that_takes_too_long_ends_with_the_reason_and_an_exit_code(var):
+    demo = manage("late", "demo", "--once", "--limit-s", "0.4", "--port", "0", var=var)
+
+    assert demo.wait(60) != 0
+    assert "CommandError" in demo.output()
+    assert re.search(r"still \w+ after|no time was left|not seen in time", demo.output())
 
 
 def test_the_demo_runs_until_ctrl_c_takes_commands_from_another_shell_and_keeps_its_secrets_private(var):

@@ -28,6 +28,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--once", action="store_true", help="one closed loop, a summary as JSON, an exit code"
         )
+        parser.add_argument("--limit-s", type=float, default=60.0, help="how long --once may take from ready")
         parser.add_argument("--port", type=int, default=PORT, help="0 = a free one")
         parser.add_argument("--seed", type=int, default=1, help="of the modelled plants and their weather")
 
@@ -54,7 +55,7 @@ class Command(BaseCommand):
             self.stdout.write("stopped")
             return
         try:
-            summary = demo.run_once()
+            summary = demo.run_once(limit_s=options["limit_s"])
         except TourFailed as error:
             demo.stop()
             raise CommandError(str(error)) from error
