@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db.models import Count, Exists, IntegerField, Min, OuterRef, QuerySet, Subquery
+from django.db.models import Count, IntegerField, Min, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from dispatch.models import Command, CommandEvent, EmergencyLatch, OutboundMessage, Outcome
 from dispatch.states import State
-from plants.models import Connection, ConnectionMode, Plant
+from plants.models import Connection, Plant
 
 # States in which a command did not, or not provably, do what was asked.
 DOUBTFUL = (
@@ -20,13 +20,6 @@ DOUBTFUL = (
     State.RETURNED,
     State.REFUSED,
 )
-
-
-def connections_with_outbox(*, at: datetime) -> list[Connection]:
-    """Active connections whose outbox holds something to look at."""
-    pending = OutboundMessage.objects.filter(connection=OuterRef("pk"), outcome=Outcome.PENDING)
-    active = Connection.objects.filter(mode=ConnectionMode.ACTIVE)
-    return list(active.filter(Exists(pending)).order_by("pk"))
 
 
 def timeline(*, command_id: int, limit: int = 500) -> Sequence[CommandEvent]:
