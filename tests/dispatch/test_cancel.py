@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.db import transaction
 
-from dispatch.models import OutboundMessage, Outcome
+from dispatch.models import Command, OutboundMessage, Outcome
 from dispatch.services.commands import cancel
 from dispatch.services.confirms import forget_attempts
 from dispatch.states import State
@@ -143,3 +143,21 @@ def test_a_claim_that_comes_first_makes_the_cancel_fail():
     assert isinstance(person.answer(), Conflict)
     assert [one.outbound_id for one in claimed] == [message_of(command).pk]
     assert state_of(command) == State.QUEUED
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_a_claim_waits_for_a_command_before_it_holds_any_message():
+    """Command before message, in every service: a cancel and a claim in two orders would deadlock."""
+    plant = factories.plant()
+    command = ask(plant, mode())
+    lease(plant.connection)
+
+    with transaction.atomic():
+        list(Command.objects.select_for_update().filter(pk=command.pk))
+        relay = Aside(lambda: claims(plant.connection))
+        until_blocked()
+        free = list(OutboundMessage.objects.select_for_update(nowait=True).filter(command=command))
+
+    assert len(free) == 1
+    assert len(relay.answer()) == 1

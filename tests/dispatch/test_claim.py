@@ -95,6 +95,16 @@ def test_a_window_takes_no_more_than_asked_for():
     assert ids(claims(plant.connection, window=2)) == made[:2]
 
 
+def test_an_emergency_is_in_the_window_however_much_waited_longer():
+    link = factories.connection()
+    quiet, burning = factories.plant(on=link), factories.plant(on=link)
+    for _ in range(3):
+        ask(quiet, setpoint())
+    stop = message_of(ask(burning, stop_now()))
+
+    assert ids(claims(link, window=1)) == [stop.pk]
+
+
 def test_only_the_connections_own_messages_are_claimed():
     ours, theirs = factories.plant(), factories.plant()
     mine = message_of(ask(ours, mode()))

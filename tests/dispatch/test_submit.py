@@ -76,10 +76,10 @@ def test_a_command_keeps_who_asked_why_and_how_long_it_may_wait():
 def test_a_setpoint_may_be_delivered_until_it_ends_and_an_endless_one_for_the_time_of_the_policy():
     plant = factories.plant()
 
-    ending = ask(plant, setpoint())
+    ending = ask(plant, setpoint(valid_until=AT + timedelta(minutes=7)))
     endless = ask(plant, setpoint(valid_until=None))
 
-    assert ending.deliver_by_at == AT + timedelta(minutes=15)
+    assert ending.deliver_by_at == AT + timedelta(minutes=7)
     assert endless.deliver_by_at == AT + factories.policy().setpoint_deliver_by
 
 

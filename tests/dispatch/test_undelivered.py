@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 
 from dispatch.models import Command, Outcome
 from dispatch.services.emergency import care_for_undelivered
@@ -23,6 +24,7 @@ from tests.dispatch.helpers import (
     stop_now,
 )
 from tests.factories import AT, SIGNING_KEY
+from tests.threads import Aside, until_blocked
 from vcp import verify
 
 pytestmark = pytest.mark.django_db
@@ -106,11 +108,13 @@ def test_the_alarm_says_what_is_wrong_with_which_plant():
 
 def test_the_alarm_is_raised_once_and_stays_raised():
     returned(factories.plant())
+    seen = []
 
-    for tick in range(5):
+    for tick in range(4):
         care(AT + PAUSE + tick * TICK)
+        seen += [(alarm.raised_at, alarm.cleared_at, alarm.told_at) for alarm in Alarm.objects.all()]
 
-    assert [(alarm.raised_at, alarm.cleared_at) for alarm in Alarm.objects.all()] == [(AT + PAUSE, None)]
+    assert seen == [(AT + PAUSE, None, AT + PAUSE)] * 4
 
 
 def test_the_alarm_is_cleared_when_the_emergency_is_delivered():
@@ -212,3 +216,19 @@ def test_emergencies_that_cannot_be_built_do_not_use_up_the_turn_of_others():
 
     assert [len(messages_of(one)) for one in doomed] == [1, 1]
     assert len(messages_of(fine)) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_emergency_that_is_released_while_the_tick_waits_for_it_is_not_issued_again():
+    plant = factories.plant()
+    command = returned(plant)
+
+    with transaction.atomic():
+        list(Command.objects.select_for_update().filter(pk=command.pk))
+        tick = Aside(lambda: care(AT + PAUSE))
+        until_blocked()
+        release(plant, at=AT + PAUSE)
+
+    tick.answer()
+    assert len(messages_of(command)) == 1
+    assert state_of(command) == State.UNCONFIRMED

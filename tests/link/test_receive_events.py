@@ -85,6 +85,7 @@ def test_of_two_messages_with_one_id_the_first_counts():
     )
 
     assert state_of(command) == State.ACCEPTED
+    assert b"ACCEPTED" in bytes(InboundMessage.objects.get().body)
 
 
 def test_one_message_id_may_arrive_on_two_connections():

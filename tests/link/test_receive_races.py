@@ -107,61 +107,6 @@ def test_a_batch_waits_for_a_rival_that_holds_its_command_and_then_applies():
     assert state_of(command) == State.ACCEPTED
 
 
-def alarms_backwards(one, two):
-    hear(one.connection, alarm(one, "a1"), alarm(two, "a2"))
-    rows = Alarm.objects.order_by("alarm_id")
-    later = {"raised": AT + seconds(5), "cleared": AT + seconds(9)}
-    return [alarm(two, "a2", **later), alarm(one, "a1", **later)], rows
-
-
-def words_backwards(one, two):
-    rows = Command.objects.filter(pk__in=[ask(plant, mode()).pk for plant in (one, two)]).order_by("pk")
-    deliver(one.connection)
-    first, second = rows
-    words = [ack("ACCEPTED", two, message_of(second).correlation_id)]
-    return [*words, ack("ACCEPTED", one, message_of(first).correlation_id)], rows
-
-
-def telemetry_and_mode_backwards(one, two):
-    """The states are locked by two services: readings for one plant, a mode event for the other."""
-    return [realtime(two), mode_event(one, "STANDARD")], PlantState.objects.order_by("plant_id")
-
-
-def modes_backwards(one, two):
-    return [mode_event(two, "STANDARD"), mode_event(one, "STANDARD")], PlantState.objects.order_by("plant_id")
-
-
-def letters_backwards(one, two):
-    letters = [delivery(b"nonsense 1"), delivery(b"nonsense 2")]
-    hear(one.connection, *letters)
-    rows = DeadLetter.objects.order_by("digest")
-    ordered = [bytes(row.body) for row in rows]
-    return sorted(letters, key=lambda letter: ordered.index(letter.body), reverse=True), rows
-
-
-@pytest.mark.postgresql
-@pytest.mark.parametrize(
-    "prepare",
-    [alarms_backwards, words_backwards, telemetry_and_mode_backwards, modes_backwards, letters_backwards],
-)
-def test_a_batch_locks_its_rows_by_their_keys_and_not_as_they_arrive(prepare):
-    """While it waits for the first row it holds no later one: a rival that locks in order can't get into a circle."""
-    link = factories.connection()
-    one, two = (factories.plant(on=link, assets=[]) for _ in range(2))
-    batch, rows = prepare(one, two)
-    first, second = (row.pk for row in rows)
-    hear(link, realtime(one, at=AT - seconds(9)))  # makes the day's partitions
-
-    with transaction.atomic():
-        list(rows.select_for_update().filter(pk=first))
-        consumer = Aside(lambda: hear(link, *batch))
-        until_blocked()
-        free = list(rows.select_for_update(nowait=True).filter(pk=second))
-
-    assert len(free) == 1
-    assert consumer.answer().received == 2
-
-
 @pytest.mark.postgresql
 def test_a_batch_that_is_the_victim_of_a_deadlock_is_tried_again_as_a_whole():
     """A rival that locks in another order than we do: PostgreSQL breaks the circle at our side."""
