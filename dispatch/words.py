@@ -44,6 +44,7 @@ _CAUSES: Mapping[str, str] = {
     "NEVER_CONFIRMED": "Handed to the broker, never confirmed in time",
     "DELIVER_BY_PASSED": "Its time passed before it could be sent",
     "CANCELLED": "Taken back by a person before anything was sent",
+    "CANNOT_BUILD": "It could not be signed or built when it was due",
     "EMERGENCY": "An emergency of the plant came first",
     "RELEASED": "The emergency was released before it was delivered",
     "BROKER_RETURNED": "The broker returned it: no queue at Voke took it",

@@ -32,11 +32,19 @@ def encrypt(text: str) -> str:
     return f"{version}${_fernet(settings.FIELD_KEYS[version]).encrypt(text.encode()).decode()}"
 
 
+def version_of(stored: str) -> str:
+    """The key version that a stored text names, '' when it is no ciphertext.
+
+    What stands there may be a secret in clear text: nothing of it may be shown.
+    """
+    version, _, token = stored.partition("$")
+    return version if token.startswith(_FERNET_START) else ""
+
+
 def decrypt(stored: str) -> str:
     """The clear text; raises `UndecryptableSecret` without ever quoting what was stored."""
-    version, mark, token = stored.partition("$")
-    if not mark or not token.startswith(_FERNET_START):
-        # What stands there may be a secret in clear text: nothing of it may be quoted.
+    version, token = version_of(stored), stored.partition("$")[2]
+    if not version:
         raise UndecryptableSecret("not in the form VERSION$TOKEN")
     key = settings.FIELD_KEYS.get(version)
     if key is None:

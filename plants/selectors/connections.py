@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from django.db import connection as database
 
-from plants.encryption import UndecryptableSecret, decrypt
+from plants.encryption import UndecryptableSecret, decrypt, version_of
 from plants.models import Connection
 
 SECRET_FIELDS = ("amqps_uri", "api_key", "signing_key")
@@ -24,7 +24,7 @@ def _stored() -> Iterator[tuple[int, str, str]]:
 
 def secret_versions() -> set[str]:
     """The key versions that stored secrets are encrypted under."""
-    return {text.partition("$")[0] for _, _, text in _stored()}
+    return {version_of(text) for _, _, text in _stored()} - {""}
 
 
 def undecryptable() -> list[tuple[int, str, str]]:

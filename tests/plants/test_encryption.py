@@ -12,6 +12,8 @@ from django.db import connection
 
 from plants.encryption import Secret, UndecryptableSecret, current_version, decrypt, encrypt
 from plants.models import Connection
+from plants.selectors.connections import secret_versions
+from plants.selectors.connections import undecryptable as undecryptable_secrets
 from plants.services.connections import reencrypt_connections
 from tests import factories
 from tests.factories import SIGNING_KEY
@@ -190,6 +192,19 @@ def test_a_secret_survives_copies_and_stays_hidden():
     for twin in (copy.deepcopy(Secret("very-secret")), pickle.loads(pickle.dumps(Secret("very-secret")))):
         assert twin == "very-secret"
         assert "very-secret" not in repr(twin)
+
+
+@pytest.mark.django_db
+def test_a_secret_that_stands_there_in_clear_text_is_found_and_not_shown():
+    """Somebody wrote past the field: the list of key versions in use showed the text itself."""
+    link = factories.connection(signing_key="")
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE plants_connection SET api_key = 'very-secret' WHERE id = %s", [link.pk])
+
+    versions, problems = secret_versions(), undecryptable_secrets()
+
+    assert versions == {current_version()}
+    assert problems == [(link.pk, "api_key", "not in the form VERSION$TOKEN")]
 
 
 # --- rotation ---------------------------------------------------------------------------------------------------------
