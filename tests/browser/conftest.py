@@ -16,9 +16,9 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One Chromium for the run."""
+    """One Chromium for a module: its event loop must be gone before other tests run loops of their own."""
     found = os.environ.get("CHROMIUM") or next(
         (path for name in _NAMES if (path := shutil.which(name))), None
     )
