@@ -27,12 +27,12 @@ class Command(BaseCommand):
         """Serve; exit code 0 after a signal, an error when the address can't be bound."""
         stop = stop_on_signals()
         host = options["host"]
+
+        def announce(port: int) -> None:
+            self.stdout.write(f"listening on http://{host}:{port}")
+            self.stdout.flush()  # whoever waits for the line may read it through a pipe
+
         try:
-            serve(
-                host=host,
-                port=options["port"],
-                stop=stop,
-                ready=lambda port: self.stdout.write(f"listening on http://{host}:{port}"),
-            )
+            serve(host=host, port=options["port"], stop=stop, ready=announce)
         except OSError as error:
             raise CommandError(f"can't listen on {host}:{options['port']}: {error.strerror}") from error
