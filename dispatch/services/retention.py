@@ -9,16 +9,12 @@ from dispatch.states import OPEN
 from plants.models import InboundMessage
 from plants.services.inbox import forget_inbound
 
-# A command that Voke never finished would otherwise keep its events for ever.
-LONGEST = timedelta(days=90)
-
 
 def prune_inbound(*, at: datetime, keep_days: int, limit: int = 5000) -> int:
     """Tick: forget old events whose command is final (or that belong to none); answers how many were deleted."""
     needed = CommandEvent.objects.filter(
         inbound=OuterRef("pk"),
         command__state__in=[state.value for state in OPEN],
-        command__requested_at__gt=at - LONGEST,
     )
     old = InboundMessage.objects.filter(received_at__lt=at - timedelta(days=keep_days)).exclude(
         Exists(needed)
