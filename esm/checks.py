@@ -3,6 +3,7 @@
 esm.E001  a stored secret does not decrypt with FIELD_KEYS (check --database default)
 esm.W002  secrets wait for `manage.py rotate_keys`: they are under a key version that is not the first
 esm.W003  several web or worker processes would share no cache: ESM_MODE=embedded is for one process
+esm.E004  the clock is shifted (CLOCK_OFFSET_FILE): a tool of tests
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,6 +14,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError, connections
 
+from esm.clock import OFFSET_FILE
 from plants.encryption import current_version
 from plants.selectors.connections import secret_versions, undecryptable
 
@@ -64,3 +66,11 @@ def embedded_is_for_one_process(**_: Any) -> list[CheckMessage]:
             id="esm.W003",
         )
     ]
+
+
+@register(deploy=True)
+def clock_is_true(**_: Any) -> list[CheckMessage]:
+    """E004: a shifted clock would sign commands with a false time."""
+    if not OFFSET_FILE:
+        return []
+    return [Error("CLOCK_OFFSET_FILE shifts the clock", hint="Unset it.", id="esm.E004")]

@@ -45,6 +45,7 @@ INSTALLED_APPS = [
     "dispatch",
     "link",
     "trading_api",
+    "watch",
 ]
 MIDDLEWARE = [
     "esm.middleware.RequestIdMiddleware",

@@ -18,7 +18,7 @@ from typing import Self
 
 from membroker import MemBroker
 from vcp import QueueNames, parse_amqps_uri
-from voke_sim.clock import Clock, system_clock
+from voke_sim.clock import Clock, default_clock
 from voke_sim.config import SimConfig, TransportKind
 from voke_sim.config_load import ConfigError, check_config
 from voke_sim.engine import Engine
@@ -62,14 +62,14 @@ class Simulator:
         *,
         broker: MemBroker | None = None,
         journal: Journal | None = None,
-        clock: Clock = system_clock,
+        clock: Clock | None = None,
         new_id: IdSource = fresh_id,
         on_note: Callable[[Note], None] | None = None,
     ) -> None:
         check_config(config)
         self.config = config
         self.names: QueueNames = config.partner.queue_names
-        self._clock = clock
+        self._clock = clock or default_clock()
         self._on_note = on_note
         self._broker = broker
         self.journal = journal or Journal(config.journal_path)
@@ -82,7 +82,7 @@ class Simulator:
         )
         self._rest: RestServer | None = None
         if config.rest is not None:
-            app = RestApp(config.rest, self._engine, clock)
+            app = RestApp(config.rest, self._engine, self._clock)
             self._rest = RestServer(app, host=config.rest.host, port=config.rest.port)
         self._stop = threading.Event()
         self._changed = threading.Condition()

@@ -85,11 +85,11 @@ class AlarmAdmin(MachineOwned):
 
     @display(description="Plant", ordering="plant__name")
     def plant_link(self, row: Alarm) -> SafeString:
-        return link(row.plant, row.plant.name)
+        return link(row.plant, row.plant.name) if row.plant else NOTHING
 
     @display(description="Raised", ordering="raised_at")
     def raised(self, row: Alarm) -> SafeString:
-        return moment(row.raised_at, zone=row.plant.time_zone)
+        return moment(row.raised_at, zone=_zone(row))
 
     @display(description="Cleared", ordering="cleared_at")
     def cleared(self, row: Alarm) -> SafeString:
@@ -98,16 +98,21 @@ class AlarmAdmin(MachineOwned):
             return chip(
                 Look(icon="notifications_active", word="Still raised", family=Family.DOUBT), title=title
             )
-        return ago(row.cleared_at, now=clock.now(), zone=row.plant.time_zone)
+        return ago(row.cleared_at, now=clock.now(), zone=_zone(row))
 
     @display(description="Told by Voke")
     def told(self, row: Alarm) -> SafeString:
-        return moment(row.told_at, zone=row.plant.time_zone, precise=True)
+        return moment(row.told_at, zone=_zone(row), precise=True)
 
     @display(description="Received")
     def received(self, row: Alarm) -> SafeString:
-        return moment(row.received_at, zone=row.plant.time_zone, precise=True)
+        return moment(row.received_at, zone=_zone(row), precise=True)
 
     @display(description="Connection")
     def connection_link(self, row: Alarm) -> SafeString:
-        return link(row.connection, row.connection.name) if row.connection_id else NOTHING
+        return link(row.connection, row.connection.name) if row.connection else NOTHING
+
+
+def _zone(row: Alarm) -> str:
+    """The plant's clock; an alarm about a connection or the installation is told in UTC."""
+    return row.plant.time_zone if row.plant else "UTC"

@@ -1,8 +1,15 @@
 """Tables of plants: who owns what, how Voke is reached, what plants are and what they reported."""
 
 from plants.models.alarm import Alarm, AlarmOrigin
-from plants.models.connection import Connection, ConnectionMode, LinkHealth, LinkState, SiteIdKind
-from plants.models.inbox import DeadLetter, Disposition, InboundMessage, RecentTelemetryBody
+from plants.models.connection import (
+    Connection,
+    ConnectionMode,
+    LinkHealth,
+    LinkState,
+    SiteIdKind,
+    StreamHealth,
+)
+from plants.models.inbox import DeadLetter, DeadLetterEvent, Disposition, InboundMessage, RecentTelemetryBody
 from plants.models.plant import (
     Asset,
     Plant,
@@ -21,6 +28,7 @@ __all__ = [
     "Connection",
     "ConnectionMode",
     "DeadLetter",
+    "DeadLetterEvent",
     "Disposition",
     "InboundMessage",
     "Installation",
@@ -32,6 +40,7 @@ __all__ = [
     "PlantState",
     "RecentTelemetryBody",
     "SiteIdKind",
+    "StreamHealth",
     "TelemetryReading",
     "TimeConfigBlock",
     "TimeConfigOrigin",

@@ -4,6 +4,7 @@ from django.db import models
 
 from plants.models.connection import Connection
 from plants.models.plant import Plant
+from plants.models.tenancy import Organisation
 
 
 class AlarmOrigin(models.TextChoices):
@@ -12,10 +13,21 @@ class AlarmOrigin(models.TextChoices):
 
 
 class Alarm(models.Model):
-    """One alarm; raise and clear share `alarm_id` and may arrive in any order and more than once."""
+    """One alarm; raise and clear share `alarm_id` and may arrive in any order and more than once.
 
-    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="alarms")
-    plant = models.ForeignKey(Plant, on_delete=models.CASCADE, related_name="alarms")
+    Voke's alarms always have a connection and a plant. The platform's own may be about a connection only, about an
+    organisation (nobody pulls its reverse channel), or about the installation (a tick does not run): the rest is NULL.
+    """
+
+    organisation = models.ForeignKey(
+        Organisation,
+        on_delete=models.CASCADE,
+        null=True,
+        related_name="+",
+        help_text="Set where neither plant nor connection tells whose it is; NULL = theirs, or the installation's.",
+    )
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, null=True, related_name="alarms")
+    plant = models.ForeignKey(Plant, on_delete=models.CASCADE, null=True, related_name="alarms")
     origin = models.CharField(max_length=8, choices=AlarmOrigin, default=AlarmOrigin.VOKE)
     alarm_id = models.CharField(max_length=128, help_text="Stable across raise and clear.")
     severity = models.CharField(
@@ -39,7 +51,12 @@ class Alarm(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["connection", "origin", "alarm_id"], name="alarm_id_once_per_connection"
-            )
+            ),
+            models.UniqueConstraint(
+                fields=["origin", "alarm_id"],
+                condition=models.Q(connection__isnull=True),
+                name="alarm_id_once_without_connection",
+            ),
         ]
         indexes = [
             models.Index(fields=["plant", "-raised_at"], name="alarm_by_plant"),

@@ -75,8 +75,37 @@ class Connection(models.Model):
         blank=True, help_text="HMAC key of commands and schedules; encrypted at rest."
     )
 
+    realtime_period_s = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="Expected seconds between a plant's realtime messages; empty = learnt (10 until then).",
+    )
+    meter_period_s = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="Expected seconds between a plant's meter messages; empty = learnt (60 until then).",
+    )
+
     created_at = models.DateTimeField(editable=False)
     activated_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    # A second bundle that takes over: this connection then only ends what it has begun.
+    succeeded_by = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="predecessors",
+        help_text="The connection that took over its plants; this one only drains.",
+    )
+    handed_over_at = models.DateTimeField(null=True, blank=True, editable=False)
+    retired_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Drained: nothing is published or consumed any more.",
+    )
 
     class Meta:
         ordering = ["organisation_id", "name"]
@@ -93,12 +122,14 @@ class Connection(models.Model):
 class LinkState(models.TextChoices):
     CONNECTING = "CONNECTING"
     CONNECTED = "CONNECTED"
+    SILENT = "SILENT", "Silent (connected, and nothing arrives)"
+    BLOCKED = "BLOCKED", "Blocked (the broker takes nothing)"
     REFUSED = "REFUSED", "Refused (credentials, vhost, permission or certificate)"
     DOWN = "DOWN"
 
 
 class LinkHealth(models.Model):
-    """What a relay or a consumer last knew of its half of a connection's link."""
+    """What one relay or consumer last knew of its half of a connection's link."""
 
     class Role(models.TextChoices):
         PUBLISH = "PUBLISH"
@@ -106,16 +137,51 @@ class LinkHealth(models.Model):
 
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="health")
     role = models.CharField(max_length=8, choices=Role)
+    holder = models.CharField(
+        max_length=80, default="", help_text="Which process says so: several may serve one connection."
+    )
     state = models.CharField(max_length=12, choices=LinkState)
     since = models.DateTimeField(help_text="Since when the link is in this state.")
-    seen_at = models.DateTimeField(help_text="When a process last said so.")
+    seen_at = models.DateTimeField(help_text="When the process last said so.")
     last_event_at = models.DateTimeField(null=True, help_text="When the last delivery or confirm arrived.")
+    error_code = models.CharField(max_length=48, blank=True, help_text="Stable code of the last error.")
     last_error = models.CharField(max_length=400, blank=True)
+    error_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["connection", "role"], name="link_health_once_per_role")
+            models.UniqueConstraint(
+                fields=["connection", "role", "holder"], name="link_health_once_per_role_and_process"
+            )
         ]
 
     def __str__(self) -> str:
         return f"{self.role} {self.state}"
+
+
+class StreamHealth(models.Model):
+    """When a connection last brought something of one stream, how often it should, and whose clock is off."""
+
+    class Stream(models.TextChoices):
+        REALTIME = "REALTIME"
+        METER = "METER"
+        STATUS = "STATUS"
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="streams")
+    stream = models.CharField(max_length=8, choices=Stream)
+    last_at = models.DateTimeField(help_text="When the last message arrived.")
+    last_sent_at = models.DateTimeField(help_text="The newest envelope timestamp that it carried.")
+    period_s = models.FloatField(
+        null=True, help_text="Learnt seconds between two messages of one plant; NULL = not yet."
+    )
+    skew_ms = models.IntegerField(
+        null=True, help_text="Our clock at arrival minus the envelope's timestamp, as a recent median."
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["connection", "stream"], name="stream_health_once_per_stream")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.stream} {self.last_at:%H:%M:%S}"

@@ -73,6 +73,12 @@ class DeadLetter(models.Model):
     reason = models.CharField(max_length=64, help_text="Stable code of what was wrong.")
     path = models.CharField(max_length=255, blank=True, help_text="The offending field.")
     detail = models.TextField(blank=True)
+    state = models.CharField(
+        max_length=10,
+        choices=[("OPEN", "Open"), ("REPLAYED", "Replayed"), ("DISCARDED", "Discarded")],
+        default="OPEN",
+        help_text="OPEN: somebody should look at it. A letter that arrives again is open again.",
+    )
     count = models.PositiveIntegerField(default=1)
     first_at = models.DateTimeField()
     last_at = models.DateTimeField()
@@ -85,3 +91,26 @@ class DeadLetter(models.Model):
 
     def __str__(self) -> str:
         return f"{self.reason} {self.routing_key}"
+
+
+class DeadLetterEvent(models.Model):
+    """What a person did with a dead letter, and what came of it; append-only."""
+
+    class Action(models.TextChoices):
+        REPLAYED = "REPLAYED", "Replayed"
+        DISCARDED = "DISCARDED", "Discarded"
+
+    letter = models.ForeignKey(DeadLetter, on_delete=models.CASCADE, related_name="events")
+    at = models.DateTimeField()
+    action = models.CharField(max_length=10, choices=Action)
+    actor = models.CharField(max_length=150)
+    note = models.CharField(max_length=500, blank=True)
+    result = models.CharField(
+        max_length=400, blank=True, help_text="Of a replay: what became of the message."
+    )
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.action} by {self.actor}"

@@ -135,18 +135,23 @@ def note_link(
     role: LinkHealth.Role,
     state: LinkState,
     at: datetime,
+    holder: str = "",
     error: str = "",
+    error_code: str = "",
     event_at: datetime | None = None,
 ) -> None:
-    """Write down what a process knows of its link; `since` moves only when the state changes."""
+    """Write down what a process (`holder`) knows of its link; `since` moves only when the state changes."""
     row, created = LinkHealth.objects.get_or_create(
         connection_id=connection_id,
         role=role,
+        holder=holder[:80],
         defaults={
             "state": state,
             "since": at,
             "seen_at": at,
+            "error_code": error_code[:48],
             "last_error": error[:400],
+            "error_at": at if error else None,
             "last_event_at": event_at,
         },
     )
@@ -156,7 +161,7 @@ def note_link(
     if row.state != state:
         changes |= {"state": state, "since": at}
     if error:
-        changes["last_error"] = error[:400]
+        changes |= {"error_code": error_code[:48], "last_error": error[:400], "error_at": at}
     if event_at is not None:
         changes["last_event_at"] = event_at
     LinkHealth.objects.filter(pk=row.pk).update(**changes)

@@ -92,6 +92,7 @@ def store_dead_letters(*, connection_id: int, letters: Sequence[Letter], at: dat
             "reason": first[digest].reason[:64],
             "path": storable_text(first[digest].path)[:255],
             "detail": storable_text(first[digest].detail)[:4000],
+            "state": "OPEN",
             "count": counts[digest],
             "first_at": at,
             "last_at": at,
@@ -106,7 +107,7 @@ def store_dead_letters(*, connection_id: int, letters: Sequence[Letter], at: dat
     for count, digests in sorted(again.items()):
         known = DeadLetter.objects.filter(connection_id=connection_id, digest__in=digests)
         list(known.select_for_update().order_by("digest").values_list("pk"))
-        known.update(count=F("count") + count, last_at=at)
+        known.update(count=F("count") + count, last_at=at, state="OPEN")
 
 
 def store_dead_letter(*, connection_id: int, letter: Letter, at: datetime) -> None:
