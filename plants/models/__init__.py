@@ -1,6 +1,6 @@
 """Tables of plants: who owns what, how Voke is reached, what plants are and what they reported."""
 
-from plants.models.alarm import Alarm, AlarmOrigin
+from plants.models.alarm import Alarm, AlarmChange, AlarmOrigin
 from plants.models.connection import (
     Connection,
     ConnectionMode,
@@ -23,6 +23,7 @@ from plants.models.tenancy import Installation, Organisation, User
 
 __all__ = [
     "Alarm",
+    "AlarmChange",
     "AlarmOrigin",
     "Asset",
     "Connection",

@@ -67,3 +67,24 @@ class Alarm(models.Model):
 
     def __str__(self) -> str:
         return f"{self.code} {self.alarm_id}"
+
+
+class AlarmChange(models.Model):
+    """That an alarm was raised or cleared, written with it in one transaction; who tells people takes it away.
+
+    An outbox: rows are few and short-lived, and none is lost between the change and the telling of it.
+    """
+
+    class Word(models.TextChoices):
+        RAISED = "RAISED", "Raised"
+        CLEARED = "CLEARED", "Cleared"
+
+    alarm = models.ForeignKey(Alarm, on_delete=models.CASCADE, related_name="+")
+    word = models.CharField(max_length=8, choices=Word)
+    at = models.DateTimeField(help_text="When we heard or judged so.")
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.word} {self.alarm_id}"

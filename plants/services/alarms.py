@@ -8,14 +8,18 @@ afterwards does not close it.
 Edge cases (the concurrency policy):
 - Rows are made by INSERT ... ON CONFLICT and locked in order of their alarm ids: two consumers that hear of the same
   alarms in different orders neither deadlock nor fail.
+- Whoever raises or clears an alarm leaves an `AlarmChange` in the same transaction; the teller of people takes it from
+  there, so that nothing is told that was rolled back and nothing is lost that was kept.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from plants.models import Alarm, AlarmOrigin
+from django.db import transaction
+
+from plants.models import Alarm, AlarmChange, AlarmOrigin
 from plants.sql import insert_new
 from vcp import Alarm as AlarmEvent
 
@@ -53,6 +57,7 @@ def apply_alarms(*, connection_id: int, words: Sequence[AlarmWord], at: datetime
     }
     told_new = [False] * len(words)
     changed: dict[str, Alarm] = {}
+    raised_before = {row.alarm_id: row.severity for row in rows.values() if _stood_raised(row, fresh)}
     for index in order:
         alarm_id = words[index].event.alarm_id
         if index == first[alarm_id] and alarm_id in fresh:
@@ -62,7 +67,30 @@ def apply_alarms(*, connection_id: int, words: Sequence[AlarmWord], at: datetime
             changed[alarm_id] = rows[alarm_id]
     if changed:
         Alarm.objects.bulk_update([changed[alarm_id] for alarm_id in sorted(changed)], _WRITTEN)
+    _note_changes(rows, raised_before, at)
     return told_new
+
+
+def _stood_raised(row: Alarm, fresh: Collection[str]) -> bool:
+    return row.alarm_id not in fresh and row.cleared_at is None
+
+
+def _note_changes(rows: Mapping[str, Alarm], raised_before: Mapping[str, str], at: datetime) -> None:
+    """What the batch did to each alarm as a whole: one that was raised and cleared within it changed nothing."""
+    changes: list[AlarmChange] = []
+    for alarm_id, row in sorted(rows.items()):
+        word = _change_of(row, severity_before=raised_before.get(alarm_id))
+        if word is not None:
+            changes.append(AlarmChange(alarm=row, word=word, at=at))
+    if changes:
+        AlarmChange.objects.bulk_create(changes)
+
+
+def _change_of(row: Alarm, *, severity_before: str | None) -> AlarmChange.Word | None:
+    """`severity_before` None = it was not raised. An alarm that became another severity is news."""
+    if row.cleared_at is not None:
+        return None if severity_before is None else AlarmChange.Word.CLEARED
+    return None if severity_before == row.severity else AlarmChange.Word.RAISED
 
 
 def _new_row(connection_id: int, word: AlarmWord, at: datetime) -> Mapping[str, Any]:
@@ -125,30 +153,79 @@ def _cleared_at(row: Alarm, event: AlarmEvent) -> datetime | None:
 
 def raise_platform_alarm(
     *,
-    connection_id: int,
-    plant_id: int,
+    connection_id: int | None,
+    plant_id: int | None = None,
+    organisation_id: int | None = None,
     alarm_id: str,
     severity: str,
     code: str,
     message: str,
     at: datetime,
-) -> None:
-    """An alarm of this platform about itself (for example an emergency that could not be delivered).
+) -> bool:
+    """An alarm of this platform about itself; True when it was not raised before (or had another severity).
 
-    Raised again it stays the same alarm: what it says is brought up to date, and it is open.
+    About a plant, a connection, an organisation (neither of the two), or the installation (none of the three).
+    Raised again while it is open it stays the same alarm with its first time, and what it says is brought up to date;
+    after a clear it is raised anew.
     """
-    said = {"severity": severity, "code": code, "message": message, "told_at": at}
-    Alarm.objects.update_or_create(
-        connection_id=connection_id,
-        origin=AlarmOrigin.PLATFORM,
-        alarm_id=alarm_id,
-        defaults={**said, "cleared_at": None},
-        create_defaults={**said, "plant_id": plant_id, "raised_at": at, "received_at": at},
+    said = {"severity": severity, "code": code, "message": message}
+    with transaction.atomic():
+        row, made = Alarm.objects.select_for_update(of=("self",)).get_or_create(
+            connection_id=connection_id,
+            origin=AlarmOrigin.PLATFORM,
+            alarm_id=alarm_id,
+            defaults={
+                **said,
+                "plant_id": plant_id,
+                "organisation_id": organisation_id,
+                "raised_at": at,
+                "told_at": at,
+                "received_at": at,
+            },
+        )
+        before = None if made or row.cleared_at is not None else row.severity
+        if not made and (before is None or any(getattr(row, name) != value for name, value in said.items())):
+            row.severity, row.code, row.message = severity, code, message
+            row.raised_at = at if before is None else row.raised_at
+            row.told_at, row.cleared_at = at, None
+            row.save(update_fields=["severity", "code", "message", "raised_at", "told_at", "cleared_at"])
+        if before == severity:
+            return False
+        AlarmChange.objects.create(alarm=row, word=AlarmChange.Word.RAISED, at=at)
+        return True
+
+
+def clear_platform_alarm(*, connection_id: int | None, alarm_id: str, at: datetime) -> bool:
+    """Clear an alarm of this platform; False, and nothing happens, when it was not raised."""
+    with transaction.atomic():
+        row = (
+            Alarm.objects.select_for_update()
+            .filter(
+                connection_id=connection_id,
+                origin=AlarmOrigin.PLATFORM,
+                alarm_id=alarm_id,
+                cleared_at__isnull=True,
+            )
+            .first()
+        )
+        if row is None:
+            return False
+        Alarm.objects.filter(pk=row.pk).update(cleared_at=at, told_at=at)
+        AlarmChange.objects.create(alarm=row, word=AlarmChange.Word.CLEARED, at=at)
+        return True
+
+
+def take_alarm_changes(*, limit: int) -> list[AlarmChange]:
+    """The oldest changes that nobody has taken, with their alarms; they are gone when the caller's transaction ends.
+
+    Two takers never get the same one. Call within a transaction.
+    """
+    rows = (
+        AlarmChange.objects.select_for_update(skip_locked=True, of=("self",))
+        .select_related("alarm__plant", "alarm__connection", "alarm__organisation")
+        .defer("alarm__connection__amqps_uri", "alarm__connection__api_key", "alarm__connection__signing_key")
+        .order_by("pk")
     )
-
-
-def clear_platform_alarm(*, connection_id: int, alarm_id: str, at: datetime) -> None:
-    """Clear an alarm of this platform; nothing happens when it was not raised."""
-    Alarm.objects.filter(
-        connection_id=connection_id, origin=AlarmOrigin.PLATFORM, alarm_id=alarm_id, cleared_at__isnull=True
-    ).update(cleared_at=at, told_at=at)
+    taken = list(rows[:limit])
+    AlarmChange.objects.filter(pk__in=[row.pk for row in taken]).delete()
+    return taken
