@@ -16,7 +16,7 @@ from link.relay import RelayOptions
 from link.workers import ConsumeOptions, ConsumeWorker, RelayWorker, Supervisor, Worker
 from plants.encryption import UndecryptableSecret
 from plants.models import Connection, ConnectionMode, LinkHealth, LinkState
-from plants.services.connections import note_link
+from plants.services.link_health import note_link
 
 log = structlog.get_logger(__name__)
 

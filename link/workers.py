@@ -21,7 +21,7 @@ from link.reconnect import Backoff
 from link.relay import RelayOptions, relay_once, release_lease
 from link.targets import target_of
 from plants.models import Connection, LinkHealth, LinkState
-from plants.services.connections import note_link
+from plants.services.link_health import note_link
 
 log = structlog.get_logger(__name__)
 HEALTH_EVERY = timedelta(seconds=5)

@@ -1,4 +1,4 @@
-"""Connections to Voke: imported from a bundle, switched, their health noted, their secrets re-encrypted."""
+"""Connections to Voke: imported from a bundle, switched, their secrets re-encrypted."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from plants.errors import Conflict, DomainError, Invalid, Several
-from plants.models import Connection, ConnectionMode, LinkHealth, LinkState, Organisation, Plant
+from plants.models import Connection, ConnectionMode, Organisation, Plant
 from vcp import (
     DEFAULT_SIGNED_FAMILIES,
     REQUIRED_SCOPE,
@@ -127,44 +127,6 @@ def may_send(connection: Connection, family: Family, *, emergency_scope: str) ->
     """Whether the scopes told at import allow a family; without any told scope nothing is known and nothing refused."""
     scope = emergency_scope if family is Family.COMMAND_EMERGENCY else REQUIRED_SCOPE[family]
     return not connection.scopes or scope in connection.scopes
-
-
-def note_link(
-    *,
-    connection_id: int,
-    role: LinkHealth.Role,
-    state: LinkState,
-    at: datetime,
-    holder: str = "",
-    error: str = "",
-    error_code: str = "",
-    event_at: datetime | None = None,
-) -> None:
-    """Write down what a process (`holder`) knows of its link; `since` moves only when the state changes."""
-    row, created = LinkHealth.objects.get_or_create(
-        connection_id=connection_id,
-        role=role,
-        holder=holder[:80],
-        defaults={
-            "state": state,
-            "since": at,
-            "seen_at": at,
-            "error_code": error_code[:48],
-            "last_error": error[:400],
-            "error_at": at if error else None,
-            "last_event_at": event_at,
-        },
-    )
-    if created:
-        return
-    changes: dict[str, object] = {"seen_at": at}
-    if row.state != state:
-        changes |= {"state": state, "since": at}
-    if error:
-        changes |= {"error_code": error_code[:48], "last_error": error[:400], "error_at": at}
-    if event_at is not None:
-        changes["last_event_at"] = event_at
-    LinkHealth.objects.filter(pk=row.pk).update(**changes)
 
 
 def attach_plants(*, connection: Connection, external_plant_ids: Sequence[str]) -> int:

@@ -31,7 +31,7 @@ from plants.models import (
     TimeConfigOrigin,
     User,
 )
-from plants.services.connections import note_link
+from plants.services.link_health import note_link
 from plants.services.organisations import create_organisation
 from plants.services.plants import save_assets, save_plant
 from plants.services.time_config import Author, set_time_config

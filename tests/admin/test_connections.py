@@ -10,7 +10,7 @@ from django.db import connection as database
 from dispatch.models import OutboundMessage
 from dispatch.services.site_config import publish_changed
 from plants.models import Connection, ConnectionMode, LinkHealth, LinkState
-from plants.services.connections import note_link
+from plants.services.link_health import note_link
 from tests import factories
 from tests.admin.pages import form_data, page, text_of
 from tests.factories import AT, SIGNING_KEY

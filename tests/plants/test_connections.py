@@ -11,10 +11,10 @@ from plants.services.connections import (
     attach_plants,
     import_bundle,
     may_send,
-    note_link,
     set_connection_dispatch,
     set_mode,
 )
+from plants.services.link_health import note_link
 from tests import factories
 from tests.factories import AT, SIGNING_KEY
 from tests.threads import together
