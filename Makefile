@@ -11,7 +11,7 @@ SERVERS := rabbitmq-server postgresql redis-server chromium
 UV_VERSION := 0.13.8
 LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
-.PHONY: help demo test check up lock venv servers
+.PHONY: help demo test check up lock openapi venv servers
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -40,6 +40,9 @@ lock: $(BIN)/pip ## pin requirements*.in with hashes (UPGRADE=1: to the newest v
 	command -v uv >/dev/null || $(BIN)/pip install --quiet uv==$(UV_VERSION)
 	PATH="$$PATH:$(BIN)" $(LOCK) $(if $(UPGRADE),--upgrade) requirements.in --output-file requirements.txt
 	PATH="$$PATH:$(BIN)" $(LOCK) $(if $(UPGRADE),--upgrade) requirements-dev.in --output-file requirements-dev.txt
+
+openapi: $(VENV)/.dev ## pin the OpenAPI document of the reverse channel in docs/openapi.json
+	$(RUN) $(BIN)/python manage.py openapi > docs/openapi.json
 
 venv: $(VENV)/.dev ## the virtual environment alone
 

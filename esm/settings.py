@@ -216,6 +216,39 @@ EMERGENCY_SCOPE = _env.text("EMERGENCY_SCOPE", "vcp:write:setpoint")
 TELEMETRY_RETENTION_DAYS = _env.integer("TELEMETRY_RETENTION_DAYS", 400, low=2, high=36_500)
 INBOX_RETENTION_DAYS = _env.integer("INBOX_RETENTION_DAYS", 7, low=7, high=3650)
 
+# --- watch: dead-man alarms and who is told ------------------------------------------------------------------------
+WATCH_NO_ACK_COUNT = _env.integer("WATCH_NO_ACK_COUNT", 3, low=1, high=1000)
+WATCH_NO_ACK_MIN = _env.integer("WATCH_NO_ACK_MIN", 15, low=0, high=1440)
+WATCH_NO_PULL_MIN = _env.integer("WATCH_NO_PULL_MIN", 120, low=0, high=10_080)
+WATCH_FIRST_PULL_MIN = _env.integer("WATCH_FIRST_PULL_MIN", 1440, low=0, high=43_200)
+WATCH_NO_METER_MIN = _env.integer("WATCH_NO_METER_MIN", 15, low=0, high=1440)
+WATCH_LINK_GRACE_S = _env.integer("WATCH_LINK_GRACE_S", 120, low=0, high=3600)
+WATCH_DEAD_LETTERS_MAX = _env.integer("WATCH_DEAD_LETTERS_MAX", 10, low=1, high=100_000)
+WATCH_DEAD_LETTERS_MIN = _env.integer("WATCH_DEAD_LETTERS_MIN", 10, low=0, high=1440)
+WATCH_CLOCK_SKEW_S = _env.integer("WATCH_CLOCK_SKEW_S", 30, low=0, high=300)
+WATCH_OUTBOX_AGE_S = _env.integer("WATCH_OUTBOX_AGE_S", 60, low=0, high=3600)
+WATCH_CLEAR_AFTER_S = _env.integer("WATCH_CLEAR_AFTER_S", 60, low=15, high=3600)
+NOTIFY_ALLOW_HTTP = _env.boolean("NOTIFY_ALLOW_HTTP", False)
+NOTIFY_ALLOW_PRIVATE = _env.boolean("NOTIFY_ALLOW_PRIVATE", False)
+NOTIFY_TIMEOUT_S = _env.number("NOTIFY_TIMEOUT_S", 10.0, low=0.5, high=60.0)
+NOTIFY_RETENTION_DAYS = _env.integer("NOTIFY_RETENTION_DAYS", 90, low=1, high=3650)
+EMAIL_HOST = _env.text("EMAIL_HOST", "")
+EMAIL_SECURITY = _env.choice("EMAIL_SECURITY", "starttls", ("starttls", "tls", "none"))
+EMAIL_USE_TLS, EMAIL_USE_SSL = EMAIL_SECURITY == "starttls", EMAIL_SECURITY == "tls"
+EMAIL_PORT = _env.integer("EMAIL_PORT", 465 if EMAIL_USE_SSL else 587, low=1, high=65_535)
+EMAIL_HOST_USER = _env.text("EMAIL_USER", "")
+EMAIL_HOST_PASSWORD = _env.text("EMAIL_PASSWORD", "")
+EMAIL_TIMEOUT = NOTIFY_TIMEOUT_S
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = _env.text("EMAIL_FROM", "")
+if EMAIL_HOST and "@" not in DEFAULT_FROM_EMAIL:
+    raise SettingError("EMAIL_FROM", "is required with EMAIL_HOST: the address that messages come from")
+if bool(EMAIL_HOST_USER) != bool(EMAIL_HOST_PASSWORD):
+    raise SettingError("EMAIL_PASSWORD", "set EMAIL_USER and EMAIL_PASSWORD together, or neither")
+if EMAIL_HOST_USER and EMAIL_SECURITY == "none":
+    raise SettingError(
+        "EMAIL_SECURITY", "none would send the password in clear text: unset EMAIL_USER, or use tls"
+    )
+
 # --- language, static files --------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
@@ -228,6 +261,7 @@ WHITENOISE_USE_FINDERS = EMBEDDED
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "EXCEPTION_HANDLER": "esm.errors.api_exception_handler",

@@ -4,14 +4,15 @@ Without either the whole list is answered, up to the installation's bound. Inter
 `{data, meta}` around it); the total is in the header X-Total-Count whenever the body may not be everything.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+
+from django.http import QueryDict
 
 from plants.errors import Invalid
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 1000
-_MAX_PAGE = 1_000_000
+MAX_PAGE = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,17 +24,20 @@ class Page:
     asked_for: bool
 
 
-def page_of(query: Mapping[str, str], *, most: int) -> Page:
+def page_of(query: QueryDict, *, most: int) -> Page:
     """The page that the query asks for; raises Invalid with the parameter's name."""
     if "page" not in query and "limit" not in query:
         return Page(offset=0, limit=most, asked_for=False)
     limit = _whole_number(query, "limit", default=DEFAULT_LIMIT, high=MAX_LIMIT)
-    page = _whole_number(query, "page", default=1, high=_MAX_PAGE)
+    page = _whole_number(query, "page", default=1, high=MAX_PAGE)
     return Page(offset=(page - 1) * limit, limit=limit, asked_for=True)
 
 
-def _whole_number(query: Mapping[str, str], name: str, *, default: int, high: int) -> int:
-    text = query.get(name, str(default))
+def _whole_number(query: QueryDict, name: str, *, default: int, high: int) -> int:
+    if len(query.getlist(name)) > 1:
+        # Proxies, caches and programs disagree on which of two counts: nobody should have to guess.
+        raise Invalid("is given more than once", path=name)
+    text = query.get(name, str(default)) or ""
     if not text.isascii() or not text.isdigit() or len(text) > 9 or not 1 <= int(text) <= high:
         raise Invalid(f"must be a whole number between 1 and {high}", path=name)
     return int(text)

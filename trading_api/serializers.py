@@ -11,8 +11,8 @@ from rest_framework import serializers
 from plants.time_config import MAX_BLOCKS
 from trading_api.mapping import parse_wall_clock, plant_id_fields
 
-_POWER_LIMIT_KW = 10_000_000.0  # as the plant's own fields
-_PLANT_REF_MAX = 128
+POWER_LIMIT_KW = 10_000_000.0  # as the plant's own fields
+PLANT_REF_MAX = 128
 
 
 class TextField(serializers.CharField):
@@ -40,7 +40,7 @@ class NumberField(serializers.Field[float, Any, float, Any]):
         """Refuses texts and booleans."""
         if isinstance(data, bool) or not isinstance(data, (int, float)):
             self.fail("invalid")
-        if not -_POWER_LIMIT_KW <= data <= _POWER_LIMIT_KW:
+        if not -POWER_LIMIT_KW <= data <= POWER_LIMIT_KW:
             self.fail("range")
         return float(data)
 
@@ -83,7 +83,7 @@ class UpdateSerializer(serializers.Serializer[dict[str, Any]]):
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         """The names of the plant id are a setting."""
-        ids = {name: TextField(max_length=_PLANT_REF_MAX, required=False) for name in plant_id_fields()}
+        ids = {name: TextField(max_length=PLANT_REF_MAX, required=False) for name in plant_id_fields()}
         return {**ids, **super().get_fields()}
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,12 @@ from trading_api.answers import (
 from trading_api.auth import Claims, bearer_token, read_token
 from trading_api.journal import Pull
 from trading_api.limits import request_address
+from trading_api.openapi.operations import (
+    config_operation,
+    list_operation,
+    token_operation,
+    update_operation,
+)
 from trading_api.paging import Page, page_of
 from trading_api.paths import Endpoint
 from trading_api.selectors import Access, PlantView
@@ -80,9 +86,9 @@ def claims_of(request: Request) -> Claims:
     return read_token(token, at=clock.now())
 
 
-def access_of(request: Request, *, plant_ref: str | None = None) -> Access:
+def access_of(request: Request, claims: Claims, *, plant_ref: str | None = None) -> Access:
     """Whom the request is answered to; raises Unauthorized. One SELECT."""
-    access = selectors.access(claims_of(request), plant_ref=plant_ref)
+    access = selectors.access(claims, plant_ref=plant_ref)
     pull = pull_of(request)
     pull.client_id, pull.credential_id = access.client_id, access.credential_id
     pull.organisation_id = access.organisation_id
@@ -92,6 +98,7 @@ def access_of(request: Request, *, plant_ref: str | None = None) -> Access:
 class TokenView(ReverseChannelView):
     """`POST …/trading/token`: client id and secret for a bearer token."""
 
+    @token_operation()
     def post(self, request: Request) -> HttpResponse:
         """`{accessToken, expiresIn}` in seconds."""
         asked = TokenSerializer(data=read_json(plain(request)))
@@ -116,9 +123,10 @@ class TokenView(ReverseChannelView):
 class PlantListView(ReverseChannelView):
     """`GET …/trading/plant/list`: every plant of the organisation, or a page of them."""
 
+    @list_operation()
     def get(self, request: Request) -> HttpResponse:
         """The list, or 304."""
-        access = access_of(request)
+        access = access_of(request, claims_of(request))
         page = page_of(request.query_params, most=settings.TRADING_LIST_MAX)
         tag = entity_tag(access, Endpoint.LIST, page.offset, page.limit)
         if is_known(plain(request), tag):
@@ -141,10 +149,13 @@ def _total(access: Access, page: Page, rows: list[dict[str, Any]]) -> int:
 class PlantConfigView(ReverseChannelView):
     """`GET …/trading/plant/config?plantId=`: the time-config blocks in force."""
 
+    @config_operation()
     def get(self, request: Request) -> HttpResponse:
         """The config, or 304 to who has it: either way this credential has been given the version in force."""
-        plant_ref = _plant_ref(request)
-        access = access_of(request, plant_ref=plant_ref if _can_be_ours(plant_ref) else "")
+        given = _plant_refs(request)
+        claims = claims_of(request)
+        plant_ref = _the_ref(given)
+        access = access_of(request, claims, plant_ref=plant_ref if _can_be_ours(plant_ref) else "")
         plant = _the_plant(access, plant_ref)
         pull = pull_of(request)
         pull.plant_id, pull.version = plant.plant_id, plant.version_number
@@ -163,11 +174,26 @@ class PlantConfigView(ReverseChannelView):
         return response
 
 
-def _plant_ref(request: Request) -> str:
-    """The plant id of the query, "" when there is none; noted for the journal."""
-    given = next((text for name in mapping.plant_id_fields() if (text := request.query_params.get(name))), "")
-    pull_of(request).plant_ref = given
+def _plant_refs(request: Request) -> dict[str, list[str]]:
+    """The plant ids of the query by the name of their parameter; the first is noted for the journal."""
+    given = {
+        name: request.query_params.getlist(name)
+        for name in mapping.plant_id_fields()
+        if name in request.query_params
+    }
+    pull_of(request).plant_ref = next((text for texts in given.values() for text in texts if text), "")
     return given
+
+
+def _the_ref(given: dict[str, list[str]]) -> str:
+    """The one plant id, "" when there is none; raises Invalid where one parameter comes twice or two disagree."""
+    for name, texts in given.items():
+        if len(texts) > 1:
+            raise Invalid("is given more than once", path=name)
+    named = {texts[0] for texts in given.values() if texts[0]}
+    if len(named) > 1:
+        raise Invalid("the plant ids contradict each other", path=mapping.plant_id_fields()[0])
+    return named.pop() if named else ""
 
 
 def _can_be_ours(plant_ref: str) -> bool:
@@ -196,9 +222,10 @@ def _config(plant: PlantView) -> dict[str, Any]:
 class ConfigUpdateView(ReverseChannelView):
     """`POST …/trading/plant/config/update`: Voke asks for other blocks."""
 
+    @update_operation()
     def post(self, request: Request) -> HttpResponse:
         """`{resultCode, terminal, message, requestId}` once the request was understood."""
-        access = access_of(request)
+        access = access_of(request, claims_of(request))
         body = read_json(plain(request))
         pull = pull_of(request)
         pull.plant_ref = next((str(body[name]) for name in mapping.plant_id_fields() if name in body), "")

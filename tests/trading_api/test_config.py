@@ -138,3 +138,23 @@ def test_the_journal_names_plant_and_version(voke: Voke) -> None:
         1,
         200,
     )
+
+
+@pytest.mark.parametrize(
+    ("query", "path"),
+    [
+        ("plantId={ref}&plantId={ref}", "plantId"),
+        ("plantId={ref}&plantId=OTHER", "plantId"),
+        ("plantId={ref}&externalPlantId=OTHER", "plantId"),
+        ("externalPlantId=OTHER&externalPlantId={ref}", "externalPlantId"),
+    ],
+)
+def test_a_plant_id_that_is_given_twice_or_contradicts_another_is_refused(
+    voke: Voke, query: str, path: str
+) -> None:
+    answer = voke.get(f"/trading/plant/config?{query.format(ref=voke.ref)}")
+    assert (answer.status_code, answer.json()["details"][0]["path"]) == (400, path)
+
+
+def test_a_plant_id_under_both_names_is_one_plant(voke: Voke) -> None:
+    assert voke.get(f"/trading/plant/config?plantId={voke.ref}&externalPlantId={voke.ref}").status_code == 200

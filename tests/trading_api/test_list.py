@@ -136,3 +136,9 @@ def test_a_page_that_cannot_be_is_400_with_the_parameter(voke: Voke, query: str,
 def test_whatever_is_accepted_json_is_answered(voke: Voke, accept: str) -> None:
     answer = voke.list(Accept=accept)
     assert (answer.status_code, answer["Content-Type"]) == (200, "application/json")
+
+
+@pytest.mark.parametrize(("query", "path"), [("?page=1&page=2", "page"), ("?limit=5&limit=5", "limit")])
+def test_a_parameter_that_is_given_twice_is_refused(voke: Voke, query: str, path: str) -> None:
+    answer = voke.list(query)
+    assert (answer.status_code, answer.json()["details"][0]["path"]) == (400, path)
