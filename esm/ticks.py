@@ -1,9 +1,11 @@
 """What happens by the clock: every periodic step of the platform, in one table.
 
 Celery beat runs them in full mode, one thread in embedded mode. Each is idempotent and safe to overlap; an advisory
-lock keeps two workers from doing the same work at the same time.
+lock keeps two workers from doing the same work at the same time. Every run is written down (`watch.models.TickRun`), so
+that one that stays away is noticed.
 """
 
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,10 +24,11 @@ from dispatch.services.late import settle_late
 from dispatch.services.overdue import flag_execution_overdue, mark_ack_overdue
 from dispatch.services.retention import prune_inbound
 from dispatch.services.site_config import publish_changed
-from plants.services.inbox import prune_dead_letters
+from plants.services.dead_letters import prune_dead_letters
 from plants.services.partitions import maintain_partitions
 from plants.services.readings import trim_recent_bodies
 from trading_api.services import prune_journal, prune_updates
+from watch.services.ticks import note_tick
 
 MAX_ROUNDS = 50
 LAST_TICK_KEY = "esm:last-tick"
@@ -84,9 +87,19 @@ def run_tick(name: str, *, at: datetime) -> bool:
     """Run one tick unless another process runs it right now; answers whether it ran."""
     with _exclusive(name) as mine:
         if mine:
-            BY_NAME[name].run(at)
+            _run_noted(BY_NAME[name], at)
             cache.set(LAST_TICK_KEY, at, timeout=3600)
         return mine
+
+
+def _run_noted(tick: Tick, at: datetime) -> None:
+    began = time.monotonic()
+    try:
+        tick.run(at)
+    except Exception as error:
+        note_tick(name=tick.name, started_at=at, duration_s=time.monotonic() - began, error=error)
+        raise
+    note_tick(name=tick.name, started_at=at, duration_s=time.monotonic() - began)
 
 
 @contextmanager

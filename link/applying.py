@@ -15,7 +15,8 @@ from link.parsing import Parsed, letter_of
 from plants.models import Disposition
 from plants.selectors.plants import resolve_sites
 from plants.services.alarms import AlarmWord, apply_alarms
-from plants.services.inbox import Arrival, Letter, register_arrivals, set_disposition, store_dead_letters
+from plants.services.dead_letters import Letter, store_dead_letters
+from plants.services.inbox import Arrival, register_arrivals, set_disposition
 from plants.services.modes import ModeWord, apply_modes, lock_states
 from plants.services.readings import (
     FUTURE_MARGIN,
@@ -80,23 +81,28 @@ def apply_together(
     parsed: Sequence[Parsed], letters: Sequence[Letter], *, inlet: Inlet, at: datetime
 ) -> Report:
     """Apply a batch and store its dead letters; call within a transaction."""
+    report, refused = apply_understood(parsed, inlet=inlet, at=at)
+    all_letters = [*letters, *refused]
+    store_dead_letters(connection_id=inlet.connection_id, letters=all_letters, at=at)
+    report.dead_letters = len(all_letters)
+    return report
+
+
+def apply_understood(
+    parsed: Sequence[Parsed], *, inlet: Inlet, at: datetime
+) -> tuple[Report, Sequence[Letter]]:
+    """Apply messages; answers what came of it, and a letter for each that can't be applied. Within a transaction."""
     site_ids = {one.envelope.site_id for one in parsed}
     sites = resolve_sites(connection_id=inlet.connection_id, site_ids=site_ids) if site_ids else {}
     batch = _sort(parsed, sites, inlet=inlet, at=at)
     _lock(batch)
     _store_readings(batch.readings, at=at)
     fresh = _apply_events(batch.events, inlet=inlet, at=at)
-    all_letters = [*letters, *batch.letters]
-    store_dead_letters(connection_id=inlet.connection_id, letters=all_letters, at=at)
-    report = Report(
-        applied=len(batch.readings) + fresh,
-        duplicates=len(batch.events) - fresh,
-        dead_letters=len(all_letters),
-    )
+    report = Report(applied=len(batch.readings) + fresh, duplicates=len(batch.events) - fresh)
     for one in parsed:
         name = one.family_name if isinstance(one.family, Family) else "unknown"
         report.by_family[name] = report.by_family.get(name, 0) + 1
-    return report
+    return report, batch.letters
 
 
 def _sort(parsed: Sequence[Parsed], sites: Mapping[str, int], *, inlet: Inlet, at: datetime) -> _Sorted:

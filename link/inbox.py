@@ -23,7 +23,7 @@ from dispatch.services.life import LostRace
 from link.applying import Inlet, Report, apply_together
 from link.broker import Delivery
 from link.parsing import Parsed, letter_of, parse_batch
-from plants.services.inbox import Letter
+from plants.services.dead_letters import Letter
 from plants.services.partitions import ensure_partitions, forget_known_partitions
 from plants.services.readings import storable
 

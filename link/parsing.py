@@ -7,7 +7,7 @@ from datetime import datetime
 import structlog
 
 from link.broker import Delivery
-from plants.services.inbox import Letter
+from plants.services.dead_letters import Letter
 from vcp import (
     Envelope,
     Family,

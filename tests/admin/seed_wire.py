@@ -11,7 +11,7 @@ from plants.models import (
     Connection,
     Plant,
 )
-from plants.services.inbox import Letter, store_dead_letter
+from plants.services.dead_letters import Letter, store_dead_letter
 from plants.time_config import Block
 from trading_api.models import ConfigUpdateRequest, Credential, HeldBecause, PullJournal, UpdateState
 

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from plants.admin.base import BoundedPaginator, MachineOwned
 from plants.models import Alarm, DeadLetter, InboundMessage
-from plants.services.inbox import Letter, store_dead_letter
+from plants.services.dead_letters import Letter, store_dead_letter
 from tests import factories
 from tests.admin.pages import page, text_of
 from tests.admin.seed import seed

@@ -11,7 +11,7 @@ from dispatch.services.due import queue_due
 from esm import ticks
 from esm.ticks import BY_NAME, LAST_TICK_KEY, TICKS, Tick, run_tick
 from plants.models import Alarm, DeadLetter, RecentTelemetryBody
-from plants.services.inbox import Letter, store_dead_letters
+from plants.services.dead_letters import Letter, store_dead_letters
 from plants.services.partitions import forget_known_partitions
 from tests import factories
 from tests.dispatch.helpers import ask, deliver, mode, state_of, stop_now

@@ -8,7 +8,7 @@ from django.db import connection
 
 from link.inbox import receive
 from plants.models import DeadLetter, InboundMessage, PlantState, TelemetryReading
-from plants.services.inbox import LETTERS_KEPT_FOR, prune_dead_letters
+from plants.services.dead_letters import OPEN_KEPT_FOR, prune_dead_letters
 from tests import factories
 from tests.factories import AT
 from tests.link.helpers import ack, alarm, delivery, event, hear, inlet, meter, mode_event, realtime, seconds
@@ -243,7 +243,7 @@ def test_letters_are_forgotten_when_nobody_can_still_be_looking_at_them():
     hear(link, delivery(b"old"), at=AT)
     hear(link, delivery(b"young"), at=AT + seconds(1))
 
-    count = prune_dead_letters(at=AT + LETTERS_KEPT_FOR + seconds(1))
+    count = prune_dead_letters(at=AT + OPEN_KEPT_FOR + seconds(1))
 
     assert count == 1
     assert bytes(letter().body) == b"young"
@@ -252,9 +252,9 @@ def test_letters_are_forgotten_when_nobody_can_still_be_looking_at_them():
 def test_a_letter_that_comes_again_is_not_old():
     link = factories.connection()
     hear(link, delivery(b"again"), at=AT)
-    hear(link, delivery(b"again"), at=AT + LETTERS_KEPT_FOR)
+    hear(link, delivery(b"again"), at=AT + OPEN_KEPT_FOR)
 
-    assert prune_dead_letters(at=AT + LETTERS_KEPT_FOR + seconds(1)) == 0
+    assert prune_dead_letters(at=AT + OPEN_KEPT_FOR + seconds(1)) == 0
 
 
 def test_of_too_many_letters_of_a_connection_the_newest_are_kept():

@@ -1,0 +1,198 @@
+"""Dead letters: deliveries that could not be used are kept with bytes and reason, looked at by a person, and forgotten.
+
+- A letter is OPEN until somebody settles it: by a replay after a fix (`link.replay`) or by discarding it with a note.
+  Both are journalled. One that arrives again is open again.
+- Settled letters go after `SETTLED_KEPT_FOR`, open ones after `OPEN_KEPT_FOR`; of too many of one connection the
+  settled and then the oldest go first.
+
+Edge cases (the concurrency policy): letters are locked in the order of (connection, digest) by live traffic and by
+people alike; what is decided about a letter is decided under its lock, by its state then.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Case, F, IntegerField, QuerySet, Value, When
+
+from plants.errors import Invalid
+from plants.models import DeadLetter, DeadLetterEvent
+from plants.sql import insert_new
+from plants.texts import storable_text
+
+LETTERS_KEPT = 10_000
+OPEN_KEPT_FOR = timedelta(days=90)
+SETTLED_KEPT_FOR = timedelta(days=30)
+MOST_DISCARDED = 500
+TOO_LARGE = "TOO_LARGE"
+"""Reason of a letter of which only the first bytes were kept: it can't be replayed."""
+
+OPEN, REPLAYED, DISCARDED = "OPEN", "REPLAYED", "DISCARDED"
+_LONGEST_NOTE = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Letter:
+    """A delivery that can't be used, and why."""
+
+    queue: str
+    routing_key: str
+    headers: Mapping[str, Any]
+    body: bytes
+    reason: str
+    path: str
+    detail: str
+
+
+def store_dead_letters(*, connection_id: int, letters: Sequence[Letter], at: datetime) -> None:
+    """Keep deliveries that can't be used; equal ones are counted in one row.
+
+    Never fails over what a letter holds: a letter that can't be stored would come again for ever.
+    """
+    counts = Counter(_digest(letter) for letter in letters)
+    first = {_digest(letter): letter for letter in reversed(letters)}
+    rows = [
+        {
+            "connection_id": connection_id,
+            "digest": digest,
+            "queue": storable_text(first[digest].queue)[:255],
+            "routing_key": storable_text(first[digest].routing_key)[:255],
+            "headers": {
+                storable_text(key): storable_text(value) for key, value in first[digest].headers.items()
+            },
+            "body": first[digest].body,
+            **_why(first[digest].reason, first[digest].path, first[digest].detail),
+            "state": OPEN,
+            "count": counts[digest],
+            "first_at": at,
+            "last_at": at,
+        }
+        for digest in sorted(counts)
+    ]
+    made = insert_new(DeadLetter, rows, key=("connection_id", "digest"), returning=("digest",))
+    fresh = {digest for (digest,) in made}
+    again: dict[int, list[str]] = {}
+    for digest in sorted(counts.keys() - fresh):
+        again.setdefault(counts[digest], []).append(digest)
+    for count, digests in sorted(again.items()):
+        known = DeadLetter.objects.filter(connection_id=connection_id, digest__in=digests)
+        list(known.select_for_update().order_by("digest").values_list("pk"))
+        known.update(count=F("count") + count, last_at=at, state=OPEN)
+
+
+def store_dead_letter(*, connection_id: int, letter: Letter, at: datetime) -> None:
+    """Keep one delivery that can't be used."""
+    store_dead_letters(connection_id=connection_id, letters=[letter], at=at)
+
+
+def _digest(letter: Letter) -> str:
+    return hashlib.sha256(letter.routing_key.encode("utf-8", "replace") + b"\0" + letter.body).hexdigest()
+
+
+def _why(reason: str, path: str, detail: str) -> dict[str, str]:
+    return {
+        "reason": reason[:64],
+        "path": storable_text(path)[:255],
+        "detail": storable_text(detail)[:4000],
+    }
+
+
+# --- what people decide -----------------------------------------------------------------------------------------------
+
+
+def lock_letter(*, letter_id: int) -> DeadLetter | None:
+    """The letter as it is now, nobody else deciding about it until the caller's transaction ends."""
+    return DeadLetter.objects.select_for_update(of=("self",)).filter(pk=letter_id).first()
+
+
+def note_replayed(*, letter: DeadLetter, actor: str, result: str, at: datetime) -> None:
+    """Settle a locked letter: its message has been applied now, or had been already."""
+    DeadLetter.objects.filter(pk=letter.pk).update(state=REPLAYED)
+    _note(letter.pk, DeadLetterEvent.Action.REPLAYED, actor=actor, result=result, at=at)
+
+
+def note_dead_again(
+    *, letter: DeadLetter, actor: str, reason: str, path: str, detail: str, at: datetime
+) -> None:
+    """A locked letter failed again: it stays as open as it was, with what is wrong with it now; it counts no more."""
+    DeadLetter.objects.filter(pk=letter.pk).update(**_why(reason, path, detail))
+    result = f"{reason} {path}".strip()
+    _note(letter.pk, DeadLetterEvent.Action.REPLAYED, actor=actor, result=f"dead again: {result}", at=at)
+
+
+def discard(*, letter_ids: Sequence[int], actor: str, note: str, at: datetime) -> list[int]:
+    """Settle open letters for good, with the reason why; answers which of them were open.
+
+    Raises `Invalid` without a note, and for more than `MOST_DISCARDED` letters at once.
+    """
+    wanted = set(letter_ids)
+    if not note.strip():
+        raise Invalid("say why these messages are not needed", path="note")
+    if len(note.strip()) > _LONGEST_NOTE:
+        raise Invalid(f"at most {_LONGEST_NOTE} characters", path="note")
+    if len(wanted) > MOST_DISCARDED:
+        raise Invalid(f"at most {MOST_DISCARDED} letters at once", path="letter_ids", code="TOO_MANY")
+    with transaction.atomic():
+        open_ones = DeadLetter.objects.filter(pk__in=wanted, state=OPEN)
+        ids = list(
+            open_ones.select_for_update(of=("self",))
+            .order_by("connection_id", "digest")
+            .values_list("pk", flat=True)
+        )
+        DeadLetter.objects.filter(pk__in=ids).update(state=DISCARDED)
+        for pk in ids:
+            _note(pk, DeadLetterEvent.Action.DISCARDED, actor=actor, note=note.strip(), at=at)
+    return ids
+
+
+def _note(
+    letter_id: int,
+    action: DeadLetterEvent.Action,
+    *,
+    actor: str,
+    at: datetime,
+    note: str = "",
+    result: str = "",
+) -> None:
+    DeadLetterEvent.objects.create(
+        letter_id=letter_id,
+        at=at,
+        action=action,
+        actor=storable_text(actor)[:150],
+        note=storable_text(note)[:_LONGEST_NOTE],
+        result=storable_text(result)[:400],
+    )
+
+
+# --- how long they are kept -------------------------------------------------------------------------------------------
+
+
+def prune_dead_letters(*, at: datetime, keep: int = LETTERS_KEPT, limit: int = 5000) -> int:
+    """Tick: forget dead letters that nobody can still be looking at; answers how many were deleted.
+
+    A plant that Voke knows and we do not sends one every minute: the number per connection is bounded too.
+    """
+    aged = DeadLetter.objects.filter(state=OPEN, last_at__lt=at - OPEN_KEPT_FOR)
+    ids = set(aged.order_by("last_at").values_list("pk", flat=True)[:limit])
+    settled_before = at - SETTLED_KEPT_FOR
+    settled = DeadLetter.objects.exclude(state=OPEN).filter(last_at__lt=settled_before)
+    settled = settled.exclude(events__at__gte=settled_before)
+    ids |= set(settled.order_by("last_at").values_list("pk", flat=True)[:limit])
+    owners = DeadLetter.objects.order_by("connection_id").values_list("connection_id", flat=True).distinct()
+    for connection_id in owners:
+        ids |= set(_ranked(connection_id).values_list("pk", flat=True)[keep : keep + limit])
+    letters = DeadLetter.objects.filter(pk__in=ids)
+    count = letters.count()
+    letters.delete()
+    return count
+
+
+def _ranked(connection_id: int) -> "QuerySet[DeadLetter]":
+    """The letters of a connection, the one to keep longest first."""
+    is_open = Case(When(state=OPEN, then=Value(1)), default=Value(0), output_field=IntegerField())
+    rows = DeadLetter.objects.filter(connection_id=connection_id)
+    return rows.order_by(is_open.desc(), "-last_at", "-pk")
