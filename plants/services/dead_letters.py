@@ -37,7 +37,11 @@ _LONGEST_NOTE = 500
 
 @dataclass(frozen=True, kw_only=True)
 class Letter:
-    """A delivery that can't be used, and why."""
+    """A delivery that can't be used, and why.
+
+    `redelivered`: the broker gave it before, so it may have been counted already. `digest`: of the whole body, where
+    `body` is only its beginning; '' = made of `body`.
+    """
 
     queue: str
     routing_key: str
@@ -46,14 +50,19 @@ class Letter:
     reason: str
     path: str
     detail: str
+    redelivered: bool = False
+    digest: str = ""
 
 
 def store_dead_letters(*, connection_id: int, letters: Sequence[Letter], at: datetime) -> None:
     """Keep deliveries that can't be used; equal ones are counted in one row.
 
-    Never fails over what a letter holds: a letter that can't be stored would come again for ever.
+    Never fails over what a letter holds: a letter that can't be stored would come again for ever. A redelivered one is
+    not counted again where its row exists: a crash between commit and acknowledgement must not look like more letters.
     """
-    counts = Counter(_digest(letter) for letter in letters)
+    counts: Counter[str] = Counter()
+    for letter in letters:
+        counts[_digest(letter)] += 0 if letter.redelivered else 1
     first = {_digest(letter): letter for letter in reversed(letters)}
     rows = [
         {
@@ -67,7 +76,7 @@ def store_dead_letters(*, connection_id: int, letters: Sequence[Letter], at: dat
             "body": first[digest].body,
             **_why(first[digest].reason, first[digest].path, first[digest].detail),
             "state": OPEN,
-            "count": counts[digest],
+            "count": max(1, counts[digest]),
             "first_at": at,
             "last_at": at,
         }
@@ -90,7 +99,12 @@ def store_dead_letter(*, connection_id: int, letter: Letter, at: datetime) -> No
 
 
 def _digest(letter: Letter) -> str:
-    return hashlib.sha256(letter.routing_key.encode("utf-8", "replace") + b"\0" + letter.body).hexdigest()
+    return letter.digest or digest_of(routing_key=letter.routing_key, body=letter.body)
+
+
+def digest_of(*, routing_key: str, body: bytes) -> str:
+    """What makes two letters equal: SHA-256 of routing key and whole body."""
+    return hashlib.sha256(routing_key.encode("utf-8", "replace") + b"\0" + body).hexdigest()
 
 
 def _why(reason: str, path: str, detail: str) -> dict[str, str]:
