@@ -27,6 +27,7 @@ from amqp import spec
 from amqp.exceptions import AMQPError
 
 from link.amqp_errors import ChannelClosed, channel_closed, connect_error, link_error
+from link.amqp_frames import tolerant_frame_handler
 from link.broker import LinkError, LinkTarget
 from vcp import AmqpsAddress, InvalidBundle, parse_amqps_uri
 
@@ -36,8 +37,11 @@ CLOSE_S: Final = 1.0
 _FRAME_S: Final = 0.05  # for a frame whose first bytes are here
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # SO_LINGER for no seconds
 
-# py-amqp's parser lets its own errors through when a peer breaks the protocol.
-LIBRARY_ERRORS: Final = (AMQPError, OSError, AttributeError, LookupError, TypeError, ValueError, struct.error)
+# py-amqp's parser lets its own errors through when a peer breaks the protocol (OverflowError: a time out of range).
+LIBRARY_ERRORS: Final = (
+    AMQPError, OSError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
+    struct.error,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,6 +242,7 @@ def open_link(target: LinkTarget, *, role: str, ca_file: str | None, times: Link
         login_method="PLAIN",
         virtual_host=target.vhost,
         heartbeat=times.heartbeat_s,
+        frame_handler=tolerant_frame_handler,
         connect_timeout=times.connect_timeout_s,
         ssl={
             "ca_certs": ca_file,

@@ -1,0 +1,75 @@
+"""Frames that py-amqp can't read although the broker passed them on: made readable, so that the link lives.
+
+A sender may write anything into a message's properties, headers and routing key: texts that are no UTF-8, times in
+milliseconds (year 50,000), nesting without end. RabbitMQ hands most of it on as it is; py-amqp raises in the middle of
+the frame. The link would be dropped, the same message would come again first of all, and its queue would stand still
+for ever. Nothing of it counts: consumers rely on the body alone (fact sheet, section 1).
+"""
+
+import struct
+from collections.abc import Callable
+from typing import Any, Final
+
+from amqp.exceptions import AMQPError
+from amqp.method_framing import frame_handler
+from amqp.serialization import decode_properties_basic
+
+Frame = tuple[int, int, bytes]
+
+UNREADABLE_HEADER: Final = "x-unreadable-properties"
+"""Stands in for properties that can't be read; its value is their bytes in hex, cut."""
+
+_METHOD, _CONTENT_HEADER = 1, 2
+_DELIVER: Final = struct.pack(">HH", 60, 60)
+_PROPERTIES_AT: Final = 12  # after class, weight and body size
+_ONLY_HEADERS: Final = 0x2000
+_MOST_BYTES_SHOWN: Final = 200
+_UNREADABLE: Final = (
+    AMQPError,
+    ArithmeticError,
+    LookupError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+
+
+def tolerant_frame_handler(connection: Any, callback: Callable[..., None]) -> Callable[[Frame], bool]:
+    """py-amqp's reader of frames (the connection's `frame_handler`) behind a look at what senders chose."""
+    read = frame_handler(connection, callback)
+
+    def on_frame(frame: Frame) -> bool:
+        kind, channel, payload = frame
+        if kind == _CONTENT_HEADER:
+            frame = (kind, channel, readable_header(payload))
+        elif kind == _METHOD and payload.startswith(_DELIVER):
+            frame = (kind, channel, readable_deliver(payload))
+        return bool(read(frame))
+
+    return on_frame
+
+
+def readable_header(payload: bytes) -> bytes:
+    """A content header, its properties replaced by one header of ours where they can't be read."""
+    try:
+        decode_properties_basic(payload, _PROPERTIES_AT)
+    except _UNREADABLE:
+        shown = payload[_PROPERTIES_AT : _PROPERTIES_AT + _MOST_BYTES_SHOWN].hex().encode()
+        name = UNREADABLE_HEADER.encode()
+        item = struct.pack("B", len(name)) + name + b"S" + struct.pack(">I", len(shown)) + shown
+        return payload[:_PROPERTIES_AT] + struct.pack(">HI", _ONLY_HEADERS, len(item)) + item
+    return payload
+
+
+def readable_deliver(payload: bytes) -> bytes:
+    """A Basic.Deliver, every byte of its routing key that is no UTF-8 replaced by a question mark."""
+    if len(payload) < 5:
+        return payload
+    exchange_at = 5 + payload[4] + 9  # behind consumer tag, delivery tag and the bit `redelivered`
+    key_at = exchange_at + 2 + payload[exchange_at] if exchange_at < len(payload) else len(payload)
+    key = payload[key_at:]
+    if key.isascii():
+        return payload
+    return payload[:key_at] + key.decode(errors="surrogateescape").encode(errors="replace")

@@ -1,0 +1,1 @@
+"""Bytes and texts that nobody well-meaning sends: each door takes them or answers by a stable error."""
