@@ -1,0 +1,185 @@
+"""Dead letters once more: the stored bytes pass through the inbox again, as the same delivery on the same connection.
+
+For use after a fix: a plant's siteId was entered, or this platform learnt to read what it did not. A letter whose
+message is applied now (or had been applied already) is settled; one that fails again keeps its place with the new
+reason, and its count stays: nothing arrived. Every attempt that reached the inbox is journalled.
+
+Edge cases (the concurrency policy):
+- Each letter is a transaction of its own. It applies first and locks its letter last, as live traffic does, and what
+  somebody else has settled meanwhile is rolled back. Two replays of one letter apply it once: the keys of the inbox
+  decide, as for any delivery that comes twice.
+- Readings older than the history keeps stay refused; newer values that have arrived since are never replaced by older
+  ones.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+import structlog
+from django.db import InterfaceError, OperationalError, transaction
+
+from dispatch.services.life import LostRace
+from link.applying import Inlet, apply_understood
+from link.broker import Delivery
+from link.parsing import Parsed, parse
+from plants.errors import Invalid
+from plants.models import Connection, DeadLetter
+from plants.services.dead_letters import (
+    REPLAYED,
+    TOO_LARGE,
+    Letter,
+    lock_letter,
+    note_dead_again,
+    note_replayed,
+)
+from plants.services.partitions import ensure_partitions
+from plants.services.readings import storable
+from vcp import ProtocolError
+
+log = structlog.get_logger(__name__)
+MOST_REPLAYED = 200
+_ATTEMPTS = 3
+_RIVALS = {"40P01", "40001"}  # deadlock, serialisation failure
+
+
+class ReplayOutcome(StrEnum):
+    """What became of one letter."""
+
+    APPLIED = "APPLIED"  # its message counts now
+    DUPLICATE = "DUPLICATE"  # its message had been applied before: settled too
+    DEAD_AGAIN = "DEAD_AGAIN"  # it can't be used now either; the reason is the new one
+    NOT_WHOLE = "NOT_WHOLE"  # only its first bytes were kept: it can't be replayed
+    SETTLED = "SETTLED"  # somebody has replayed it already: nothing was done
+    MISSING = "MISSING"  # there is no such letter (any more)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replayed:
+    """The outcome of one letter; `reason`, `path` and `detail` say what is wrong with one that is dead again."""
+
+    letter_id: int
+    outcome: ReplayOutcome
+    reason: str = ""
+    path: str = ""
+    detail: str = ""
+
+
+class _SettledMeanwhile(Exception):
+    """Somebody else replayed the letter: take back what was applied."""
+
+
+def replay(*, letter_ids: Sequence[int], actor: str, at: datetime, retention_days: int) -> list[Replayed]:
+    """Pass letters through the inbox again, in the order of their ids; one outcome each.
+
+    Raises `Invalid` for more than `MOST_REPLAYED` at once; a database that is away raises as everywhere, and what was
+    replayed before stays replayed.
+    """
+    wanted = sorted(set(letter_ids))
+    if len(wanted) > MOST_REPLAYED:
+        raise Invalid(f"at most {MOST_REPLAYED} letters at once", path="letter_ids", code="TOO_MANY")
+    done = []
+    for letter_id in wanted:
+        outcome = _replay_one(letter_id, actor=actor, at=at, retention_days=retention_days)
+        log.info(
+            "dead letter replayed",
+            action="letter.replay",
+            dead_letter_id=letter_id,
+            outcome=outcome.outcome.value,
+            reason=outcome.reason,
+            actor=actor,
+        )
+        done.append(outcome)
+    return done
+
+
+def _replay_one(letter_id: int, *, actor: str, at: datetime, retention_days: int) -> Replayed:
+    letter = DeadLetter.objects.filter(pk=letter_id).first()
+    if letter is None:
+        return Replayed(letter_id=letter_id, outcome=ReplayOutcome.MISSING)
+    if letter.state == REPLAYED:
+        return Replayed(letter_id=letter_id, outcome=ReplayOutcome.SETTLED)
+    if letter.reason == TOO_LARGE:
+        return Replayed(letter_id=letter_id, outcome=ReplayOutcome.NOT_WHOLE, reason=TOO_LARGE)
+    prefix = Connection.objects.values_list("routing_prefix", flat=True).get(pk=letter.connection_id)
+    inlet = Inlet(connection_id=letter.connection_id, routing_prefix=prefix, retention_days=retention_days)
+    try:
+        parsed = parse(_delivery_of(letter), routing_prefix=prefix)
+        return _patiently(lambda: _apply(parsed, letter_id=letter_id, inlet=inlet, actor=actor, at=at))
+    except _SettledMeanwhile:
+        return Replayed(letter_id=letter_id, outcome=ReplayOutcome.SETTLED)
+    except ProtocolError as error:
+        return _dead_again(
+            letter_id, reason=error.code, path=error.path, detail=error.detail, actor=actor, at=at
+        )
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:  # whatever this message provokes must not stop the others
+        log.exception("dead letter", action="letter.unusable", dead_letter_id=letter_id)
+        detail = f"{type(error).__name__}: {error}"
+        return _dead_again(letter_id, reason="NOT_APPLICABLE", path="", detail=detail, actor=actor, at=at)
+
+
+def _delivery_of(letter: DeadLetter) -> Delivery:
+    """The letter as the broker would give it again."""
+    return Delivery(
+        queue=letter.queue,
+        routing_key=letter.routing_key,
+        headers=letter.headers,
+        body=bytes(letter.body),
+        redelivered=True,
+        tag=None,
+    )
+
+
+def _apply(parsed: Parsed, *, letter_id: int, inlet: Inlet, actor: str, at: datetime) -> Replayed:
+    """Apply the message and settle its letter, or note why not, in one transaction."""
+    if parsed.is_reading and storable(parsed.moment, at=at, retention_days=inlet.retention_days):
+        # Before the transaction: making a partition waits for locks that must not be held meanwhile.
+        ensure_partitions(days={parsed.moment.date()})
+    with transaction.atomic():
+        report, refused = apply_understood([parsed], inlet=inlet, at=at)
+        letter = lock_letter(letter_id=letter_id)
+        if letter is None or letter.state == REPLAYED:
+            raise _SettledMeanwhile
+        if refused:
+            return _note_refused(letter, refused[0], actor=actor, at=at)
+        outcome = ReplayOutcome.APPLIED if report.applied else ReplayOutcome.DUPLICATE
+        note_replayed(letter=letter, actor=actor, result=outcome.value, at=at)
+        return Replayed(letter_id=letter_id, outcome=outcome)
+
+
+def _note_refused(letter: DeadLetter, why: Letter, *, actor: str, at: datetime) -> Replayed:
+    note_dead_again(letter=letter, actor=actor, reason=why.reason, path=why.path, detail=why.detail, at=at)
+    return Replayed(
+        letter_id=letter.pk,
+        outcome=ReplayOutcome.DEAD_AGAIN,
+        reason=why.reason,
+        path=why.path,
+        detail=why.detail,
+    )
+
+
+def _dead_again(letter_id: int, *, reason: str, path: str, detail: str, actor: str, at: datetime) -> Replayed:
+    """Note why a letter that got no further than its own fault is still dead."""
+    with transaction.atomic():
+        letter = lock_letter(letter_id=letter_id)
+        if letter is None or letter.state == REPLAYED:
+            return Replayed(letter_id=letter_id, outcome=ReplayOutcome.SETTLED)
+        note_dead_again(letter=letter, actor=actor, reason=reason, path=path, detail=detail, at=at)
+    return Replayed(
+        letter_id=letter_id, outcome=ReplayOutcome.DEAD_AGAIN, reason=reason, path=path, detail=detail
+    )
+
+
+def _patiently(work: Callable[[], Replayed]) -> Replayed:
+    """Try again what a rival caused: a deadlock, or a command that moved at the same moment."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return work()
+        except (OperationalError, LostRace) as error:
+            rival = isinstance(error, LostRace) or getattr(error.__cause__, "sqlstate", "") in _RIVALS
+            if attempt == _ATTEMPTS or not rival:
+                raise
+    raise AssertionError("unreachable")
