@@ -9,6 +9,7 @@ from typing import Any
 from plants.models import Connection, Plant, SiteIdKind
 from vcp import (
     Family,
+    InvalidSigningKey,
     KeyDecoding,
     encode_envelope,
     must_be_signed,
@@ -46,16 +47,23 @@ class Draft:
 
 
 def signer_of(connection: Connection) -> Signer:
-    """The signing facts of a connection."""
+    """The signing facts of a connection; raises UndecryptableSecret, or vcp.InvalidSigningKey (unknown decoding)."""
     return Signer(
         routing_prefix=connection.routing_prefix,
         source=connection.source,
         site_id_kind=connection.site_id_kind,
         signed_families=frozenset(connection.signed_families),
         signature_kid=connection.signature_kid or None,
-        key_decoding=KeyDecoding(connection.key_decoding),
+        key_decoding=_decoding_of(connection),
         signing_key=str(connection.signing_key),
     )
+
+
+def _decoding_of(connection: Connection) -> KeyDecoding:
+    try:
+        return KeyDecoding(connection.key_decoding)
+    except ValueError as error:
+        raise InvalidSigningKey("no such key decoding", path="keyDecoding") from error
 
 
 def site_id_of(plant: Plant, kind: str) -> str:

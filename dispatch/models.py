@@ -99,7 +99,8 @@ class OutboundMessage(models.Model):
     Edge cases (the concurrency policy):
     - `attempted_at` is committed before the first byte reaches a socket; from then on only the same bytes are sent
       again, and never past the replay margin after `made_at`.
-    - A never-attempted message that grew older than the margin is replaced by a newly signed one.
+    - A never-attempted message that grew older than the margin is replaced by a newly signed one, and so is one whose
+      plant moved to another connection; the new one takes over its place in the order.
     """
 
     connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="outbox")
@@ -117,6 +118,10 @@ class OutboundMessage(models.Model):
     made_at = models.DateTimeField(help_text="The envelope's timestamp.")
     deliver_by_at = models.DateTimeField(null=True)
     not_before_at = models.DateTimeField(null=True, help_text="A re-issued message waits until then.")
+    place = models.BigIntegerField(
+        null=True,
+        help_text="Signed anew: the id of the message whose place in the order it took; NULL = its own.",
+    )
     attempted_at = models.DateTimeField(null=True)
     attempts = models.PositiveIntegerField(default=0)
     outcome = models.CharField(max_length=10, choices=Outcome, default=Outcome.PENDING)
@@ -131,6 +136,10 @@ class OutboundMessage(models.Model):
                 fields=["connection", "-urgent", "id"],
                 condition=models.Q(outcome="PENDING"),
                 name="outbox_pending",
+            ),
+            # What still stands before a message of the same plant, on whichever connection.
+            models.Index(
+                fields=["plant", "id"], condition=models.Q(outcome="PENDING"), name="outbox_pending_by_plant"
             ),
             models.Index(fields=["connection", "-id"], name="outbox_by_connection"),
         ]

@@ -1,15 +1,20 @@
 """The lease of a connection's outbox, and claiming its next window for the one relay that holds it.
 
 Edge cases (the concurrency policy):
-- Held messages (a switch is off, the plant is latched) are not claimed and do not stand in the way of others.
+- Held messages (a switch is off, the plant is latched) are not claimed and do not stand in the way of other plants.
+- One message of a plant is on its way at a time: the next one is claimed when the one before is settled. So whatever
+  happens to it (nack, lost confirm, crash, link cut), nothing newer of its plant has gone before it is sent again.
+  A window is full of different plants: that is what is pipelined. Emergencies wait for nobody.
+- A plant's order holds across connections: what a connection that was taken over still has on its way comes first.
+- Nothing new is sent on a connection that the plant has left; what was attempted there is sent again there.
 - A message that must be signed anew is replaced and claimed in the same step: its successor takes its place in the
   order, so that a later command of the plant can't overtake it.
-- A nacked message waits a moment, and the later ones of its plant wait behind it.
 """
 
 import uuid
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
@@ -19,7 +24,7 @@ from dispatch.messages import NewId
 from dispatch.models import EmergencyLatch, OutboundMessage, OutboxLease, Outcome
 from dispatch.policy import Policy
 from dispatch.services.late import is_late, is_stale, last_moment, settle
-from dispatch.services.outbox import lock_commands
+from dispatch.services.outbox import PLACE, lock_commands
 from dispatch.states import State
 from plants.models import Connection, ConnectionMode, Installation
 
@@ -104,38 +109,35 @@ def _publishing(connection: Connection) -> Connection | None:
 
 
 def _locked_window(connection: Connection, *, window: int, at: datetime) -> list[OutboundMessage]:
-    candidates = list(_sendable(connection, at).only("pk", "command_id").order_by("-urgent", "pk")[:window])
+    candidates = list(
+        _sendable(connection, at).only("pk", "command_id").order_by("-urgent", "standing", "pk")[:window]
+    )
     lock_commands(candidates)
     # Looked at again under the locks: a cancel, an emergency or an answer may have come in between.
     waiting = _waiting().filter(pk__in=[row.pk for row in candidates])
-    return list(waiting.select_for_update(of=("self",)).order_by("-urgent", "pk"))
+    return list(waiting.select_for_update(of=("self",)).order_by("-urgent", "standing", "pk"))
 
 
-def _waiting() -> QuerySet[OutboundMessage]:
-    """Pending messages that are site config or whose command still waits to be sent."""
-    return OutboundMessage.objects.filter(
+def _waiting() -> QuerySet[Any]:
+    """Pending messages that are site config or whose command still waits to be sent; `standing` is their order."""
+    return OutboundMessage.objects.annotate(standing=PLACE).filter(
         Q(command__isnull=True) | Q(command__state=State.QUEUED), outcome=Outcome.PENDING
     )
 
 
 def has_sendable(*, connection: Connection, at: datetime) -> bool:
-    """Whether a claim could find something; one indexed read, so that an idle relay writes nothing."""
+    """Whether a claim could find something; a read of what waits, so that an idle relay writes nothing."""
     return _sendable(connection, at).exists()
 
 
-def _sendable(connection: Connection, at: datetime) -> QuerySet[OutboundMessage]:
+def _sendable(connection: Connection, at: datetime) -> QuerySet[Any]:
     latched = EmergencyLatch.objects.filter(plant=OuterRef("plant"), released_at__isnull=True)
-    before_it = OutboundMessage.objects.filter(
-        connection=OuterRef("connection"),
-        plant=OuterRef("plant"),
-        outcome=Outcome.PENDING,
-        not_before_at__gt=at,
-        pk__lt=OuterRef("pk"),
-    )
+    before_it = _waiting().filter(plant=OuterRef("plant"), standing__lt=OuterRef("standing"))
     return (
         _waiting()
         .filter(
             Q(not_before_at__isnull=True) | Q(not_before_at__lte=at),
+            Q(plant__connection=connection) | Q(urgent=False, attempted_at__isnull=False),
             connection=connection,
             plant__dispatch_enabled=True,
         )

@@ -20,8 +20,8 @@ from dispatch.models import Command, EmergencyLatch, Kind
 from dispatch.policy import Policy
 from dispatch.requests import FAMILY, Actor, CommandRequest
 from dispatch.rules import AssetFacts, SiteFacts, check_payload, check_request
+from dispatch.services.anew import CANNOT_BUILD
 from dispatch.services.due import enqueue
-from dispatch.services.late import CANNOT_BUILD
 from dispatch.services.life import Move, advance_many, append_events
 from dispatch.services.outbox import withdraw_unattempted
 from dispatch.states import FINAL, State, Verdict

@@ -16,7 +16,7 @@ from django.db import transaction
 from dispatch.messages import NewId, build, signer_of
 from dispatch.models import Command, Kind
 from dispatch.requests import FAMILY
-from dispatch.services.late import CANNOT_BUILD
+from dispatch.services.anew import CANNOT_BUILD
 from dispatch.services.life import Move, advance_many
 from dispatch.services.outbox import store_messages
 from dispatch.states import State

@@ -157,7 +157,9 @@ def _withdraw_undelivered(plant: Plant, at: datetime) -> None:
     ]
     advance_many(moves=moves, at=at)
     for command in queued:
-        clear_platform_alarm(connection_id=command.connection_id, alarm_id=_alarm_id(command), at=at)
+        clear_platform_alarm(
+            connection_id=command.connection_id, alarm_id=undelivered_alarm_id(command), at=at
+        )
 
 
 # --- until delivered ----------------------------------------------------------------------------------------------
@@ -177,7 +179,7 @@ def care_for_undelivered(
     count = 0
     for command in overdue.select_related("plant")[:_MOST_ALARMS]:
         count += 1
-        if _alarm_id(command) not in alarmed:
+        if undelivered_alarm_id(command) not in alarmed:
             _raise_alarm(command, at)
     tried: Counter[int] = Counter()
     idle = _with_nothing_on_its_way(overdue, at - policy.emergency_reissue)
@@ -207,7 +209,7 @@ def _raise_alarm(command: Command, at: datetime) -> None:
     raise_platform_alarm(
         connection_id=command.connection_id,
         plant_id=command.plant_id,
-        alarm_id=_alarm_id(command),
+        alarm_id=undelivered_alarm_id(command),
         severity="CRITICAL",
         code=NOT_DELIVERED,
         message=f"Emergency #{command.pk} of {command.plant} has not reached Voke's broker.",
@@ -243,8 +245,11 @@ def _reissue(command_id: int, *, at: datetime, new_id: NewId) -> None:
 def _clear_delivered(alarmed: Iterable[str], at: datetime) -> None:
     ids = [int(alarm_id.removeprefix(_ALARM_PREFIX)) for alarm_id in alarmed]
     for command in Command.objects.filter(pk__in=ids).exclude(state=State.QUEUED).order_by("pk"):
-        clear_platform_alarm(connection_id=command.connection_id, alarm_id=_alarm_id(command), at=at)
+        clear_platform_alarm(
+            connection_id=command.connection_id, alarm_id=undelivered_alarm_id(command), at=at
+        )
 
 
-def _alarm_id(command: Command) -> str:
+def undelivered_alarm_id(command: Command) -> str:
+    """The id of the alarm that stands while the emergency is not delivered."""
     return f"{_ALARM_PREFIX}{command.pk}"

@@ -4,30 +4,23 @@ Edge cases (the concurrency policy):
 - An attempted message is sent again only as the same bytes and only within the replay margin; afterwards its command is
   UNCONFIRMED. A never-attempted one that grew older is replaced by a newly signed one while its command is valid.
 - An emergency is never given up: an attempted one that was not confirmed is issued anew, with a new message id.
-- A message that can't be built again (its signing key is gone) ends with its command; it never blocks the others.
 """
 
-import json
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
 
-import structlog
 from django.db import transaction
 from django.db.models import Q
 
-from dispatch.messages import Draft, NewId, Signer, build, signer_of
+from dispatch.messages import NewId
 from dispatch.models import Command, OutboundMessage, Outcome
 from dispatch.policy import Policy
-from dispatch.services.life import Move, Note, advance_many, append_notes
-from dispatch.services.outbox import RELAY, lock_commands, store_messages
+from dispatch.services.anew import close, sign_anew
+from dispatch.services.life import Move, advance_many
+from dispatch.services.outbox import RELAY, lock_commands
 from dispatch.states import State
-from plants.encryption import UndecryptableSecret
 from plants.models import Connection
-from vcp import Family, ProtocolError
-
-log = structlog.get_logger(__name__)
-CANNOT_BUILD = "CANNOT_BUILD"
 
 
 def is_late(row: OutboundMessage, at: datetime) -> bool:
@@ -87,14 +80,14 @@ def settle(
     attempted = [row for row in rows if row.attempted_at is not None]
     untried = [row for row in rows if row.attempted_at is None]
     over = [row for row in untried if is_late(row, at)]
-    _close(attempted, Outcome.ABANDONED, "never confirmed in time", at)
-    _close(over, Outcome.WITHDRAWN, "its time passed before it could be sent", at)
+    close(attempted, Outcome.ABANDONED, "never confirmed in time", at)
+    close(over, Outcome.WITHDRAWN, "its time passed before it could be sent", at)
     moves = [_move(row, State.UNCONFIRMED, "NEVER_CONFIRMED") for row in attempted if not row.urgent]
     moves += [_move(row, State.EXPIRED, "DELIVER_BY_PASSED") for row in over]
     advance_many(moves=[move for move in moves if move is not None], at=at)
     over_ids = {row.pk for row in over}
     again = [row for row in untried if row.pk not in over_ids] + _undelivered_emergencies(attempted)
-    return _replace(again, connection=connection, at=at, new_id=new_id) if again else {}
+    return sign_anew(again, connection=connection, at=at, new_id=new_id)
 
 
 def _undelivered_emergencies(attempted: Sequence[OutboundMessage]) -> list[OutboundMessage]:
@@ -106,82 +99,7 @@ def _undelivered_emergencies(attempted: Sequence[OutboundMessage]) -> list[Outbo
     return [row for row in urgent if row.command_id in waiting]
 
 
-def _close(rows: Sequence[OutboundMessage], outcome: Outcome, detail: str, at: datetime) -> None:
-    if rows:
-        OutboundMessage.objects.filter(pk__in=[row.pk for row in rows]).update(
-            outcome=outcome, outcome_at=at, detail=detail
-        )
-
-
 def _move(row: OutboundMessage, to: State, cause: str) -> Move | None:
     if row.command_id is None:
         return None
     return Move(command_id=row.command_id, to=to, cause=cause, actor=RELAY, outbound_id=row.pk)
-
-
-def _replace(
-    rows: Sequence[OutboundMessage], *, connection: Connection, at: datetime, new_id: NewId
-) -> dict[int, OutboundMessage]:
-    replaced: list[OutboundMessage] = []
-    drafts: list[Draft] = []
-    broken: list[tuple[OutboundMessage, Exception]] = []
-    try:
-        signer = signer_of(connection)
-    except UndecryptableSecret as error:
-        _give_up([(row, error) for row in rows], at)
-        return {}
-    full = OutboundMessage.objects.select_related("plant", "command").filter(pk__in=[row.pk for row in rows])
-    for row in full.order_by("pk"):
-        try:
-            drafts.append(_built_again(row, signer=signer, at=at, new_id=new_id))
-            replaced.append(row)
-        except ProtocolError as error:
-            broken.append((row, error))
-    _close([row for row in replaced if row.attempted_at is None], Outcome.REPLACED, "grew too old", at)
-    _give_up(broken, at)
-    stored = store_messages(
-        connection=connection,
-        drafts=[(row.plant, row.command, draft) for row, draft in zip(replaced, drafts, strict=True)],
-        at=at,
-    )
-    reissued = [
-        Note(
-            command_id=message.command_id,
-            word="REISSUED",
-            cause="REPLAY_MARGIN",
-            actor=RELAY,
-            detail={"messageId": str(message.message_id)},
-            outbound_id=message.pk,
-        )
-        for message in stored
-        if message.command_id is not None
-    ]
-    append_notes(notes=reissued, at=at)
-    return {old.pk: new for old, new in zip(replaced, stored, strict=True)}
-
-
-def _built_again(row: OutboundMessage, *, signer: Signer, at: datetime, new_id: NewId) -> Draft:
-    payload = json.loads(bytes(row.body))["payload"]
-    return build(
-        signer=signer, plant=row.plant, family=Family(row.family), payload=payload, at=at, new_id=new_id
-    )
-
-
-def _give_up(broken: Sequence[tuple[OutboundMessage, Exception]], at: datetime) -> None:
-    untried = [(row, error) for row, error in broken if row.attempted_at is None]
-    _close([row for row, _ in untried], Outcome.WITHDRAWN, "could not be built again", at)
-    moves = [
-        Move(
-            command_id=row.command_id,
-            to=State.CANCELLED,
-            cause=CANNOT_BUILD,
-            actor=RELAY,
-            detail={"error": str(error)},
-            outbound_id=row.pk,
-        )
-        for row, error in untried
-        if row.command_id is not None and not row.urgent  # an emergency stays queued: the tick tries again
-    ]
-    advance_many(moves=moves, at=at)
-    for row, error in broken:
-        log.error("message not built again", action="late.unbuildable", outbound_id=row.pk, error=str(error))

@@ -12,6 +12,9 @@ Edge cases (the concurrency policy of all four):
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
+from django.db.models import BigIntegerField
+from django.db.models.functions import Coalesce
+
 from dispatch.messages import Draft
 from dispatch.models import Command, Kind, OutboundMessage, Outcome
 from dispatch.states import BEFORE_SENT
@@ -19,12 +22,22 @@ from plants.models import Connection, Plant
 from vcp import Family
 
 RELAY = "relay"
+# Where a message stands among those of its plant, on whichever connection.
+PLACE = Coalesce("place", "id", output_field=BigIntegerField())
 
 
 def store_messages(
-    *, connection: Connection, drafts: Sequence[tuple[Plant, Command | None, Draft]], at: datetime
+    *,
+    connection: Connection,
+    drafts: Sequence[tuple[Plant, Command | None, Draft]],
+    at: datetime,
+    places: Sequence[int] | None = None,
 ) -> list[OutboundMessage]:
-    """Put built messages into the outbox; call in the transaction that changes their commands."""
+    """Put built messages into the outbox; call in the transaction that changes their commands.
+
+    `places` are given with messages that take over the places of earlier ones.
+    """
+    taken = places if places is not None else [None] * len(drafts)
     return OutboundMessage.objects.bulk_create(
         OutboundMessage(
             connection=connection,
@@ -39,8 +52,9 @@ def store_messages(
             urgent=draft.family is Family.COMMAND_EMERGENCY,
             made_at=at,
             deliver_by_at=None if command is None else command.deliver_by_at,
+            place=place,
         )
-        for plant, command, draft in drafts
+        for (plant, command, draft), place in zip(drafts, taken, strict=True)
     )
 
 

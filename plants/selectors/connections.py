@@ -1,6 +1,7 @@
 """Reading connections: the health of their secrets without ever showing one."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from django.db import connection as database
 
@@ -36,3 +37,46 @@ def undecryptable() -> list[tuple[int, str, str]]:
         except UndecryptableSecret as error:
             problems.append((pk, field, str(error)))
     return problems
+
+
+_LONGEST_LINE = 16
+
+
+def successors_of(connection_id: int) -> list[int]:
+    """The connections that took over from this one, the next one first; bounded, and a circle ends where it began."""
+    line: list[int] = []
+    following = connection_id
+    while len(line) < _LONGEST_LINE:
+        row = Connection.objects.filter(pk=following).values_list("succeeded_by", flat=True).first()
+        if row is None or row == connection_id or row in line:
+            break
+        line.append(row)
+        following = row
+    return line
+
+
+def predecessors_of(connection_id: int) -> list[int]:
+    """The connections that this one took over from, directly or through others; bounded like their successors."""
+    known = [connection_id]
+    newest = [connection_id]
+    for _ in range(_LONGEST_LINE):
+        newest = list(
+            Connection.objects.filter(succeeded_by__in=newest)
+            .exclude(pk__in=known)
+            .values_list("pk", flat=True)
+        )
+        if not newest:
+            break
+        known += newest
+    return known[1:]
+
+
+def draining_connections() -> list[tuple[int, int, datetime]]:
+    """(connection, its successor, since when) of every connection that was taken over and is not retired yet."""
+    rows = Connection.objects.filter(succeeded_by__isnull=False, retired_at__isnull=True).order_by("pk")
+    found = rows.values_list("pk", "succeeded_by", "handed_over_at")
+    return [
+        (pk, successor, since)
+        for pk, successor, since in found
+        if successor is not None and since is not None
+    ]

@@ -128,10 +128,12 @@ def broker_says(outcome: Outcome, *claimed: Claimed, at: datetime = AT, detail: 
 
 
 def deliver(link: Connection, *, at: datetime = AT) -> list[Claimed]:
-    """Claim everything and let the broker confirm it."""
-    claimed = claims(link, at=at)
-    broker_says(Outcome.CONFIRMED, *claimed, at=at)
-    return claimed
+    """Claim everything, window by window, and let the broker confirm it."""
+    delivered: list[Claimed] = []
+    while claimed := claims(link, at=at):
+        broker_says(Outcome.CONFIRMED, *claimed, at=at)
+        delivered += claimed
+    return delivered
 
 
 def state_of(command: Command) -> str:

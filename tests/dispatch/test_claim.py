@@ -67,11 +67,11 @@ def test_a_message_that_was_not_settled_is_claimed_again_as_the_same_bytes_and_k
 
 
 def test_a_message_may_be_handed_over_until_its_command_is_over_or_its_bytes_are_too_old():
-    plant = factories.plant()
-    ask(plant, mode())
-    ask(plant, setpoint())
+    link = factories.connection()
+    ask(factories.plant(on=link), mode())
+    ask(factories.plant(on=link), setpoint())
 
-    claimed = claims(plant.connection)
+    claimed = claims(link)
 
     assert [one.not_after for one in claimed] == [
         AT + timedelta(seconds=60),
@@ -81,18 +81,18 @@ def test_a_message_may_be_handed_over_until_its_command_is_over_or_its_bytes_are
 
 def test_emergencies_go_first_and_everything_else_in_the_order_in_which_it_was_made():
     link = factories.connection()
-    quiet, burning = factories.plant(on=link), factories.plant(on=link)
-    first, second = message_of(ask(quiet, mode())), message_of(ask(quiet, setpoint()))
+    quiet, calm, burning = (factories.plant(on=link) for _ in range(3))
+    first, second = message_of(ask(quiet, mode())), message_of(ask(calm, setpoint()))
     stop = message_of(ask(burning, stop_now()))
 
     assert ids(claims(link)) == [stop.pk, first.pk, second.pk]
 
 
 def test_a_window_takes_no_more_than_asked_for():
-    plant = factories.plant()
-    made = [message_of(ask(plant, mode())).pk for _ in range(3)]
+    link = factories.connection()
+    made = [message_of(ask(factories.plant(on=link), mode())).pk for _ in range(3)]
 
-    assert ids(claims(plant.connection, window=2)) == made[:2]
+    assert ids(claims(link, window=2)) == made[:2]
 
 
 def test_an_emergency_is_in_the_window_however_much_waited_longer():
@@ -118,6 +118,48 @@ def test_nothing_is_claimed_before_it_is_due():
     ask(plant, mode(), due_at=AT + timedelta(minutes=1))
 
     assert claims(plant.connection) == []
+
+
+# --- the order of one plant -------------------------------------------------------------------------------------------
+
+
+def test_one_message_of_a_plant_is_on_its_way_at_a_time():
+    plant = factories.plant()
+    first, second = (message_of(ask(plant, setpoint(kw))) for kw in (1.0, 2.0))
+
+    one, again = claims(plant.connection), claims(plant.connection)
+    broker_says(Outcome.CONFIRMED, *one)
+
+    assert ids(one) == ids(again) == [first.pk]
+    assert ids(claims(plant.connection)) == [second.pk]
+
+
+@pytest.mark.parametrize("outcome", [Outcome.RETURNED, Outcome.REFUSED])
+def test_a_message_that_the_broker_did_not_take_lets_the_next_one_go(outcome):
+    plant = factories.plant()
+    ask(plant, setpoint(1.0))
+    second = message_of(ask(plant, setpoint(2.0)))
+
+    broker_says(outcome, *claims(plant.connection))
+
+    assert ids(claims(plant.connection)) == [second.pk]
+
+
+def test_an_older_setpoint_that_was_nacked_never_goes_after_a_newer_one():
+    """Both went in one window: the broker took the newer one, and the older one followed it a moment later."""
+    plant = factories.plant()
+    older, newer = (message_of(ask(plant, setpoint(kw))) for kw in (1.0, 2.0))
+    went, at = [], AT
+    for turn in range(4):
+        window = claims(plant.connection, at=at)
+        went += ids(window)
+        if turn == 0:
+            nack(*[one for one in window if one.outbound_id == older.pk])
+            window = [one for one in window if one.outbound_id != older.pk]
+        broker_says(Outcome.CONFIRMED, *window, at=at)
+        at += timedelta(seconds=1)
+
+    assert went == [older.pk, older.pk, newer.pk]
 
 
 # --- held back --------------------------------------------------------------------------------------------------------
@@ -177,9 +219,8 @@ def test_a_latched_plant_is_sent_its_emergencies_and_nothing_else_not_even_site_
 
     claimed = set(ids(claims(link)))
 
-    configs = set(OutboundMessage.objects.filter(plant=quiet).values_list("pk", flat=True))
-    assert len(configs) == 2
-    assert claimed == {stop.pk} | configs
+    topology = OutboundMessage.objects.get(plant=quiet, family="config.topology")
+    assert claimed == {stop.pk, topology.pk}
 
 
 def test_what_the_latch_held_back_goes_after_the_release():
@@ -190,7 +231,7 @@ def test_what_the_latch_held_back_goes_after_the_release():
 
     release(plant)
 
-    assert [one.routing_key for one in claims(plant.connection)] == [
+    assert [one.routing_key for one in deliver(plant.connection)] == [
         "acme.config.topology", "acme.config.constraints", "acme.command.mode",
     ]  # fmt: skip
 
@@ -273,7 +314,7 @@ def test_later_messages_of_the_plant_wait_behind_a_nacked_one_and_those_of_other
 
     at_once = claims(link)
     broker_says(Outcome.CONFIRMED, *at_once)
-    later = claims(link, at=AT + timedelta(seconds=1))
+    later = deliver(link, at=AT + timedelta(seconds=1))
 
     assert ids(at_once) == [elsewhere.pk]
     assert ids(later) == [
@@ -306,13 +347,13 @@ def test_a_nack_that_comes_after_the_message_was_taken_back_changes_nothing():
 
 
 def test_the_number_of_queries_of_a_claim_does_not_grow_with_its_window():
-    small, large = factories.plant(), factories.plant()
-    for plant, count in ((small, 2), (large, 20)):
-        lease(plant.connection)
+    small, large = factories.connection(), factories.connection()
+    for link, count in ((small, 2), (large, 20)):
+        lease(link)
         for _ in range(count):
-            ask(plant, mode())
+            ask(factories.plant(on=link, assets=[]), mode())
 
-    few, many = (queries_of(lambda plant=plant: claims(plant.connection)) for plant in (small, large))
+    few, many = (queries_of(lambda link=link: claims(link)) for link in (small, large))
 
     assert message_count_attempted() == 22
     assert (few, many) == (12, 12)

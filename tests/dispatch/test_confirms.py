@@ -71,9 +71,9 @@ def test_a_text_of_the_broker_that_no_database_takes_is_kept_as_far_as_it_goes(p
 
 
 def test_each_message_of_a_window_gets_its_own_word():
-    plant = factories.plant()
-    commands = [ask(plant, setpoint()) for _ in range(4)]
-    one, two, three, _ = claims(plant.connection)
+    link = factories.connection()
+    commands = [ask(factories.plant(on=link), setpoint()) for _ in range(4)]
+    one, two, three, _ = claims(link)
 
     record(
         words=[
@@ -104,7 +104,8 @@ def test_site_config_has_no_command_to_move():
     plant = factories.plant()
     publish_changed(at=AT, policy=factories.policy())
 
-    broker_says(Outcome.CONFIRMED, *claims(plant.connection))
+    for _ in ("topology", "constraints"):
+        broker_says(Outcome.CONFIRMED, *claims(plant.connection))
 
     assert not CommandEvent.objects.exists()
     assert claims(plant.connection) == []
@@ -229,10 +230,10 @@ def test_recording_many_takes_as_many_queries_as_recording_a_few(outcome, payloa
 
 
 def test_noting_many_nacks_takes_as_many_queries_as_noting_a_few():
-    plant = factories.plant()
+    link = factories.connection()
     for _ in range(22):
-        ask(plant, setpoint())
-    claimed = [one.outbound_id for one in claims(plant.connection)]
+        ask(factories.plant(on=link, assets=[]), setpoint())
+    claimed = [one.outbound_id for one in claims(link)]
 
     few = queries_of(lambda: note_nacked(outbound_ids=claimed[:2], at=AT))
     many = queries_of(lambda: note_nacked(outbound_ids=claimed[2:], at=AT))

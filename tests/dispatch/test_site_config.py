@@ -10,7 +10,7 @@ from plants.models import Connection, ConnectionMode, Plant
 from plants.services.organisations import set_installation_dispatch
 from plants.services.plants import save_assets, save_plant, set_plant_dispatch
 from tests import factories
-from tests.dispatch.helpers import broker_says, claims, envelope_of
+from tests.dispatch.helpers import broker_says, claims, deliver, envelope_of
 from tests.factories import AT
 
 pytestmark = pytest.mark.django_db
@@ -130,20 +130,21 @@ def test_a_newer_config_replaces_one_that_was_not_sent_yet():
 
     outcomes = [one.outcome for one in messages() if one.family == "config.constraints"]
     assert outcomes == [Outcome.REPLACED, Outcome.PENDING]
-    assert len(claims(plant.connection)) == 2
+    assert len(deliver(plant.connection)) == 2
 
 
 def test_a_newer_config_goes_after_one_that_is_on_its_way():
     plant = factories.plant()
     publish()
+    broker_says(Outcome.CONFIRMED, *claims(plant.connection))
     claims(plant.connection)
     change_limit(plant, 30.0)
     publish()
 
-    claimed = claims(plant.connection)
+    claimed = deliver(plant.connection)
 
     bodies = [envelope_of(OutboundMessage.objects.get(pk=one.outbound_id)) for one in claimed]
-    assert [one["payload"].get("maxExportKw") for one in bodies] == [None, 50, 30]
+    assert [one["payload"].get("maxExportKw") for one in bodies] == [50, 30]
 
 
 # --- whether at all ---------------------------------------------------------------------------------------------------
@@ -163,13 +164,13 @@ def test_an_observing_connection_is_published_when_it_becomes_active():
 def test_activating_again_tells_everything_again():
     plant = factories.plant()
     publish()
-    broker_says(Outcome.CONFIRMED, *claims(plant.connection))
+    deliver(plant.connection)
     switch_connection(connection=plant.connection, mode=ConnectionMode.OBSERVE, at=AT)
 
     switch_connection(connection=plant.connection, mode=ConnectionMode.ACTIVE, at=AT)
 
     assert publish() == 1
-    assert len(claims(plant.connection)) == 2
+    assert len(deliver(plant.connection)) == 2
 
 
 @pytest.mark.parametrize(
@@ -214,7 +215,8 @@ def test_config_that_the_broker_did_not_take_is_made_anew_after_a_pause(outcome)
     """It counted as published for ever, and Voke never learnt of the plant's devices."""
     plant = factories.plant()
     publish()
-    broker_says(outcome, *claims(plant.connection))
+    for _ in ("topology", "constraints"):
+        broker_says(outcome, *claims(plant.connection))
 
     at_once = publish(AT + PAUSE - timedelta(seconds=1))
     later = publish(AT + PAUSE)
@@ -231,13 +233,14 @@ def test_config_that_was_never_confirmed_is_made_anew():
 
     publish(AT + 2 * PAUSE)
 
-    assert [one.outcome for one in messages()] == [Outcome.ABANDONED] * 2 + [Outcome.PENDING] * 2
+    topologies = [one.outcome for one in messages() if one.family == "config.topology"]
+    assert topologies == [Outcome.ABANDONED, Outcome.PENDING]
 
 
 def test_confirmed_config_stays_published():
     plant = factories.plant()
     publish()
-    broker_says(Outcome.CONFIRMED, *claims(plant.connection))
+    deliver(plant.connection)
 
     assert publish(AT + 10 * PAUSE) == 0
     assert PublishedSiteConfig.objects.count() == 2

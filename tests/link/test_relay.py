@@ -53,13 +53,13 @@ def test_a_turn_hands_over_the_exact_bytes_and_makes_the_command_sent():
 
 
 def test_each_fate_is_written_down():
-    plant = factories.plant()
-    commands = [ask(plant, setpoint()) for _ in range(4)]
+    link = factories.connection()
+    commands = [ask(factories.plant(on=link), setpoint()) for _ in range(4)]
     publisher = FakePublisher(
         fates=[Fate.CONFIRMED, Fate.RETURNED, Fate.REFUSED, Fate.NACKED], detail="because"
     )
 
-    count = turn(plant.connection, publisher)
+    count = turn(link, publisher)
 
     assert count == 3
     assert [state_of(one) for one in commands] == ["SENT", "RETURNED", "REFUSED", "QUEUED"]
@@ -80,11 +80,11 @@ def test_a_nacked_message_is_not_pressed_upon_the_broker_without_a_pause():
 
 
 def test_what_was_never_handed_over_may_still_be_cancelled_or_signed_anew():
-    plant = factories.plant()
-    commands = [ask(plant, setpoint()) for _ in range(2)]
+    link = factories.connection()
+    commands = [ask(factories.plant(on=link), setpoint()) for _ in range(2)]
     publisher = FakePublisher(fates=[Fate.TOO_LATE, Fate.NOT_SENT])
 
-    count = turn(plant.connection, publisher)
+    count = turn(link, publisher)
 
     assert count == 0
     assert [message_of(one).attempted_at for one in commands] == [None, None]
@@ -107,12 +107,12 @@ def test_a_message_of_unknown_fate_goes_again_as_the_same_bytes():
 
 @pytest.mark.parametrize("fate", [Fate.UNKNOWN, Fate.NOT_SENT])
 def test_a_link_that_broke_in_the_window_is_told_after_everything_was_written_down(fate):
-    plant = factories.plant()
-    sent, unsure = ask(plant, setpoint()), ask(plant, setpoint())
+    link = factories.connection()
+    sent, unsure = (ask(factories.plant(on=link), setpoint()) for _ in range(2))
     publisher = FakePublisher(fates=[Fate.CONFIRMED, fate], gone=LinkError("gone"))
 
     with pytest.raises(LinkError, match="gone"):
-        turn(plant.connection, publisher)
+        turn(link, publisher)
 
     assert (state_of(sent), state_of(unsure)) == (State.SENT, State.QUEUED)
 
@@ -180,12 +180,12 @@ def test_a_window_is_given_up_when_its_lease_ends():
 
 
 def test_a_window_is_no_larger_than_told():
-    plant = factories.plant()
+    link = factories.connection()
     for _ in range(3):
-        ask(plant, setpoint())
+        ask(factories.plant(on=link), setpoint())
     publisher = FakePublisher()
 
-    counts = [turn(plant.connection, publisher, window=2) for _ in range(2)]
+    counts = [turn(link, publisher, window=2) for _ in range(2)]
 
     assert counts == [2, 1]
 
