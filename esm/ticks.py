@@ -28,6 +28,8 @@ from plants.services.dead_letters import prune_dead_letters
 from plants.services.partitions import maintain_partitions
 from plants.services.readings import trim_recent_bodies
 from trading_api.services import prune_journal, prune_updates
+from watch.limits import current_limits
+from watch.services.deadman import WATCHER, watch_all
 from watch.services.ticks import note_tick
 
 MAX_ROUNDS = 50
@@ -79,8 +81,12 @@ TICKS: tuple[Tick, ...] = (
         period_s=300,
         run=lambda at: prune_updates(at=at, keep_days=settings.TRADING_JOURNAL_RETENTION_DAYS),
     ),
+    Tick(
+        name=WATCHER, period_s=15, run=lambda at: watch_all(periods=PERIODS, at=at, limits=current_limits())
+    ),
 )
 BY_NAME = {tick.name: tick for tick in TICKS}
+PERIODS = {tick.name: tick.period_s for tick in TICKS}
 
 
 def run_tick(name: str, *, at: datetime) -> bool:

@@ -171,9 +171,7 @@ def raise_platform_alarm(
     said = {"severity": severity, "code": code, "message": message}
     with transaction.atomic():
         row, made = Alarm.objects.select_for_update(of=("self",)).get_or_create(
-            connection_id=connection_id,
-            origin=AlarmOrigin.PLATFORM,
-            alarm_id=alarm_id,
+            **_own(connection_id, alarm_id),
             defaults={
                 **said,
                 "plant_id": plant_id,
@@ -198,21 +196,18 @@ def raise_platform_alarm(
 def clear_platform_alarm(*, connection_id: int | None, alarm_id: str, at: datetime) -> bool:
     """Clear an alarm of this platform; False, and nothing happens, when it was not raised."""
     with transaction.atomic():
-        row = (
-            Alarm.objects.select_for_update()
-            .filter(
-                connection_id=connection_id,
-                origin=AlarmOrigin.PLATFORM,
-                alarm_id=alarm_id,
-                cleared_at__isnull=True,
-            )
-            .first()
-        )
+        mine = Alarm.objects.filter(**_own(connection_id, alarm_id), cleared_at__isnull=True)
+        row = mine.select_for_update().first()
         if row is None:
             return False
         Alarm.objects.filter(pk=row.pk).update(cleared_at=at, told_at=at)
         AlarmChange.objects.create(alarm=row, word=AlarmChange.Word.CLEARED, at=at)
         return True
+
+
+def _own(connection_id: int | None, alarm_id: str) -> dict[str, Any]:
+    """What identifies an alarm of this platform; without a connection the id alone."""
+    return {"connection_id": connection_id, "origin": AlarmOrigin.PLATFORM, "alarm_id": alarm_id}
 
 
 def take_alarm_changes(*, limit: int) -> list[AlarmChange]:
