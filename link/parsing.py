@@ -8,9 +8,11 @@ import structlog
 
 from link.broker import Delivery
 from plants.services.dead_letters import Letter
+from plants.texts import storable_text
 from vcp import (
     Envelope,
     Family,
+    InvalidText,
     MeterTelemetry,
     Payload,
     ProtocolError,
@@ -56,6 +58,8 @@ class Parsed:
 def parse(delivery: Delivery, *, routing_prefix: str) -> Parsed:
     """Read one delivery by its routing key; raises `ProtocolError`."""
     envelope = parse_envelope(delivery.body)
+    if delivery.routing_key != storable_text(delivery.routing_key):
+        raise InvalidText("a routing key must not hold U+0000 or a lone surrogate", path="routingKey")
     family = classify(delivery.routing_key, routing_prefix).family
     payload = None
     if isinstance(family, Family) and family.value.startswith("event."):
@@ -84,9 +88,16 @@ def letter_of(delivery: Delivery, *, reason: str, path: str = "", detail: str = 
     return Letter(
         queue=delivery.queue,
         routing_key=delivery.routing_key,
-        headers={str(key): str(value)[:_LONGEST_HEADER] for key, value in headers},
+        headers={str(key): _header_text(value) for key, value in headers},
         body=delivery.body,
         reason=reason,
         path=path,
         detail=detail,
     )
+
+
+def _header_text(value: object) -> str:
+    try:
+        return str(value)[:_LONGEST_HEADER]
+    except RecursionError:  # tables within tables, as deep as the library could read them
+        return f"{type(value).__name__}, nested too deep to show"
