@@ -96,13 +96,18 @@ class AmqpsLink:
         self._poller.register(self._sock, select.POLLIN)
         self._tick_every_s = min(connection.heartbeat / 4, 1.0)
         self._tick_at = monotonic() + self._tick_every_s
-        self.blocked = False
+        self.blocked_reason: str | None = None
         connection.on_blocked = self._on_blocked
         connection.on_unblocked = self._on_unblocked
         self.channel: Any = None
         self.channel = self.call(connection.channel)
         # Otherwise a body with a content encoding arrives as text, no longer as the bytes on the wire.
         self.channel.auto_decode = False
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the broker takes nothing from publishers."""
+        return self.blocked_reason is not None
 
     def require_open(self) -> None:
         """Raises the failure of a link that has failed or was closed."""
@@ -191,6 +196,33 @@ class AmqpsLink:
             self._connection.close()
         self._connection.drop()
 
+    def abort(self) -> None:
+        """Cut the connection under its thread, from any other: what waits for the peer ends at once; never raises.
+
+        Not by `fail`: only the thread that owns the link may touch the library's state. It then resets the socket, so
+        that nothing of what the kernel still holds is sent.
+        """
+        # The plain socket's shutdown: the TLS one would take its state away from under a reader.
+        with suppress(OSError):  # closed meanwhile
+            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+
+    def depth(self, queue: str) -> int | None:
+        """How many messages wait in a queue that nobody was given; None when the broker does not tell us.
+
+        Asked on a channel of its own: a refusal closes the channel that it is asked on. LinkError when the link broke.
+        """
+        try:
+            channel = self.call(self._connection.channel)
+        except ChannelClosed:
+            return None
+        try:
+            count = int(self.call(channel.queue_declare, queue, passive=True).message_count)
+        except ChannelClosed:
+            count = None
+        with suppress(ChannelClosed):
+            self.call(channel.close)
+        return count
+
     def _readable(self) -> bool:
         return bool(self._sock.pending() or self._poller.poll(0))
 
@@ -220,11 +252,11 @@ class AmqpsLink:
     def _give_up_in(self, seconds: float) -> None:
         self._connection.give_up_at = monotonic() + seconds
 
-    def _on_blocked(self, _reason: str) -> None:
-        self.blocked = True
+    def _on_blocked(self, reason: str) -> None:
+        self.blocked_reason = str(reason) or "no reason given"
 
     def _on_unblocked(self) -> None:
-        self.blocked = False
+        self.blocked_reason = None
 
 
 def open_link(target: LinkTarget, *, role: str, ca_file: str | None, times: LinkTimes) -> AmqpsLink:

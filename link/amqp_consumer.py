@@ -35,10 +35,11 @@ class AmqpsConsumer:
 
     def __init__(self, link: AmqpsLink, *, queues: Sequence[str], prefetch: int) -> None:
         self._link = link
+        self._queues = tuple(dict.fromkeys(queues))
         self._arrived: deque[Delivery] = deque()
         self._unacknowledged: dict[int, None] = {}  # in the order of their numbers
         self._cancelled: str | None = None
-        for queue in dict.fromkeys(queues):
+        for queue in self._queues:
             try:
                 self._consume(queue, prefetch)
             except ChannelClosed as closed:
@@ -73,9 +74,31 @@ class AmqpsConsumer:
         for number in numbers:
             del self._unacknowledged[number]
 
+    def keep_alive(self) -> None:
+        """Read what arrived (bounded by the prefetch), send a heartbeat when due; LinkError when the peer is gone."""
+        try:
+            self._link.tick()
+        except ChannelClosed as error:
+            raise self._link.fail(LinkError(f"the broker closed the channel: {error}")) from error
+        self._require_all_consumers()
+
+    def waiting(self) -> int | None:
+        """How many messages wait in the queues undelivered; None when the key may not ask."""
+        total = 0
+        for queue in self._queues:
+            depth = self._link.depth(queue)
+            if depth is None:
+                return None
+            total += depth
+        return total
+
     def close(self) -> None:
         """Close the link, within about a second; never raises. What is unacknowledged goes back to its queue."""
         self._link.close()
+
+    def abort(self) -> None:
+        """Cut the link from any thread; never raises."""
+        self._link.abort()
 
     def _consume(self, queue: str, prefetch: int) -> None:
         channel = self._link.channel

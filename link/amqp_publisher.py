@@ -45,6 +45,11 @@ class AmqpsPublisher:
         events["basic_return"].add(self._on_return)
         self._select_confirms()
 
+    @property
+    def blocked(self) -> str | None:
+        """The broker's reason for taking nothing from publishers; None = it takes."""
+        return self._link.blocked_reason
+
     def publish(self, window: Sequence[Outgoing], *, within_s: float | None = None) -> list[Sent]:
         """One `Sent` per message, in order. LinkError when the link was broken or closed before this call."""
         self._link.require_open()
@@ -75,6 +80,10 @@ class AmqpsPublisher:
     def close(self) -> None:
         """Close the link, within about a second; never raises."""
         self._link.close()
+
+    def abort(self) -> None:
+        """Cut the link from any thread; never raises."""
+        self._link.abort()
 
     def _pipeline(self, book: Window) -> None:
         """Write everything, then wait for all confirms."""

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from dispatch.services.voke_words import Told, apply_words, store_schedule_event
-from link.parsing import Parsed, letter_of
+from link.parsing import MAX_BODY_BYTES, Parsed, letter_of
 from plants.models import Disposition
 from plants.selectors.plants import resolve_sites
 from plants.services.alarms import AlarmWord, apply_alarms
@@ -47,13 +47,15 @@ class Inlet:
     connection_id: int
     routing_prefix: str
     retention_days: int
+    max_body_bytes: int = MAX_BODY_BYTES
 
 
 @dataclass(kw_only=True)
 class Report:
-    """What a batch came to."""
+    """What a batch came to. `understood`: the messages that could be read, whatever became of them."""
 
     received: int = 0
+    understood: Sequence[Parsed] = ()
     applied: int = 0
     duplicates: int = 0
     dead_letters: int = 0
@@ -167,6 +169,7 @@ def _store_readings(readings: Sequence[tuple[Parsed, int]], *, at: datetime) -> 
     bodies = [
         RawBody(plant_id=plant_id, routing_key=one.delivery.routing_key, body=one.delivery.body)
         for one, plant_id in readings
+        if not one.delivery.redelivered  # it may be there already: a crash came before the acknowledgement
     ]
     keep_recent_bodies(bodies=bodies, at=at)
 

@@ -82,7 +82,11 @@ class LinkTarget:
 
 
 class Publisher(Protocol):
-    """Publishes windows of messages over one link; not thread-safe."""
+    """Publishes windows of messages over one link; not thread-safe, except `abort`."""
+
+    @property
+    def blocked(self) -> str | None:
+        """Why the broker takes nothing from publishers at present; None = it does. Told by `keep_alive`."""
 
     def publish(self, window: Sequence[Outgoing], *, within_s: float | None = None) -> list[Sent]:
         """Hand over a window, wait for every confirm until the deadline; one `Sent` per message, in order.
@@ -100,9 +104,12 @@ class Publisher(Protocol):
     def close(self) -> None:
         """Close the link; never raises."""
 
+    def abort(self) -> None:
+        """From any thread: cut the link, so that a call that waits for it ends with `LinkError`; never raises."""
+
 
 class Consumer(Protocol):
-    """Reads the four event queues of a connection over one link; not thread-safe."""
+    """Reads the four event queues of a connection over one link; not thread-safe, except `abort`."""
 
     def fetch(self, *, max_messages: int, wait_s: float, flush_s: float) -> list[Delivery]:
         """Up to `max_messages`: waits `wait_s` for the first and then `flush_s` for more. [] = nothing came.
@@ -114,8 +121,20 @@ class Consumer(Protocol):
     def ack(self, deliveries: Sequence[Delivery]) -> None:
         """Acknowledge after commit; raises `LinkError` (then they will be redelivered, and deduplicated)."""
 
+    def keep_alive(self) -> None:
+        """Send and check heartbeats while a batch is being stored; raises `LinkError` when the peer is gone."""
+
+    def waiting(self) -> int | None:
+        """How many messages the queues hold that nobody was given; None when the broker does not tell us.
+
+        Raises `LinkError` when the link broke.
+        """
+
     def close(self) -> None:
         """Close the link; never raises. Unacknowledged deliveries go back to their queues."""
+
+    def abort(self) -> None:
+        """From any thread: cut the link, so that a call that waits for it ends with `LinkError`; never raises."""
 
 
 class Transport(Protocol):

@@ -7,42 +7,80 @@ halved until the guilty message is alone, and that one becomes a dead letter: on
 
 Edge cases (the concurrency policy):
 - Only after `receive` returned may the deliveries be acknowledged. A crash in between brings them again, and the keys
-  in the database make that harmless.
-- A deadlock or serialisation failure (40P01, 40001) retries the whole batch; when the database itself is gone
-  (`OperationalError` otherwise) the caller backs off and nothing is acknowledged.
+  in the database make that harmless; dead letters are not counted again when the broker says that it gave them before.
+- Whose fault an error is, its SQLSTATE decides (`link.database_trouble`). While the database is away the error is
+  raised: the caller backs off and nothing is acknowledged. What a rival caused is tried again as a whole.
+- A half whose other half went well holds the guilty message: it is halved without being tried as a whole. One guilty
+  message in n costs at most 2 + 2·log2(n) transactions and g of them about g times 2 + 2·log2(n / g); every good half
+  is committed as soon as it is found.
+- A statement timeout may be a lock or a load, so it is raised at first. A connection whose batches end so
+  `TIMEOUTS_ENDURED` times in a row (`Patience`) is halved too, with a short timeout, so that it comes to an end.
 - A partition that another process dropped after we had seen it is made anew, and the batch tried again.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
-from django.db import IntegrityError, InterfaceError, OperationalError, transaction
+from django.db import connection, transaction
 
 from dispatch.services.life import LostRace
 from link.applying import Inlet, Report, apply_together
 from link.broker import Delivery
+from link.database_trouble import NO_PARTITION, Fault, fault_of, sqlstate_of
 from link.parsing import Parsed, letter_of, parse_batch
 from plants.services.dead_letters import Letter
 from plants.services.partitions import ensure_partitions, forget_known_partitions
 from plants.services.readings import storable
 
-__all__ = ["Inlet", "Report", "receive"]
+__all__ = ["Inlet", "Patience", "Report", "receive"]
 
 log = structlog.get_logger(__name__)
 MAX_ATTEMPTS = 5
-_RETRYABLE = {"40P01", "40001"}
-_NO_PARTITION = "23514"  # PostgreSQL's check_violation: no partition takes the row
+TIMEOUTS_ENDURED = 3
+SHORT_TIMEOUT_MS = 5000
 
 
-def receive(batch: Sequence[Delivery], *, inlet: Inlet, at: datetime) -> Report:
-    """Store a batch of deliveries; when it returns, every one of them is in the database or is a dead letter."""
-    parsed, letters = parse_batch(batch, routing_prefix=inlet.routing_prefix)
+@dataclass(kw_only=True)
+class Patience:
+    """How many batches of a connection in a row have ended in a statement timeout; kept by whoever calls `receive`."""
+
+    timeouts: int = 0
+
+    @property
+    def over(self) -> bool:
+        """Whether a timeout counts as a message's own fault by now."""
+        return self.timeouts >= TIMEOUTS_ENDURED
+
+
+def _nothing() -> None:
+    pass
+
+
+def receive(
+    batch: Sequence[Delivery],
+    *,
+    inlet: Inlet,
+    at: datetime,
+    patience: Patience | None = None,
+    on_step: Callable[[], None] = _nothing,
+) -> Report:
+    """Store a batch of deliveries; when it returns, every one of them is in the database or is a dead letter.
+
+    `on_step` is called after each transaction: a sign of life for whoever watches.
+    """
+    parsed, letters = parse_batch(
+        batch, routing_prefix=inlet.routing_prefix, max_body_bytes=inlet.max_body_bytes
+    )
     # Before the transaction: making a partition waits for locks that the batch must not hold meanwhile.
     _ensure_partitions(parsed, inlet=inlet, at=at)
-    report = Report(received=len(batch))
-    _apply(parsed, letters, inlet=inlet, at=at, report=report)
-    return report
+    work = _Work(inlet=inlet, at=at, patience=patience or Patience(), on_step=on_step)
+    work.report.received = len(batch)
+    work.report.understood = parsed
+    work.store(parsed, letters)
+    work.patience.timeouts = 0
+    return work.report
 
 
 def _ensure_partitions(parsed: Sequence[Parsed], *, inlet: Inlet, at: datetime) -> None:
@@ -53,55 +91,110 @@ def _ensure_partitions(parsed: Sequence[Parsed], *, inlet: Inlet, at: datetime) 
     ensure_partitions(days=days)
 
 
-def _apply(
-    parsed: Sequence[Parsed], letters: Sequence[Letter], *, inlet: Inlet, at: datetime, report: Report
-) -> None:
-    """One transaction for all; on failure halve until the guilty message is found."""
-    try:
-        outcome = _with_retries(
-            lambda: apply_together(parsed, letters, inlet=inlet, at=at),
-            repair=lambda: _remake_partitions(parsed, inlet=inlet, at=at),
-        )
-    except (OperationalError, InterfaceError):
-        raise
-    except Exception as error:  # whatever one message provokes must not stop the others
-        if len(parsed) > 1:
-            middle = len(parsed) // 2
-            _apply(parsed[:middle], letters, inlet=inlet, at=at, report=report)
-            _apply(parsed[middle:], [], inlet=inlet, at=at, report=report)
+@dataclass(kw_only=True)
+class _Work:
+    """One batch on its way into the database."""
+
+    inlet: Inlet
+    at: datetime
+    patience: Patience
+    on_step: Callable[[], None]
+    report: Report = field(default_factory=Report)
+    guilty: list[Letter] = field(default_factory=list)
+
+    def store(self, parsed: Sequence[Parsed], letters: Sequence[Letter]) -> None:
+        """Everything together; when that fails, what is good first, then all dead letters in one transaction."""
+        error = self._apply(parsed, letters)
+        if error is None:
             return
-        if not parsed:
-            raise
-        log.exception("dead letter", action="inbox.unusable", connection_id=inlet.connection_id)
+        if parsed:
+            self._divide(parsed, error)
+            error = self._apply([], [*letters, *self.guilty])
+        if error is not None:  # no message is left that could be blamed
+            raise error
+
+    def _divide(self, parsed: Sequence[Parsed], error: Exception) -> None:
+        """`parsed` holds a guilty message, and `error` is what it caused."""
+        if len(parsed) == 1:
+            self._blame(parsed[0], error)
+            return
+        middle = len(parsed) // 2
+        first, second = parsed[:middle], parsed[middle:]
+        first_error = self._apply(first, [])
+        if first_error is None and len(second) > 1:
+            self._divide(second, error)
+            return
+        second_error = self._apply(
+            second, []
+        )  # before the first is divided: what is good must not wait for that
+        if first_error is not None:
+            self._divide(first, first_error)
+        if second_error is not None:
+            self._divide(second, second_error)
+
+    def _blame(self, one: Parsed, error: Exception) -> None:
+        log.error(
+            "dead letter",
+            action="inbox.unusable",
+            connection_id=self.inlet.connection_id,
+            routing_key=one.delivery.routing_key,
+            exc_info=error,
+        )
+        reason = "TOO_SLOW" if fault_of(error) is Fault.SLOW else "NOT_APPLICABLE"
         detail = f"{type(error).__name__}: {error}"
-        guilty = letter_of(parsed[0].delivery, reason="NOT_APPLICABLE", detail=detail)
-        _apply([], [*letters, guilty], inlet=inlet, at=at, report=report)
-        return
-    report.add(outcome)
+        self.guilty.append(letter_of(one.delivery, reason=reason, detail=detail))
 
+    def _apply(self, parsed: Sequence[Parsed], letters: Sequence[Letter]) -> Exception | None:
+        """One transaction, tried again where a rival was in the way; the error that is a message's own fault.
 
-def _remake_partitions(parsed: Sequence[Parsed], *, inlet: Inlet, at: datetime) -> None:
-    forget_known_partitions()
-    _ensure_partitions(parsed, inlet=inlet, at=at)
+        Raises what is not: then nothing of this part is stored, and nothing of the batch may be acknowledged.
+        """
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            try:
+                with transaction.atomic():
+                    self._be_quick()
+                    outcome = apply_together(parsed, letters, inlet=self.inlet, at=self.at)
+            except Exception as error:
+                self.on_step()
+                if attempt < MAX_ATTEMPTS and self._worth_another_try(error, parsed, attempt):
+                    log.info(
+                        "batch retried", action="inbox.retry", attempt=attempt, error=type(error).__name__
+                    )
+                    continue
+                if not self._is_message_s_own(error):
+                    raise
+                return error
+            self.on_step()
+            self.report.add(outcome)
+            return None
+        raise AssertionError("unreachable")
 
-
-def _with_retries(work: Callable[[], Report], *, repair: Callable[[], None]) -> Report:
-    """Try again what a rival caused. The pause is the database's deadlock timeout; the end, the number of attempts."""
-    for attempt in range(1, MAX_ATTEMPTS + 1):
-        try:
-            with transaction.atomic():
-                return work()
-        except (OperationalError, IntegrityError, LostRace) as error:
-            if attempt == MAX_ATTEMPTS or not _worth_another_try(error, attempt):
-                raise
-            log.info("batch retried", action="inbox.retry", attempt=attempt, error=type(error).__name__)
-            if isinstance(error, IntegrityError):
-                repair()
-    raise AssertionError("unreachable")
-
-
-def _worth_another_try(error: Exception, attempt: int) -> bool:
-    if isinstance(error, LostRace):
+    def _worth_another_try(self, error: Exception, parsed: Sequence[Parsed], attempt: int) -> bool:
+        """The pause is the database's deadlock timeout; the end, the number of attempts."""
+        if fault_of(error) is Fault.RIVAL:
+            return True
+        if sqlstate_of(error) != NO_PARTITION or attempt > 1:
+            return False
+        forget_known_partitions()
+        _ensure_partitions(parsed, inlet=self.inlet, at=self.at)
         return True
-    state = str(getattr(error.__cause__, "sqlstate", "") or "")
-    return state in _RETRYABLE or (state == _NO_PARTITION and attempt == 1)
+
+    def _is_message_s_own(self, error: Exception) -> bool:
+        match fault_of(error):
+            case Fault.MESSAGE:
+                return True
+            case Fault.SLOW:
+                if self.patience.over:
+                    return True
+                self.patience.timeouts += 1
+                return False
+            case Fault.RIVAL:
+                return isinstance(error, LostRace)  # lost each time: not by chance
+            case Fault.AWAY:
+                return False
+
+    def _be_quick(self) -> None:
+        """With the patience gone, a part that is slow must not cost the usual timeout again and again."""
+        if self.patience.over and connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET LOCAL statement_timeout = {SHORT_TIMEOUT_MS}")

@@ -46,8 +46,17 @@ class MemoryPublisher:
         """Nothing can be gone in one process; LinkError after `close`."""
         self._require_open()
 
+    @property
+    def blocked(self) -> str | None:
+        """membroker blocks nobody: a full queue refuses."""
+        return None
+
     def close(self) -> None:
         """Close the link; may be called twice."""
+        self._closed = True
+
+    def abort(self) -> None:
+        """Nothing here waits; later calls raise LinkError."""
         self._closed = True
 
     def _publish(self, message: Outgoing) -> Sent:
@@ -78,8 +87,10 @@ class MemoryPublisher:
 class MemoryConsumer:
     """Reads queues of a vhost of membroker."""
 
-    def __init__(self, consumer: BrokerConsumer) -> None:
+    def __init__(self, consumer: BrokerConsumer, *, vhost: VHost, queues: Sequence[str]) -> None:
         self._consumer = consumer
+        self._vhost = vhost
+        self._queues = tuple(dict.fromkeys(queues))
 
     def fetch(self, *, max_messages: int, wait_s: float, flush_s: float) -> list[Delivery]:
         """Up to `max_messages`: waits `wait_s` for the first and then `flush_s` for more."""
@@ -104,8 +115,22 @@ class MemoryConsumer:
         except ConsumerClosed as error:
             raise LinkError("the broker ended the consumer", code="CONSUMER_CANCELLED") from error
 
+    def keep_alive(self) -> None:
+        """Nothing can be gone in one process."""
+
+    def waiting(self) -> int | None:
+        """How many messages the queues hold; None when one of them was deleted."""
+        try:
+            return sum(self._vhost.depth(queue) for queue in self._queues)
+        except QueueNotFound:
+            return None
+
     def close(self) -> None:
         """Give unacknowledged deliveries back to their queues; may be called twice."""
+        self._consumer.close()
+
+    def abort(self) -> None:
+        """End a waiting `fetch`; deliveries go back to their queues."""
         self._consumer.close()
 
 
@@ -124,10 +149,11 @@ class MemoryTransport:
     def open_consumer(self, target: LinkTarget, *, prefetch: int) -> Consumer:
         """A consumer of the four event queues; LinkError QUEUE_MISSING when one was never declared."""
         try:
-            opened = self._broker.vhost(target.vhost).consume(target.queues.to_partner, prefetch=prefetch)
+            vhost = self._broker.vhost(target.vhost)
+            opened = vhost.consume(target.queues.to_partner, prefetch=prefetch)
         except QueueNotFound as error:
             raise LinkError(str(error), code="QUEUE_MISSING", permanent=True) from error
-        return MemoryConsumer(opened)
+        return MemoryConsumer(opened, vhost=vhost, queues=target.queues.to_partner)
 
 
 def _as_delivery(taken: BrokerDelivery) -> Delivery:

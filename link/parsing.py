@@ -1,5 +1,6 @@
 """Bytes -> understood messages: what a delivery is, or why it is none."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +8,7 @@ from datetime import datetime
 import structlog
 
 from link.broker import Delivery
-from plants.services.dead_letters import Letter
+from plants.services.dead_letters import TOO_LARGE, Letter, digest_of
 from plants.texts import storable_text
 from vcp import (
     Envelope,
@@ -24,6 +25,12 @@ from vcp import (
 )
 
 log = structlog.get_logger(__name__)
+MAX_BODY_BYTES = 1_048_576
+"""What a body may have unless an installation says otherwise."""
+
+BYTES_KEPT = 4096
+"""How much of a body that is too large is kept."""
+
 _MOST_HEADERS = 50
 _LONGEST_HEADER = 500
 
@@ -67,11 +74,16 @@ def parse(delivery: Delivery, *, routing_prefix: str) -> Parsed:
     return Parsed(delivery=delivery, envelope=envelope, family=family, payload=payload)
 
 
-def parse_batch(batch: Sequence[Delivery], *, routing_prefix: str) -> tuple[list[Parsed], list[Letter]]:
+def parse_batch(
+    batch: Sequence[Delivery], *, routing_prefix: str, max_body_bytes: int = MAX_BODY_BYTES
+) -> tuple[list[Parsed], list[Letter]]:
     """What was understood, and a dead letter for every delivery that was not; never raises."""
     parsed: list[Parsed] = []
     letters: list[Letter] = []
     for delivery in batch:
+        if len(delivery.body) > max_body_bytes:
+            letters.append(_too_large(delivery))
+            continue
         try:
             parsed.append(parse(delivery, routing_prefix=routing_prefix))
         except ProtocolError as error:
@@ -82,17 +94,39 @@ def parse_batch(batch: Sequence[Delivery], *, routing_prefix: str) -> tuple[list
     return parsed, letters
 
 
-def letter_of(delivery: Delivery, *, reason: str, path: str = "", detail: str = "") -> Letter:
-    """A delivery as our own dead letter, with the bytes and the reason."""
+def letter_of(
+    delivery: Delivery,
+    *,
+    reason: str,
+    path: str = "",
+    detail: str = "",
+    body: bytes | None = None,
+    digest: str = "",
+) -> Letter:
+    """A delivery as our own dead letter, with the reason and its bytes (or `body`, their beginning)."""
     headers = list(delivery.headers.items())[:_MOST_HEADERS]
     return Letter(
         queue=delivery.queue,
         routing_key=delivery.routing_key,
         headers={str(key): _header_text(value) for key, value in headers},
-        body=delivery.body,
+        body=delivery.body if body is None else body,
         reason=reason,
         path=path,
         detail=detail,
+        redelivered=delivery.redelivered,
+        digest=digest,
+    )
+
+
+def _too_large(delivery: Delivery) -> Letter:
+    """Only the beginning is kept: a table of dead letters must not be filled by whoever sends the largest ones."""
+    body = delivery.body
+    return letter_of(
+        delivery,
+        reason=TOO_LARGE,
+        detail=f"{len(body)} bytes, the first {BYTES_KEPT} kept; SHA-256 of all: {hashlib.sha256(body).hexdigest()}",
+        body=body[:BYTES_KEPT],
+        digest=digest_of(routing_key=delivery.routing_key, body=body),
     )
 
 

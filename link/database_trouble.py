@@ -1,0 +1,53 @@
+"""Whose fault a database error is: the database's, a rival's, the clock's, or the message's own.
+
+PostgreSQL says so by its SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html); psycopg's classes
+are coarser: a read-only server and a broken value may share one. SQLite has no SQLSTATE: there the class decides.
+"""
+
+from enum import StrEnum
+
+from django.db import DatabaseError, InterfaceError, OperationalError
+
+from dispatch.services.life import LostRace
+
+
+class Fault(StrEnum):
+    """What to do about an error met while a batch was stored."""
+
+    AWAY = "AWAY"  # nothing can be stored now, whatever the messages are: back off, acknowledge nothing
+    RIVAL = "RIVAL"  # another writer was in the way: the same batch again
+    SLOW = "SLOW"  # the statement took too long: a lock, a load, or this very batch
+    MESSAGE = "MESSAGE"  # this batch can't be stored as it is: look for the guilty message
+
+
+NO_PARTITION = "23514"
+"""PostgreSQL's check_violation: no partition takes the row."""
+
+_RIVAL = {"40P01", "40001", "55P03"}
+_SLOW = {"57014"}
+# By class: connection, authorisation, transaction state (25006: read-only; 25P03), resources (disk, memory), operator
+# intervention, system, configuration; 42: the tables are not what this version expects, which is no message's fault.
+_AWAY_CLASSES = {"08", "28", "25", "53", "57", "58", "F0", "42"}
+
+
+def sqlstate_of(error: BaseException) -> str:
+    """The five characters, '' where the database gives none."""
+    return str(getattr(error.__cause__, "sqlstate", "") or "")
+
+
+def fault_of(error: Exception) -> Fault:
+    """Whose fault it is."""
+    if isinstance(error, LostRace):
+        return Fault.RIVAL
+    if isinstance(error, InterfaceError):
+        return Fault.AWAY
+    if not isinstance(error, DatabaseError):
+        return Fault.MESSAGE
+    state = sqlstate_of(error)
+    if not state:  # no word from a server: it is gone, or there is none
+        return Fault.AWAY if isinstance(error, OperationalError) else Fault.MESSAGE
+    if state in _RIVAL:
+        return Fault.RIVAL
+    if state in _SLOW:
+        return Fault.SLOW
+    return Fault.AWAY if state[:2] in _AWAY_CLASSES else Fault.MESSAGE

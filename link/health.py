@@ -1,0 +1,197 @@
+"""What a worker tells of its link, and what its consumer learns of the streams; all of it cheap.
+
+State goes to the database at once when it changes, else every few seconds; streams every few seconds. A database that
+is away is not this module's business: what could not be written is written next time.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from statistics import median_low
+
+import structlog
+from django.db import DatabaseError, InterfaceError
+
+from link.broker import Clock
+from link.parsing import Parsed
+from plants.models import LinkHealth, LinkState, StreamHealth
+from plants.services.link_health import StreamNote, note_link, note_streams
+from plants.services.readings import FUTURE_MARGIN
+from vcp import MeterTelemetry, RealtimeTelemetry
+
+log = structlog.get_logger(__name__)
+HEALTH_EVERY = timedelta(seconds=5)
+DATABASE_TROUBLE = (DatabaseError, InterfaceError)
+
+_MOST_SITES = 2000
+_GAPS_KEPT = 200
+_GAPS_NEEDED = 8
+_SKEWS_KEPT = 31
+_SHORTEST_PERIOD_S, _LONGEST_PERIOD_S = 1.0, 900.0
+
+
+class Health:
+    """Writes a link's state into the database: at once when it changes, else every few seconds."""
+
+    def __init__(self, *, connection_id: int, role: LinkHealth.Role, clock: Clock, holder: str = "") -> None:
+        self._connection_id = connection_id
+        self._role = role
+        self._clock = clock
+        self._holder = holder
+        self._said: tuple[LinkState, str, str] | None = None
+        self._written_at: datetime | None = None
+        self._event_at: datetime | None = None
+        self._muted = False
+
+    def event(self) -> None:
+        """A delivery or a confirm arrived."""
+        self._event_at = self._clock()
+
+    def starting(self) -> None:
+        """Before the first attempt. Later ones leave the state, so that `since` tells for how long a link is down."""
+        if self._said is None:
+            self.tell(LinkState.CONNECTING)
+
+    def renew(self) -> None:
+        """Say again what was said last, so that it does not pass for the word of a process that is gone."""
+        if self._said is not None:
+            state, error, code = self._said
+            self.tell(state, error, code=code)
+
+    def mute(self) -> None:
+        """Say nothing any more: another worker speaks for this link now."""
+        self._muted = True
+
+    def tell(self, state: LinkState, error: str = "", *, code: str = "") -> None:
+        """Note the state, with the error and its code when there is one."""
+        at = self._clock()
+        said = (state, error, code)
+        fresh = self._written_at is not None and at - self._written_at < HEALTH_EVERY
+        if self._muted or (said == self._said and fresh):
+            return
+        try:
+            note_link(
+                connection_id=self._connection_id,
+                role=self._role,
+                holder=self._holder,
+                state=state,
+                at=at,
+                error=error,
+                error_code=code,
+                event_at=self._event_at,
+            )
+        except DATABASE_TROUBLE as trouble:
+            log.warning("health not written", action="link.health", error=type(trouble).__name__)
+            return
+        self._said, self._written_at = said, at
+
+
+class _Stream:
+    """What is known of one stream: newest moments, gaps between a plant's messages, differences of clocks."""
+
+    def __init__(self) -> None:
+        self.last_at: datetime | None = None
+        self.last_sent_at: datetime | None = None
+        self._of_site: dict[str, datetime] = {}
+        self._gaps_s: deque[float] = deque(maxlen=_GAPS_KEPT)
+        self._skews_ms: deque[int] = deque(maxlen=_SKEWS_KEPT)
+
+    def hear(self, batch: Iterable[Parsed], *, at: datetime) -> None:
+        freshest: timedelta | None = None
+        for one in batch:
+            sent_at = one.envelope.timestamp
+            # A timestamp of the far future would be the newest for ever.
+            if sent_at <= at + FUTURE_MARGIN and (self.last_sent_at is None or sent_at > self.last_sent_at):
+                self.last_sent_at = sent_at
+            if freshest is None or at - sent_at < freshest:
+                freshest = at - sent_at
+            self._gap(one.envelope.site_id, one.moment)
+        self.last_at = at
+        if freshest is not None:
+            self._skews_ms.append(_bounded_ms(freshest))
+
+    def _gap(self, site_id: str, moment: datetime) -> None:
+        before = self._of_site.get(site_id)
+        if before is None:
+            if len(self._of_site) < _MOST_SITES:
+                self._of_site[site_id] = moment
+            return
+        if moment > before:
+            self._of_site[site_id] = moment
+            self._gaps_s.append((moment - before).total_seconds())
+
+    @property
+    def period_s(self) -> float | None:
+        """The lower quartile of recent gaps.
+
+        Not the median: with several consumers each sees only a part of a plant's messages, and its gaps are multiples.
+        """
+        if len(self._gaps_s) < _GAPS_NEEDED:
+            return None
+        gap_s = sorted(self._gaps_s)[len(self._gaps_s) // 4]
+        return min(max(gap_s, _SHORTEST_PERIOD_S), _LONGEST_PERIOD_S)
+
+    @property
+    def skew_ms(self) -> int | None:
+        """The median of what the freshest message of each recent batch was off; one that waited does not count."""
+        return median_low(self._skews_ms) if self._skews_ms else None
+
+
+class Streams:
+    """Learns from what a consumer hears, and writes it down every few seconds."""
+
+    def __init__(self, *, connection_id: int) -> None:
+        self._connection_id = connection_id
+        self._known: dict[StreamHealth.Stream, _Stream] = {}
+        self._changed: set[StreamHealth.Stream] = set()
+        self._written_at: datetime | None = None
+
+    def period_s(self, stream: StreamHealth.Stream) -> float | None:
+        """Seconds between two messages of a plant, as learnt by this consumer; None = not yet."""
+        known = self._known.get(stream)
+        return known.period_s if known else None
+
+    def hear(self, understood: Iterable[Parsed], *, at: datetime) -> None:
+        """A batch arrived at `at`."""
+        sorted_out: dict[StreamHealth.Stream, list[Parsed]] = {}
+        for one in understood:
+            sorted_out.setdefault(_stream_of(one), []).append(one)
+        for stream, batch in sorted_out.items():
+            self._known.setdefault(stream, _Stream()).hear(batch, at=at)
+            self._changed.add(stream)
+
+    def write(self, *, at: datetime) -> None:
+        """Write down what has changed, unless that was done a moment ago."""
+        if not self._changed or (self._written_at is not None and at - self._written_at < HEALTH_EVERY):
+            return
+        notes = [
+            StreamNote(
+                stream=stream,
+                last_at=known.last_at,
+                last_sent_at=known.last_sent_at or known.last_at,
+                period_s=None if stream == StreamHealth.Stream.STATUS else known.period_s,
+                skew_ms=known.skew_ms,
+            )
+            for stream, known in sorted(self._known.items())
+            if stream in self._changed and known.last_at is not None
+        ]
+        try:
+            note_streams(connection_id=self._connection_id, notes=notes)
+        except DATABASE_TROUBLE as trouble:
+            log.warning("streams not written", action="link.streams", error=type(trouble).__name__)
+            return
+        self._changed.clear()
+        self._written_at = at
+
+
+def _stream_of(one: Parsed) -> StreamHealth.Stream:
+    if isinstance(one.payload, RealtimeTelemetry):
+        return StreamHealth.Stream.REALTIME
+    if isinstance(one.payload, MeterTelemetry):
+        return StreamHealth.Stream.METER
+    return StreamHealth.Stream.STATUS
+
+
+def _bounded_ms(span: timedelta) -> int:
+    """Milliseconds within what the column holds: a timestamp of the year 9999 is a skew too."""
+    return max(-(2**31) + 1, min(2**31 - 1, int(span.total_seconds() * 1000)))
