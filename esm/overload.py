@@ -13,6 +13,7 @@ from django.db import Error, connection
 from esm import clock
 from esm.errors import envelope, unavailable
 from esm.middleware import choose_request_id
+from esm.security_headers import FOR_PROGRAMS
 from esm.shell import Answer, Headers, Scope
 from trading_api.journal import count_refused
 from trading_api.limits import client_address
@@ -43,6 +44,7 @@ class Overload:
         else:
             kind, body = "text/plain; charset=utf-8", b"Service Unavailable\n"
         given = {
+            **FOR_PROGRAMS,
             **problem.headers,
             "Content-Type": kind,
             "Cache-Control": "no-store",

@@ -48,6 +48,7 @@ INSTALLED_APPS = [
     "watch",
 ]
 MIDDLEWARE = [
+    "esm.security_headers.SecurityHeadersMiddleware",
     "esm.middleware.RequestIdMiddleware",
     "esm.health.HealthMiddleware",
     "trading_api.middleware.PullJournalMiddleware",

@@ -34,7 +34,7 @@ _SETTINGS: Final[Mapping[str, Any]] = {
         "(`Problem`): branch on `code`, tell people `message`, quote `requestId` to support. A slash at the end of a "
         "path is allowed, and any prefix before `/trading`. HEAD answers as GET without a body, OPTIONS answers 204 "
         "with `Allow`. Times are the plant's local wall clock; battery power is positive while charging unless the "
-        "installation says otherwise; unknown members of a body are left alone."
+        "installation says otherwise; unknown members of a body are left alone, but no text anywhere may hold U+0000."
     ),
     "VERSION": _VERSION,
     "OAS_VERSION": "3.1.0",
