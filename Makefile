@@ -6,7 +6,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python scripts/production_env.py
 TYPED := vcp membroker dispatch link watch voke_sim
-PORTABLE := tests/plants tests/dispatch tests/link tests/trading_api tests/watch
 SERVERS := rabbitmq-server postgresql redis-server chromium
 UV_VERSION := 0.13.8
 LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
@@ -21,8 +20,7 @@ demo: $(VENV)/.runtime ## the whole loop on this machine, no service needed (ONC
 	$(BIN)/python manage.py demo $(if $(filter-out 0 no,$(ONCE)),--once)
 
 test: $(VENV)/.dev servers ## all tests on PostgreSQL, Redis and RabbitMQ of their own, then the portable ones on SQLite
-	$(BIN)/python -m pytest
-	TEST_DATABASE=sqlite $(BIN)/python -m pytest $(PORTABLE)
+	$(BIN)/python scripts/test_lanes.py
 
 check: $(VENV)/.dev ## linters, types, import rules, migrations, deployment checks
 	$(BIN)/ruff check .

@@ -16,8 +16,10 @@ from pathlib import Path
 
 from tests.services.reaper import REAPER, live_members, signal_group
 
-# Below Linux's range for outgoing connections, so that none of them takes a port between choice and use.
-PORT_RANGE = range(20_000, 30_000)
+# Below Linux's range for outgoing connections, so that none of them takes a port between choice and use. Runs side by
+# side are each given a part of it (TEST_PORTS=first-last).
+_FIRST, _, _LAST = os.environ.get("TEST_PORTS", "20000-29999").partition("-")
+PORT_RANGE = range(int(_FIRST), int(_LAST) + 1)
 MAX_LINES = 20_000
 _handed_out: set[int] = set()
 
@@ -38,7 +40,7 @@ def free_port() -> int:
                 continue
         _handed_out.add(port)
         return port
-    raise ServiceError("no free TCP port between 20000 and 29999")
+    raise ServiceError(f"no free TCP port between {_FIRST} and {_LAST}")
 
 
 def scratch_directory(name: str) -> Path:

@@ -1,0 +1,88 @@
+"""Runs the test suite in lanes side by side, each a pytest of its own with servers and ports of its own.
+
+Most of a lane's time is waiting (a broker that restarts, a page that loads), so two lanes on two cores end in little
+more than half the time. Every line is printed as it comes, with its lane in front; the exit code is 0 only when every
+run of every lane ended well.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PORTABLE = ("tests/plants", "tests/dispatch", "tests/link", "tests/trading_api", "tests/watch")
+LONG = ("tests/process", "tests/contract")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One pytest run: what it is called, its words, its variables."""
+
+    name: str
+    words: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+LANES: tuple[tuple[Run, ...], ...] = (
+    (Run(name="rooms", words=["tests", *(f"--ignore={folder}" for folder in LONG)]),),
+    (
+        Run(name="worlds", words=LONG),
+        Run(name="sqlite", words=PORTABLE, environment={"TEST_DATABASE": "sqlite"}),
+    ),
+)
+
+
+def main(words: Sequence[str]) -> int:
+    """Run all lanes; `words` go to every pytest. The number of runs that did not end well."""
+    failed: list[str] = []
+    lanes = [
+        threading.Thread(target=_run_lane, args=(number, runs, words, failed))
+        for number, runs in enumerate(LANES)
+    ]
+    for lane in lanes:
+        lane.start()
+    for lane in lanes:
+        lane.join()
+    for name in failed:
+        print(f"{name}: FAILED")  # noqa: T201 - a program's output
+    return len(failed)
+
+
+def _run_lane(number: int, runs: Sequence[Run], words: Sequence[str], failed: list[str]) -> None:
+    low = 20_000 + 10_000 // len(LANES) * number
+    for run in runs:
+        started = time.monotonic()
+        environment = {
+            **os.environ,
+            "TEST_PORTS": f"{low}-{low + 10_000 // len(LANES) - 1}",
+            "PYTHONUNBUFFERED": "1",
+            **run.environment,
+        }
+        argv = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-o",
+            f"cache_dir=.pytest_cache/{run.name}",
+            *words,
+            *run.words,
+        ]
+        process = subprocess.Popen(  # noqa: S603 - our own words
+            argv, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(f"{run.name}: {line}", end="", flush=True)  # noqa: T201
+        code = process.wait()
+        print(f"{run.name}: exit {code} after {time.monotonic() - started:.0f} s", flush=True)  # noqa: T201
+        if code != 0:
+            failed.append(run.name)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
