@@ -74,8 +74,7 @@ def moment(at: datetime | None, *, zone: str | None = None, precise: bool = Fals
     """An instant on the plant's wall clock; the title tells it in UTC. `precise` adds milliseconds."""
     if at is None:
         return NOTHING
-    place = zone_of(zone)
-    local = at.astimezone(place)
+    local, place = _on_wall_clock(at, zone)
     text = f"{local:%a} {local.day} {local:%b %H:%M:%S}"
     if precise:
         text += f".{local.microsecond // 1000:03d}"
@@ -84,6 +83,15 @@ def moment(at: datetime | None, *, zone: str | None = None, precise: bool = Fals
     elif local.fold:
         text += " B"  # the second time that this hour is on the clock
     return _time(at, text, zone)
+
+
+def _on_wall_clock(at: datetime, zone: str | None) -> tuple[datetime, tzinfo]:
+    """The instant in the zone. Voke may say 9999-12-31T23:59:59Z for "for ever": east of UTC there is no such date."""
+    place = zone_of(zone)
+    try:
+        return at.astimezone(place), place
+    except OverflowError:
+        return at.astimezone(UTC), UTC
 
 
 def ago(at: datetime | None, *, now: datetime, zone: str | None = None) -> SafeString:
