@@ -13,6 +13,7 @@ import socket
 import ssl
 import subprocess
 from collections import deque
+from datetime import datetime
 from pathlib import Path
 
 import pika
@@ -119,9 +120,14 @@ class RabbitServer(Server):
             )
         return done.stdout
 
+    def present(self, *names: str, not_after: datetime | None = None) -> None:
+        """New connections are shown a certificate for these names (the right ones: localhost, 127.0.0.1)."""
+        self._authority.issue(*names, not_after=not_after)
+        self.ctl("eval", "ssl:clear_pem_cache().")
+
     def prepare(self) -> None:
         self.prepare_node()
-        authority = CertificateAuthority(self._certificates)
+        authority = self._authority = CertificateAuthority(self._certificates)
         self._write_definitions([self.partner, *self._pool], "definitions.json")
         (self.directory / "rabbitmq.conf").write_text(
             f"listeners.tcp = none\n"
