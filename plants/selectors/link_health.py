@@ -179,7 +179,7 @@ def judge(
     listening = consume.since if consume.expected and consume.state is LinkState.CONNECTED else None
     streams = _streams(connection, list(heard), listening=listening if has_plants else None, at=at)
     parts = [(half.state, half.code, half.since) for half in (publish, consume) if half.expected]
-    silence = _silence(streams, consume)
+    silence = silence_of(streams, consume)
     if silence is not None:
         parts.append(silence)
     state, code, since = min(
@@ -302,9 +302,10 @@ def tolerance_of(period_s: float) -> float:
     return PERIODS_TOLERATED * period_s + JITTER_S
 
 
-def _silence(
+def silence_of(
     streams: Sequence[StreamState], consume: HalfHealth
 ) -> tuple[LinkState, str, datetime | None] | None:
+    """(SILENT, its code, since when) as the streams tell it, whatever else is wrong; None when nothing is overdue."""
     quiet = [one for one in streams if one.silent_since is not None]
     if not quiet:
         return None
