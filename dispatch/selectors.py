@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db.models import Count, IntegerField, Min, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import DateTimeField, IntegerField, OuterRef, QuerySet, Subquery
 
 from dispatch.models import Command, CommandEvent, EmergencyLatch, OutboundMessage, Outcome
 from dispatch.states import State
 from plants.models import Connection, Plant
+
+OUTBOX_COUNTED = 1001
+"""An outbox is counted up to one more than 1000: that much is said as "more than 1000"."""
 
 # States in which a command did not, or not provably, do what was asked.
 DOUBTFUL = (
@@ -55,17 +57,34 @@ def with_latch(plants: "QuerySet[Plant]") -> "QuerySet[Plant]":
 
 
 def with_outbox(connections: "QuerySet[Connection]") -> "QuerySet[Connection]":
-    """Annotates `outbox_size` and `outbox_since`: how many messages wait, and since when the oldest does."""
-    waiting = (
-        OutboundMessage.objects.filter(connection=OuterRef("pk"), outcome=Outcome.PENDING)
-        .order_by()
-        .values("connection")
-    )
-    size = waiting.annotate(number=Count("pk")).values("number")
-    since = waiting.annotate(oldest=Min("made_at")).values("oldest")
-    return connections.annotate(
-        outbox_size=Coalesce(Subquery(size, output_field=IntegerField()), 0), outbox_since=Subquery(since)
-    )
+    """Annotates `outbox_size` and `outbox_since`: how many messages wait, and since when the oldest does.
+
+    Looked at in the order of sending by the index of what is pending, and no further than OUTBOX_COUNTED messages.
+    """
+    waiting = OutboundMessage.objects.filter(connection=OuterRef("pk"), outcome=Outcome.PENDING)
+    first = waiting.order_by("-urgent", "pk").values("made_at")[:OUTBOX_COUNTED]
+    return connections.annotate(outbox_size=_CountOf(first), outbox_since=_OldestOf(first))
+
+
+class _CountOf(Subquery):
+    """How many rows a bounded subquery has."""
+
+    template = "(SELECT COUNT(*) FROM (%(subquery)s) AS bounded)"
+    output_field = IntegerField()
+
+
+class _OldestOf(Subquery):
+    """The smallest `made_at` of a bounded subquery."""
+
+    template = "(SELECT MIN(made_at) FROM (%(subquery)s) AS bounded)"
+    output_field = DateTimeField()
+
+
+def has_urgent_waiting(*, connection_id: int) -> bool:
+    """Whether an emergency waits to be published; one indexed read."""
+    return OutboundMessage.objects.filter(
+        connection_id=connection_id, urgent=True, outcome=Outcome.PENDING
+    ).exists()
 
 
 def count_open_latches(*, limit: int = 1000) -> int:

@@ -9,7 +9,7 @@ from django.shortcuts import redirect
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from dispatch.selectors import with_outbox
+from dispatch.selectors import OUTBOX_COUNTED, with_outbox
 from dispatch.services.site_config import switch_connection
 from esm import clock
 from plants.admin.connection import ConnectionAdmin
@@ -42,6 +42,8 @@ class DispatchedConnectionAdmin(ConnectionAdmin):
         if not row.outbox_size:
             return muted("empty")
         waiting = "1 message" if row.outbox_size == 1 else f"{row.outbox_size} messages"
+        if row.outbox_size >= OUTBOX_COUNTED:
+            waiting = f"more than {OUTBOX_COUNTED - 1} messages"
         return format_html(
             "{} <small class='muted'>oldest waits {}</small>",
             waiting,

@@ -19,6 +19,7 @@ from dispatch.messages import Draft
 from dispatch.models import Command, Kind, OutboundMessage, Outcome
 from dispatch.states import BEFORE_SENT
 from plants.models import Connection, Plant
+from plants.texts import storable_text
 from vcp import Family
 
 RELAY = "relay"
@@ -107,6 +108,15 @@ def close_answered(*, outbound_ids: Collection[int], command_ids: Collection[int
         detail="answered by Voke before the broker's confirm was known",
     )
     withdraw_siblings(command_ids=command_ids, at=at)
+
+
+def close_answered_config(*, outbound_id: int, detail: str, at: datetime) -> None:
+    """Voke spoke of a message that has no command (site config): it arrived, and what was said is kept with it."""
+    rows = OutboundMessage.objects.filter(pk=outbound_id, command__isnull=True)
+    rows.filter(outcome__in=[Outcome.PENDING, Outcome.ABANDONED], attempted_at__isnull=False).update(
+        outcome=Outcome.CONFIRMED, outcome_at=at
+    )
+    rows.update(detail=storable_text(detail)[:400])
 
 
 def withdraw_siblings(*, command_ids: Collection[int], at: datetime) -> None:

@@ -2,6 +2,7 @@
 
 A plant's `site_revision` counts the changes; `PublishedSiteConfig` knows which revision was put into the outbox over
 which connection. A plant is looked at when they differ, and sent when payload, siteId or connection differs.
+Without the scope for it nothing is sent, and the plant is looked at again when the connection's scopes change.
 A message that the broker returned or refused, or never confirmed, counts as not published: it is made anew after a
 pause, since no command is repeated by it and a plant without topology can't be commanded.
 """
@@ -115,8 +116,9 @@ def _digest(connection: Connection, plant: Plant, wire: dict[str, object]) -> st
 
 
 def _still_holds(before: PublishedSiteConfig, connection: Connection, digest: str) -> bool:
-    came_to_nothing = before.message is not None and before.message.outcome in _FAILED
-    return before.digest == digest and before.connection_id == connection.pk and not came_to_nothing
+    # Without a message it was held back for want of a scope, which may have been given since.
+    was_told = before.message is not None and before.message.outcome not in _FAILED
+    return before.digest == digest and before.connection_id == connection.pk and was_told
 
 
 def _payloads(plant: Plant) -> Iterable[tuple[Family, Topology | Constraints]]:

@@ -1,8 +1,11 @@
 """What Voke says about commands and schedules, applied: acknowledgements, executions, schedule events.
 
-Each word resolves within the connection it arrived on, by the correlation id of one of our messages. A word about a
-correlation that is not ours is FOREIGN: federation may bring other keys' acknowledgements. A status word that is not
-known adds a note and moves nothing.
+Each word resolves within the connection it arrived on, by the correlation id of one of our messages. A connection that
+took over from others also hears what is said about their messages: Voke's federation may bring a word to one of the
+two, or to both, and the second time it is a repetition. A word about a correlation that is not ours is FOREIGN:
+federation may bring other keys' acknowledgements. A status word that is not known adds a note and moves nothing.
+
+Site config has no command: what Voke says of it is kept with its message.
 """
 
 import uuid
@@ -13,9 +16,10 @@ from typing import Any
 
 from dispatch.models import OutboundMessage, ScheduleNotice
 from dispatch.services.life import Move, Note, advance_many, append_notes
-from dispatch.services.outbox import close_answered
+from dispatch.services.outbox import close_answered, close_answered_config
 from dispatch.states import State, Verdict
 from plants.models import Disposition
+from plants.selectors.connections import predecessors_of
 from vcp import AckStatus, CommandAck, Execution, ExecutionStatus, ScheduleEvent, Unknown, known
 
 VOKE = "Voke"
@@ -50,6 +54,7 @@ def apply_words(*, connection_id: int, told: Sequence[Told], at: datetime) -> di
     """
     ordered = sorted(told, key=lambda one: (one.told_at, _rank(one.word), one.inbound_id))
     messages = _messages_by_correlation(connection_id, {one.correlation_id for one in ordered})
+    configs: dict[int, Told] = {}
     dispositions: dict[int, Disposition] = {}
     moves: list[tuple[Told, Move]] = []
     notes: list[Note] = []
@@ -58,17 +63,23 @@ def apply_words(*, connection_id: int, told: Sequence[Told], at: datetime) -> di
         if message is None:
             dispositions[one.inbound_id] = Disposition.FOREIGN
             continue
+        outbound_id, command_id = message
         to = _state_of(one.word)
-        if to is None:
-            notes.append(_note(one, *message))
+        if command_id is None:
+            configs[outbound_id] = one
+            dispositions[one.inbound_id] = Disposition.APPLIED
+        elif to is None:
+            notes.append(_note(one, outbound_id, command_id))
             dispositions[one.inbound_id] = Disposition.NO_CHANGE
         else:
-            moves.append((one, _move(one, *message, to=to)))
+            moves.append((one, _move(one, outbound_id, command_id, to=to)))
     verdicts = advance_many(moves=[move for _, move in moves], at=at)
     for (one, _), verdict in zip(moves, verdicts, strict=True):
         applied = verdict is Verdict.APPLIED
         dispositions[one.inbound_id] = Disposition.APPLIED if applied else Disposition.NO_CHANGE
     append_notes(notes=notes, at=at)
+    for outbound_id, one in sorted(configs.items()):
+        close_answered_config(outbound_id=outbound_id, detail=_said(one.word), at=at)
     if moves:
         close_answered(
             outbound_ids={move.outbound_id for _, move in moves if move.outbound_id is not None},
@@ -104,14 +115,31 @@ def _note(one: Told, outbound_id: int, command_id: int) -> Note:
     )
 
 
-def _messages_by_correlation(connection_id: int, correlations: set[str]) -> dict[str, tuple[int, int]]:
+def _messages_by_correlation(connection_id: int, correlations: set[str]) -> dict[str, tuple[int, int | None]]:
+    """(message, command or None for site config) by the correlation as it was spelt."""
     # Two spellings of one id (capitals) are one id.
     parsed = {text: one for text in correlations if (one := _as_uuid(text)) is not None}
-    rows = OutboundMessage.objects.filter(
-        connection_id=connection_id, correlation_id__in=set(parsed.values()), command__isnull=False
-    ).values_list("correlation_id", "pk", "command_id")
-    found = {correlation: (pk, command_id) for correlation, pk, command_id in rows if command_id is not None}
+    found = _found([connection_id], set(parsed.values()))
+    missing = set(parsed.values()) - found.keys()
+    if missing and (before := predecessors_of(connection_id)):
+        found |= _found(before, missing)
     return {text: found[one] for text, one in parsed.items() if one in found}
+
+
+def _found(
+    connection_ids: Sequence[int], correlations: set[uuid.UUID]
+) -> dict[uuid.UUID, tuple[int, int | None]]:
+    rows = OutboundMessage.objects.filter(connection_id__in=connection_ids, correlation_id__in=correlations)
+    return {
+        correlation: (pk, command_id)
+        for correlation, pk, command_id in rows.values_list("correlation_id", "pk", "command_id")
+    }
+
+
+def _said(word: CommandAck | Execution) -> str:
+    """What Voke said of a message without a command, in one line."""
+    said = word.rejection_code or word.message if isinstance(word, CommandAck) else word.reason
+    return f"Voke: {word.status}{f' ({said})' if said else ''}"
 
 
 def _as_uuid(text: str) -> uuid.UUID | None:

@@ -187,7 +187,7 @@ class PlantAdmin(RefusalsInForm):
     # --- writing ----------------------------------------------------------------------------------------------
 
     def save_model(self, request: HttpRequest, obj: Plant, form: Any, change: bool) -> None:
-        save_plant(plant=obj, at=clock.now())
+        save_plant(plant=obj, at=clock.now(), changed=form.changed_data if change else None)
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         formset.save(commit=False)  # fills the lists of what changed, which the admin's history reads

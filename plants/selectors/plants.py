@@ -1,10 +1,11 @@
 """Reading plants within an organisation, their assets, ratings and time-config blocks."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from uuid import UUID
 
 from plants.errors import NotFound
 from plants.models import Asset, Plant, TimeConfigBlock
+from plants.selectors.connections import successors_of
 from plants.time_config import Block, Ratings
 from vcp import AssetType
 
@@ -54,8 +55,20 @@ def blocks_of_version(version_id: int) -> list[Block]:
 
 
 def resolve_sites(*, connection_id: int, site_ids: Iterable[str]) -> dict[str, int]:
-    """siteId -> plant id for the plants of this connection: by Voke's UUID first, then by externalPlantId."""
+    """siteId -> plant id for the plants of this connection: by Voke's UUID first, then by externalPlantId.
+
+    What a connection does not have is looked for on those that took over from it, the nearest first: events of its
+    plants go on arriving on it until it is retired.
+    """
     wanted = set(site_ids)
+    found = _sites_of(connection_id, wanted)
+    if len(found) < len(wanted):
+        for successor_id in successors_of(connection_id):
+            found = _sites_of(successor_id, wanted - found.keys()) | found
+    return found
+
+
+def _sites_of(connection_id: int, wanted: Set[str]) -> dict[str, int]:
     by_uuid = {site_id: parsed for site_id in wanted if (parsed := _as_uuid(site_id)) is not None}
     plants = Plant.objects.filter(connection_id=connection_id).order_by("pk")
     found = {

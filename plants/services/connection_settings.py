@@ -2,11 +2,20 @@
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import F
 
 from plants.errors import DomainError, Invalid, Several
-from plants.models import Connection
+from plants.models import Connection, Plant
 from plants.selectors.connections import SECRET_FIELDS
 from vcp import ConnectionBundle, Family, KeyDecoding, ProtocolError, queue_names, routing_key, sign
+
+# What services of their own change.
+_KEPT = {
+    *SECRET_FIELDS, "id", "organisation", "mode", "dispatch_enabled", "activated_at", "created_at", "succeeded_by",
+    "handed_over_at", "retired_at",
+}  # fmt: skip
+# On what of it depends whether, where and under which siteId a plant's topology and limits are told.
+_TOLD = ("scopes", "site_id_kind", "routing_prefix")
 
 
 def save_connection(*, connection: Connection) -> Connection:
@@ -18,10 +27,17 @@ def save_connection(*, connection: Connection) -> Connection:
     problems = [*_field_problems(connection), *_wire_problems(connection)]
     if problems:
         raise Several(problems)
-    kept = {*SECRET_FIELDS, "mode", "dispatch_enabled", "activated_at", "created_at", "id", "organisation"}
-    connection.save(
-        update_fields=[field.name for field in Connection._meta.concrete_fields if field.name not in kept]
-    )
+    with transaction.atomic():
+        before = Connection.objects.select_for_update(of=("self",), no_key=True).defer(*SECRET_FIELDS)
+        told = [getattr(before.get(pk=connection.pk), name) for name in _TOLD]
+        connection.save(
+            update_fields=[
+                field.name for field in Connection._meta.concrete_fields if field.name not in _KEPT
+            ]
+        )
+        if told != [getattr(connection, name) for name in _TOLD]:
+            # Topology and limits may be due now, or under another name.
+            Plant.objects.filter(connection_id=connection.pk).update(site_revision=F("site_revision") + 1)
     return connection
 
 

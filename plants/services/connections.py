@@ -9,6 +9,7 @@ from django.db.models import F
 
 from plants.errors import Conflict, DomainError, Invalid, Several
 from plants.models import Connection, ConnectionMode, Organisation, Plant
+from plants.services.succession import lock_plants
 from vcp import (
     DEFAULT_SIGNED_FAMILIES,
     REQUIRED_SCOPE,
@@ -132,13 +133,17 @@ def may_send(connection: Connection, family: Family, *, emergency_scope: str) ->
 def attach_plants(*, connection: Connection, external_plant_ids: Sequence[str]) -> int:
     """Command and hear these plants of the organisation over this connection from now on; answers how many.
 
-    Raises `Conflict` when two plants of the connection would have the same UUID at Voke.
+    What is unsent of them follows by a tick (`dispatch.services.takeover`). Raises `Conflict` when another connection
+    took over from this one, or when two plants of the connection would have the same UUID at Voke.
     """
+    if Connection.objects.filter(pk=connection.pk, succeeded_by__isnull=False).exists():
+        raise Conflict("another connection took over from it", path="connection", code="CONNECTION_SUCCEEDED")
     plants = Plant.objects.filter(
         organisation_id=connection.organisation_id, external_plant_id__in=external_plant_ids
     )
     try:
         with transaction.atomic():
+            lock_plants(plant_ids=list(plants.values_list("pk", flat=True)))
             return plants.update(connection=connection, site_revision=F("site_revision") + 1)
     except IntegrityError as error:
         raise Conflict(

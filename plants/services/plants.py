@@ -1,7 +1,7 @@
 """Plants and their assets: checked, saved, and announced (revision of the organisation, site revision of the plant)."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -22,29 +22,52 @@ SITE_FIELDS = (
 TOPOLOGY_FIELDS = ("external_id", "asset_type", "name", "rated_power_kw", "capacity_kwh")
 
 
-def save_plant(*, plant: Plant, at: datetime) -> Plant:
-    """Insert or update a plant; raises `Several` with a field path each when something does not fit."""
-    problems = _problems(plant)
-    if problems:
-        raise Several(problems)
+def save_plant(*, plant: Plant, at: datetime, changed: Collection[str] | None = None) -> Plant:
+    """Insert or update a plant; raises `Several` with a field path each when something does not fit.
+
+    Of a stored plant only what differs is written. `changed` names the fields that the caller set: every other one is
+    taken from the database, so that a form that was opened before a takeover does not undo it. The dispatch switch and
+    the version of the time config have services of their own.
+    """
     with transaction.atomic():
-        before = Plant.objects.select_for_update().filter(pk=plant.pk).first()
+        before = Plant.objects.select_for_update(of=("self",)).filter(pk=plant.pk).first()
+        if before is not None:
+            _keep_unchanged(plant, before, changed)
+        problems = _problems(plant)
+        if problems:
+            raise Several(problems)
         plant.updated_at = at
         if before is None:
             plant.created_at = at
             plant.save(force_insert=True)
             PlantState.objects.create(plant=plant)
         else:
-            if before.organisation_id != plant.organisation_id:
-                raise Several([Invalid("a plant stays with its organisation", path="organisation")])
-            if any(getattr(before, name) != getattr(plant, name) for name in SITE_FIELDS):
-                plant.site_revision = before.site_revision + 1
-            else:
-                plant.site_revision = before.site_revision
-            plant.time_config_id = before.time_config_id  # versions are set by their own service only
-            plant.save(force_update=True)
+            _save_changes(plant, before)
         bump_revision(organisation_id=plant.organisation_id)
     return plant
+
+
+_OTHERS = frozenset({"id", "time_config", "site_revision", "dispatch_enabled", "created_at", "updated_at"})
+
+
+def _keep_unchanged(plant: Plant, before: Plant, changed: Collection[str] | None) -> None:
+    if before.organisation_id != plant.organisation_id:
+        raise Several([Invalid("a plant stays with its organisation", path="organisation")])
+    for field in Plant._meta.concrete_fields:
+        if field.name in _OTHERS or (changed is not None and field.name not in changed):
+            setattr(plant, field.attname, getattr(before, field.attname))
+
+
+def _save_changes(plant: Plant, before: Plant) -> None:
+    differing = [
+        field.name
+        for field in Plant._meta.concrete_fields
+        if getattr(before, field.attname) != getattr(plant, field.attname)
+    ]
+    if any(getattr(before, name) != getattr(plant, name) for name in SITE_FIELDS):
+        plant.site_revision = before.site_revision + 1
+        differing.append("site_revision")
+    plant.save(force_update=True, update_fields=differing)
 
 
 def _problems(plant: Plant) -> list[DomainError]:
@@ -58,6 +81,10 @@ def _problems(plant: Plant) -> list[DomainError]:
         problems.append(Invalid("is not an IANA time zone", path="time_zone"))
     if not _is_of_its_organisation(plant):
         problems.append(Invalid("belongs to another organisation", path="connection"))
+    elif Connection.objects.filter(pk=plant.connection_id, succeeded_by__isnull=False).exists():
+        problems.append(
+            Invalid("another connection took over from it", path="connection", code="CONNECTION_SUCCEEDED")
+        )
     return problems
 
 

@@ -7,6 +7,7 @@ import pytest
 from dispatch.models import OutboundMessage, Outcome, PublishedSiteConfig
 from dispatch.services.site_config import publish_changed, switch_connection
 from plants.models import Connection, ConnectionMode, Plant
+from plants.services.connection_settings import save_connection
 from plants.services.organisations import set_installation_dispatch
 from plants.services.plants import save_assets, save_plant, set_plant_dispatch
 from tests import factories
@@ -205,6 +206,19 @@ def test_without_the_scope_for_config_nothing_is_stored_and_the_plant_is_not_loo
 
     assert counts == [1, 0]
     assert messages() == []
+
+
+def test_config_that_was_held_back_for_want_of_a_scope_goes_when_the_scope_is_given():
+    """It counted as published, with no message, until something of the plant changed."""
+    link = factories.connection(scopes=["vcp:write:mode"])
+    factories.plant(on=link)
+    publish()
+    link.scopes = ["vcp:write:config", "vcp:write:mode"]
+
+    save_connection(connection=link)
+
+    assert (publish(), publish()) == (1, 0)
+    assert [one.family for one in messages()] == ["config.topology", "config.constraints"]
 
 
 # --- what came to nothing ---------------------------------------------------------------------------------------------

@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from dispatch.models import Outcome, ScheduleNotice
+from dispatch.models import OutboundMessage, Outcome, ScheduleNotice
 from dispatch.services.confirms import forget_attempts
+from dispatch.services.site_config import publish_changed
 from dispatch.services.voke_words import Told, apply_words, store_schedule_event
 from dispatch.states import State
 from plants.models import Disposition, InboundMessage
@@ -279,3 +280,32 @@ def test_a_schedule_event_is_kept_as_told():
     notice = ScheduleNotice.objects.get()
     assert (notice.schedule_id, notice.status, notice.reason) == ("s1", "ACTIVATED", "as planned")
     assert (notice.told_at, notice.received_at, notice.inbound) == (AT, LATER, row)
+
+
+# --- site config ------------------------------------------------------------------------------------------------------
+
+
+def published_config(plant):
+    publish_changed(at=AT, policy=factories.policy())
+    return OutboundMessage.objects.get(plant=plant, family="config.topology")
+
+
+@pytest.mark.parametrize(
+    ("word", "detail"),
+    [
+        (ack("ACCEPTED"), "Voke: ACCEPTED"),
+        (ack("REJECTED", rejection_code="INVALID_PAYLOAD"), "Voke: REJECTED (INVALID_PAYLOAD)"),
+    ],
+    ids=["accepted", "rejected"],
+)
+def test_a_word_about_site_config_of_ours_is_not_foreign_and_is_kept_with_its_message(word, detail):
+    plant = factories.plant()
+    message = published_config(plant)
+    claims(plant.connection)
+
+    one = told(plant.connection, message.correlation_id, word)
+    dispositions = apply_words(connection_id=plant.connection_id, told=[one], at=LATER)
+
+    message.refresh_from_db()
+    assert dispositions == {one.inbound_id: Disposition.APPLIED}
+    assert (message.outcome, message.outcome_at, message.detail) == (Outcome.CONFIRMED, LATER, detail)

@@ -2,11 +2,15 @@
 
 import json
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
 from plants.errors import Conflict, DomainError
 from plants.models import Connection, ConnectionMode, LinkHealth, LinkState, Plant
+from plants.selectors.connections import predecessors_of, successors_of
+from plants.selectors.plants import resolve_sites
+from plants.services.connection_settings import save_connection
 from plants.services.connections import (
     attach_plants,
     import_bundle,
@@ -15,6 +19,7 @@ from plants.services.connections import (
     set_mode,
 )
 from plants.services.link_health import note_link
+from plants.services.succession import hand_over, retire
 from tests import factories
 from tests.factories import AT, SIGNING_KEY
 from tests.threads import together
@@ -288,3 +293,89 @@ def test_two_plants_with_one_uuid_of_voke_can_not_share_a_connection():
         attach_plants(connection=first.connection, external_plant_ids=[second.external_plant_id])
 
     assert caught.value.code == "VOKE_UUID_TAKEN"
+
+
+# --- one connection takes over from another ---------------------------------------------------------------------------
+
+
+def line_of(count):
+    """Connections of one organisation, each taken over by the next."""
+    owner = factories.organisation()
+    links = [factories.connection(owner=owner) for _ in range(count)]
+    for old, new in pairwise(links):
+        hand_over(old_id=old.pk, new_id=new.pk, at=AT)
+    return links
+
+
+def test_a_connection_knows_all_that_took_over_from_it_and_all_that_it_took_over_from():
+    first, second, third = line_of(3)
+
+    assert successors_of(first.pk) == [second.pk, third.pk]
+    assert predecessors_of(third.pk) == [second.pk, first.pk]
+    assert (successors_of(third.pk), predecessors_of(first.pk)) == ([], [])
+
+
+def test_a_circle_of_successors_ends_where_it_began():
+    """No service makes one; a row that somebody wrote by hand must not hang a consumer."""
+    first, second = line_of(2)
+    Connection.objects.filter(pk=second.pk).update(succeeded_by=first)
+
+    assert successors_of(first.pk) == [second.pk]
+    assert predecessors_of(first.pk) == [second.pk]
+
+
+def test_events_of_a_connection_that_was_taken_over_still_find_its_plants():
+    first, second = line_of(2)
+    third = factories.connection(owner=first.organisation)
+    plants = [factories.plant(on=link) for link in (second, third)]
+    hand_over(old_id=second.pk, new_id=third.pk, at=AT)
+    stranger = factories.plant()
+    wanted = [str(one.voke_uuid) for one in [*plants, stranger]]
+
+    found = resolve_sites(connection_id=first.pk, site_ids=wanted)
+
+    assert found == {str(one.voke_uuid): one.pk for one in plants}
+    assert resolve_sites(connection_id=third.pk, site_ids=wanted) == {wanted[1]: plants[1].pk}
+
+
+def test_plants_are_not_attached_to_a_connection_that_was_taken_over():
+    old, new = line_of(2)
+    plant = factories.plant(on=new)
+
+    with pytest.raises(Conflict) as caught:
+        attach_plants(connection=old, external_plant_ids=[plant.external_plant_id])
+
+    assert caught.value.code == "CONNECTION_SUCCEEDED"
+
+
+def test_only_a_connection_that_was_taken_over_retires_and_only_once():
+    old, new = line_of(2)
+
+    assert [retire(connection_id=pk, at=AT) for pk in (old.pk, new.pk, old.pk)] == [True, False, False]
+
+
+def test_settings_that_were_opened_before_a_takeover_do_not_undo_it():
+    old = factories.connection()
+    opened = Connection.objects.get(pk=old.pk)
+    new = factories.connection(owner=old.organisation)
+    hand_over(old_id=old.pk, new_id=new.pk, at=AT)
+
+    save_connection(connection=opened)
+
+    old.refresh_from_db()
+    assert (old.succeeded_by, old.handed_over_at) == (new, AT)
+
+
+@pytest.mark.parametrize(
+    ("changes", "looked_at_again"),
+    [({"scopes": ["vcp:write:config"]}, 1), ({"site_id_kind": "EXTERNAL"}, 1), ({"name": "Another"}, 0)],
+    ids=["scopes", "site id", "name"],
+)
+def test_settings_on_which_site_config_depends_make_plants_due_for_it(changes, looked_at_again):
+    plant = factories.plant()
+    for name, value in changes.items():
+        setattr(plant.connection, name, value)
+
+    save_connection(connection=plant.connection)
+
+    assert Plant.objects.get(pk=plant.pk).site_revision == plant.site_revision + looked_at_again

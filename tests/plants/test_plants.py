@@ -1,11 +1,17 @@
 """Plants and assets: checked field by field, saved, and announced exactly when Voke must learn of the change."""
 
+from datetime import timedelta
+
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from plants.errors import DomainError, NotFound, Several
 from plants.models import Asset, Organisation, Plant, PlantState
 from plants.selectors.plants import get_plant
+from plants.services.connections import attach_plants
 from plants.services.plants import save_assets, save_plant, set_plant_dispatch
+from plants.services.succession import hand_over
 from tests import factories
 from tests.factories import AT
 
@@ -311,3 +317,52 @@ def test_of_a_step_with_one_broken_asset_nothing_is_saved():
         )
 
     assert assets_of(plant) == ["B1", "S1"]
+
+
+# --- what others write meanwhile --------------------------------------------------------------------------------------
+
+
+def test_saving_a_plant_does_not_undo_a_switch_that_was_turned_meanwhile():
+    plant = factories.plant()
+    opened = Plant.objects.get(pk=plant.pk)
+    set_plant_dispatch(plant_id=plant.pk, enabled=False)
+    opened.name = "Another name"
+
+    save_plant(plant=opened, at=AT)
+
+    plant.refresh_from_db()
+    assert (plant.name, plant.dispatch_enabled) == ("Another name", False)
+
+
+def test_a_form_that_was_opened_before_the_plant_moved_leaves_it_where_it_is():
+    plant = factories.plant()
+    opened = Plant.objects.get(pk=plant.pk)
+    elsewhere = factories.connection(owner=plant.organisation)
+    attach_plants(connection=elsewhere, external_plant_ids=[plant.external_plant_id])
+    opened.name = "Another name"
+
+    saved = save_plant(plant=opened, at=AT, changed=["name"])
+
+    plant.refresh_from_db()
+    assert (plant.name, plant.connection, saved.connection_id) == ("Another name", elsewhere, elsewhere.pk)
+
+
+def test_a_plant_does_not_go_back_to_a_connection_that_was_taken_over():
+    plant = factories.plant()
+    successor = factories.connection(owner=plant.organisation)
+    hand_over(old_id=plant.connection_id, new_id=successor.pk, at=AT)
+
+    assert refused(lambda: save_plant(plant=plant, at=AT)) == ["connection"]
+
+
+def test_of_a_stored_plant_only_what_differs_is_written():
+    plant = factories.plant()
+    plant.name = "Another name"
+
+    with CaptureQueriesContext(connection) as queries:
+        save_plant(plant=plant, at=AT + timedelta(seconds=1))
+
+    written = next(one["sql"] for one in queries if one["sql"].startswith('UPDATE "plants_plant"'))
+    assert '"name"' in written
+    assert '"dispatch_enabled"' not in written
+    assert '"connection_id"' not in written
