@@ -12,13 +12,13 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "esm.settings")
 django.setup()
 
 from esm.health import HEALTH_VIEWS  # noqa: E402 - what follows imports models, which need the apps
-from esm.overload import Overload  # noqa: E402
+from esm.overload import TurnedAway  # noqa: E402
 from esm.shell import Shell, ShellLimits  # noqa: E402
 
 
 def build_shell() -> Shell:
     """A shell with a pool of its own; it serves one server from its start to its end."""
-    overload = Overload()
+    turned_away = TurnedAway()
     return Shell(
         get_wsgi_application(),
         ShellLimits(
@@ -29,8 +29,9 @@ def build_shell() -> Shell:
             body_timeout_s=settings.HTTP_BODY_TIMEOUT_S,
         ),
         warm=_warm,
-        overload=overload.answer,
-        after_overload=overload.write_down,
+        overload=turned_away.overload,
+        doorman=turned_away.doorman,
+        after_turning_away=turned_away.write_down,
         always=frozenset(HEALTH_VIEWS),
     )
 

@@ -137,6 +137,11 @@ def unavailable(message: str) -> Problem:
     return Problem(status=503, message=message, headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
+def too_many_attempts(wait_s: int) -> Problem:
+    """429, as the token endpoint answers it."""
+    return _domain_problem(TooManyAttempts("too many failed attempts", retry_after_s=wait_s))
+
+
 def _domain_problem(exc: DomainError) -> Problem:
     parts = exc.problems if isinstance(exc, Several) else [exc]
     details = [

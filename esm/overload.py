@@ -1,4 +1,7 @@
-"""Requests that found every thread taken and the queue full: answered without a thread, journaled as counted rows."""
+"""Requests that are answered without a thread: every one was taken, or they guess client secrets.
+
+They are journaled as counted rows, so that a flood costs one statement a second and address.
+"""
 
 import threading
 from collections import Counter
@@ -11,20 +14,27 @@ from django.conf import settings
 from django.db import Error, connection
 
 from esm import clock
-from esm.errors import envelope, unavailable
+from esm.errors import CODES, Problem, envelope, too_many_attempts, unavailable
 from esm.middleware import choose_request_id
 from esm.security_headers import FOR_PROGRAMS
 from esm.shell import Answer, Headers, Scope
+from trading_api.gate import GATE
 from trading_api.journal import count_refused
 from trading_api.limits import client_address
-from trading_api.paths import is_reverse_channel
+from trading_api.paths import Endpoint, endpoint_of, is_reverse_channel
 
 log = structlog.get_logger(__name__)
 _ADDRESSES_MAX = 256
+_TOKEN_BODY_MAX = 8192  # what names no client id is let in until its address has failed too often
 
 
-class Overload:
-    """Counts what was turned away per address until `write_down` takes the counts to the pull journal.
+class _Asked(msgspec.Struct):
+    clientId: str
+    clientSecret: str
+
+
+class TurnedAway:
+    """Answers and counts what is turned away, until `write_down` takes the counts to the pull journal.
 
     At most 256 addresses are told apart between two writes; the rest are counted without one.
     """
@@ -32,55 +42,88 @@ class Overload:
     def __init__(self, *, now: Callable[[], datetime] = clock.now) -> None:
         self._now = now
         self._guard = threading.Lock()
-        self._turned_away: Counter[str | None] = Counter()
+        self._counts: Counter[tuple[str | None, int]] = Counter()
 
-    def answer(self, scope: Scope) -> Answer:
+    def overload(self, scope: Scope) -> Answer:
         """503 with Retry-After: the error envelope on the reverse channel, a plain line elsewhere."""
-        request_id = choose_request_id(_header(scope, b"x-request-id"))
         problem = unavailable("Too many requests wait to be served.")
         if is_reverse_channel(scope["path"]):
-            self._count(scope)
-            kind, body = "application/json", msgspec.json.encode(envelope(problem, request_id=request_id))
-        else:
-            kind, body = "text/plain; charset=utf-8", b"Service Unavailable\n"
-        given = {
-            **FOR_PROGRAMS,
-            **problem.headers,
-            "Content-Type": kind,
-            "Cache-Control": "no-store",
-            "X-Request-Id": request_id,
-        }
-        headers: Headers = [(name.lower().encode(), value.encode()) for name, value in given.items()]
-        return Answer(status=problem.status, headers=headers, body=body)
+            self._count(_address(scope), problem.status)
+            return _answer(scope, problem)
+        return _answer(scope, problem, plain=b"Service Unavailable\n")
 
-    def _count(self, scope: Scope) -> None:
-        peer, _ = scope.get("client") or ("", 0)
-        address = client_address(
-            peer=peer,
-            forwarded_for=_header(scope, b"x-forwarded-for"),
-            trusted_proxies=settings.TRUSTED_PROXY_COUNT,
-        )
+    def doorman(self, scope: Scope, body: bytes) -> Answer | None:
+        """429 for a guess of a client secret that has to wait (see `trading_api.gate`); None for everything else."""
+        if scope["method"] != "POST" or endpoint_of(scope["path"]) is not Endpoint.TOKEN:
+            return None
+        address, at = _address(scope), self._now()
+        if not GATE.is_suspect(address, at=at):
+            return None
+        client_id, client_secret = _credentials(body)
+        wait_s = GATE.wait_s(address=address, client_id=client_id, client_secret=client_secret, at=at)
+        if wait_s is None:
+            return None
+        problem = too_many_attempts(wait_s)
+        self._count(address, problem.status)
+        return _answer(scope, problem)
+
+    def _count(self, address: str | None, status: int) -> None:
+        key = (address, status)
         with self._guard:
-            known = address in self._turned_away or len(self._turned_away) < _ADDRESSES_MAX
-            self._turned_away[address if known else None] += 1
+            known = key in self._counts or len(self._counts) < _ADDRESSES_MAX
+            self._counts[key if known else (None, status)] += 1
 
     def write_down(self) -> None:
         """Move the counts into the journal; called in a worker thread, which has its own database connection."""
         with self._guard:
-            counts, self._turned_away = self._turned_away, Counter()
+            counts, self._counts = self._counts, Counter()
         at = self._now()
         try:
-            for address, times in counts.items():
-                count_refused(address=address, at=at, times=times, status=503, result="SERVICE_UNAVAILABLE")
+            for (address, status), times in counts.items():
+                count_refused(address=address, at=at, times=times, status=status, result=CODES[status])
         except Error as error:
             log.error(
-                "overload not journaled",
+                "requests turned away not journaled",
                 action="journal_failed",
                 times=counts.total(),
                 error=type(error).__name__,
             )
         finally:
             connection.close()
+
+
+def _answer(scope: Scope, problem: Problem, *, plain: bytes | None = None) -> Answer:
+    request_id = choose_request_id(_header(scope, b"x-request-id"))
+    given = {
+        **FOR_PROGRAMS,
+        **problem.headers,
+        "Content-Type": "application/json" if plain is None else "text/plain; charset=utf-8",
+        "Cache-Control": "no-store",
+        "X-Request-Id": request_id,
+    }
+    headers: Headers = [(name.lower().encode(), value.encode()) for name, value in given.items()]
+    body = msgspec.json.encode(envelope(problem, request_id=request_id)) if plain is None else plain
+    return Answer(status=problem.status, headers=headers, body=body)
+
+
+def _credentials(body: bytes) -> tuple[str, str]:
+    """Client id and secret as the token endpoint would read them; "" where it would not."""
+    if len(body) > _TOKEN_BODY_MAX:
+        return "", ""
+    try:
+        asked = msgspec.json.decode(body, type=_Asked)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return "", ""
+    return asked.clientId, asked.clientSecret
+
+
+def _address(scope: Scope) -> str | None:
+    peer, _ = scope.get("client") or ("", 0)
+    return client_address(
+        peer=peer,
+        forwarded_for=_header(scope, b"x-forwarded-for"),
+        trusted_proxies=settings.TRUSTED_PROXY_COUNT,
+    )
 
 
 def _header(scope: Scope, name: bytes) -> str:

@@ -1,9 +1,9 @@
 """What browsers may do with our answers: one table, set on every answer, whoever made it.
 
 Programs' answers, files and health allow nothing at all. Pages for people load scripts, styles, fonts and images from
-here only, send forms only to here, and are framed by nobody. Two concessions are the admin theme's: its Alpine evaluates
-expressions in attributes (`unsafe-eval`), and it writes its colours into a style element (`unsafe-inline` for styles;
-never for scripts).
+here only, send forms only to here, and are framed by nobody. Two concessions are the admin theme's: its Alpine
+evaluates expressions in attributes (`unsafe-eval`), and it writes its colours into a style element (`unsafe-inline` for
+styles; never for scripts).
 """
 
 from collections.abc import Callable, Mapping

@@ -2,8 +2,9 @@
 
 Reading a body costs no thread: it is read here, with a limit of bytes and a deadline, and only a complete request
 reaches the synchronous application. What the shell refuses still goes there, with the reason in the ASGI scope (no
-client can forge it), so that the answer has the error envelope and a row in the pull journal. The one exception is a
-full queue: that is answered from here at once, because a thread is what there is not.
+client can forge it), so that the answer has the error envelope and a row in the pull journal. An exception is a
+full queue: that is answered from here at once, because a thread is what there is not. So is what the doorman turns away
+(guesses of secrets): a thread is what they shall not cost.
 
 A thread runs the application to its end and hands back one complete answer: slow readers cost no thread either.
 Native asynchronous streams have their place in `Shell.__call__`, before the body is read.
@@ -74,8 +75,9 @@ class Answer:
 class Shell:
     """An ASGI application around a WSGI one.
 
-    `warm` runs once before the first request; `overload` makes the answer of a request that found the queue full, and
-    `after_overload` is called in a worker thread soon after; requests to `always` pass a full queue.
+    `warm` runs once before the first request; `overload` makes the answer of a request that found the queue full,
+    `doorman` that of a complete request which it turns away (None = let it in; it must be quick). Soon after either
+    `after_turning_away` is called in a worker thread. Requests to `always` pass a full queue.
     """
 
     def __init__(
@@ -85,20 +87,22 @@ class Shell:
         *,
         warm: Callable[[], None],
         overload: Callable[[Scope], Answer],
-        after_overload: Callable[[], None],
+        after_turning_away: Callable[[], None],
+        doorman: Callable[[Scope, bytes], Answer | None] = lambda _scope, _body: None,
         always: frozenset[str] = frozenset(),
     ) -> None:
         self._app = app
         self._limits = limits
         self._warm = warm
         self._overload = overload
-        self._after_overload = after_overload
+        self._after_turning_away = after_turning_away
+        self._doorman = doorman
         self._always = always
         self._pool = ThreadPoolExecutor(max_workers=limits.threads, thread_name_prefix="web")
         # Only the event loop touches these.
         self._open = 0  # requests whose body is read or whose answer is made: each may hold a body in memory
         self._busy = 0  # of these, those that run or wait for a thread
-        self._overload_noted: asyncio.TimerHandle | None = None
+        self._noting: asyncio.TimerHandle | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One ASGI connection: http or lifespan; anything else is not served."""
@@ -125,13 +129,17 @@ class Shell:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await self._read_body(scope, receive)
-        if self._busy >= self._limits.queue_max and scope["path"] not in self._always:
+        turned_away = None if scope[REFUSAL] else self._doorman(scope, body)
+        if turned_away is not None:
+            self._note_soon()
+            await self._send(turned_away, send)
+        elif self._busy >= self._limits.queue_max and scope["path"] not in self._always:
             await self._turn_away(scope, send)
         else:
             await self._send(await self._run(scope, body), send)
 
     async def _turn_away(self, scope: Scope, send: Send) -> None:
-        self._note_overload()
+        self._note_soon()
         await self._send(self._overload(scope), send)
 
     async def _read_body(self, scope: Scope, receive: Receive) -> bytes:
@@ -185,15 +193,15 @@ class Shell:
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
 
-    def _note_overload(self) -> None:
+    def _note_soon(self) -> None:
         """Let a thread write down what was turned away: soon, and once for all that comes until then."""
-        if self._overload_noted is None:
+        if self._noting is None:
             loop = asyncio.get_running_loop()
-            self._overload_noted = loop.call_later(1.0, self._start_after_overload)
+            self._noting = loop.call_later(1.0, self._start_noting)
 
-    def _start_after_overload(self) -> None:
-        self._overload_noted = None
-        self._pool.submit(self._after_overload)
+    def _start_noting(self) -> None:
+        self._noting = None
+        self._pool.submit(self._after_turning_away)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         loop = asyncio.get_running_loop()
@@ -201,9 +209,9 @@ class Shell:
         await loop.run_in_executor(self._pool, self._warm)
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        if self._overload_noted is not None:
-            self._overload_noted.cancel()
-            await loop.run_in_executor(self._pool, self._after_overload)
+        if self._noting is not None:
+            self._noting.cancel()
+            await loop.run_in_executor(self._pool, self._after_turning_away)
         await loop.run_in_executor(None, functools.partial(self._pool.shutdown, cancel_futures=True))
         await send({"type": "lifespan.shutdown.complete"})
 

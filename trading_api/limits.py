@@ -65,7 +65,7 @@ def _parse(text: str) -> str | None:
 def count_in_minute(kind: str, *, address: str | None, at: datetime) -> Count | None:
     """Count one more event of this kind and address; None when the cache does not answer."""
     minute, second = divmod(int(at.timestamp()), _WINDOW_S)
-    key = f"trading:{kind}:{_counted_as(address)}:{minute}"
+    key = f"trading:{kind}:{counted_as(address)}:{minute}"
     try:
         # The key is made first and lives two windows, so it can't expire between the two calls.
         cache.add(key, 0, 2 * _WINDOW_S)
@@ -76,7 +76,7 @@ def count_in_minute(kind: str, *, address: str | None, at: datetime) -> Count | 
     return Count(times=times, seconds_left=_WINDOW_S - second)
 
 
-def _counted_as(address: str | None) -> str:
+def counted_as(address: str | None) -> str:
     """IPv6 clients own a /64: one of them must not have 2^64 separate counters."""
     if address is None:
         return "none"

@@ -10,15 +10,16 @@ method is 405 with Allow. Accept is not looked at: there is one form of answer, 
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import ValidationError
+from django.core.exceptions import ValidationError as FieldError
 from django.http import HttpRequest, HttpResponse
+from rest_framework.exceptions import ValidationError
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from esm import clock
-from plants.errors import Invalid, NotFound
+from plants.errors import DomainError, Invalid, NotFound
 from plants.models.plant import EXTERNAL_PLANT_ID
 from trading_api import mapping, selectors
 from trading_api.answers import (
@@ -31,6 +32,8 @@ from trading_api.answers import (
     with_validators,
 )
 from trading_api.auth import Claims, bearer_token, read_token
+from trading_api.errors import TooManyAttempts
+from trading_api.gate import GATE
 from trading_api.journal import Pull
 from trading_api.limits import request_address
 from trading_api.openapi.operations import (
@@ -45,6 +48,7 @@ from trading_api.selectors import Access, PlantView
 from trading_api.serializers import TokenSerializer, UpdateSerializer
 from trading_api.services.tokens import exchange_secret
 from trading_api.services.updates import record_served, request_update
+from vcp import ProtocolError
 
 
 class OneForm(BaseContentNegotiation):
@@ -101,23 +105,33 @@ class TokenView(ReverseChannelView):
     @token_operation()
     def post(self, request: Request) -> HttpResponse:
         """`{accessToken, expiresIn}` in seconds."""
-        asked = TokenSerializer(data=read_json(plain(request)))
-        asked.is_valid(raise_exception=True)
-        pull = pull_of(request)
-        pull.client_id = asked.validated_data["clientId"]
-        stored = selectors.stored_secret(pull.client_id)
+        pull, address, at = pull_of(request), request_address(request.META), clock.now()
+        client_id, client_secret = _credentials(request, address)
+        pull.client_id = client_id
+        wait_s = GATE.wait_s(address=address, client_id=client_id, client_secret=client_secret, at=at)
+        if wait_s is not None:
+            raise TooManyAttempts("too many failed attempts", retry_after_s=wait_s)
+        stored = selectors.stored_secret(client_id)
         if stored is not None:
             pull.credential_id, pull.organisation_id = stored.credential_id, stored.organisation_id
         token = exchange_secret(
-            stored=stored,
-            client_secret=asked.validated_data["clientSecret"],
-            address=request_address(request.META),
-            at=clock.now(),
+            stored=stored, client_id=client_id, client_secret=client_secret, address=address, at=at
         )
         pull.result = "ISSUED"
         return json_answer(
             {"accessToken": token.access_token, "expiresIn": token.expires_in_s}, Cache_Control="no-store"
         )
+
+
+def _credentials(request: Request, address: str | None) -> tuple[str, str]:
+    """Client id and secret of the body; a body that is not understood is a failed attempt too."""
+    try:
+        asked = TokenSerializer(data=read_json(plain(request)))
+        asked.is_valid(raise_exception=True)
+    except (ProtocolError, DomainError, ValidationError):
+        GATE.note_failure(address=address, client_id="", client_secret="", at=clock.now())
+        raise
+    return asked.validated_data["clientId"], asked.validated_data["clientSecret"]
 
 
 class PlantListView(ReverseChannelView):
@@ -200,7 +214,7 @@ def _can_be_ours(plant_ref: str) -> bool:
     """Whether the database may be asked for it: a NUL, for one, it would refuse with an error."""
     try:
         EXTERNAL_PLANT_ID(plant_ref)
-    except ValidationError:
+    except FieldError:
         return False
     return True
 

@@ -10,7 +10,7 @@ from pytest_django import Settings
 from structlog.testing import capture_logs
 
 from esm import overload
-from esm.overload import Overload
+from esm.overload import TurnedAway
 from esm.shell import Scope
 from tests.factories import AT
 from trading_api.models import PullJournal
@@ -22,12 +22,12 @@ def scope(path: str = "/trading/token", *, client: Any = ("1.1.1.1", 1), **heade
 
 
 @pytest.fixture
-def turned_away() -> Overload:
-    return Overload(now=lambda: AT)
+def turned_away() -> TurnedAway:
+    return TurnedAway(now=lambda: AT)
 
 
-def test_the_reverse_channel_gets_the_envelope(turned_away: Overload) -> None:
-    answer = turned_away.answer(scope(x_request_id="trace-0815"))
+def test_the_reverse_channel_gets_the_envelope(turned_away: TurnedAway) -> None:
+    answer = turned_away.overload(scope(x_request_id="trace-0815"))
     headers = dict(answer.headers)
     assert (answer.status, headers[b"retry-after"], headers[b"x-request-id"]) == (503, b"2", b"trace-0815")
     assert json.loads(answer.body) == {
@@ -39,18 +39,18 @@ def test_the_reverse_channel_gets_the_envelope(turned_away: Overload) -> None:
     }
 
 
-def test_people_get_a_line_of_text(turned_away: Overload) -> None:
-    assert turned_away.answer(scope("/admin/")).body == b"Service Unavailable\n"
+def test_people_get_a_line_of_text(turned_away: TurnedAway) -> None:
+    assert turned_away.overload(scope("/admin/")).body == b"Service Unavailable\n"
 
 
 @pytest.mark.django_db(transaction=True)
 def test_what_was_turned_away_becomes_one_counted_row_per_address(
-    turned_away: Overload, settings: Settings
+    turned_away: TurnedAway, settings: Settings
 ) -> None:
     settings.TRUSTED_PROXY_COUNT = 1
     for address in ("2.2.2.2", "3.3.3.3", "2.2.2.2"):
-        turned_away.answer(scope(x_forwarded_for=f"9.9.9.9, {address}"))
-    turned_away.answer(scope("/admin/"))
+        turned_away.overload(scope(x_forwarded_for=f"9.9.9.9, {address}"))
+    turned_away.overload(scope("/admin/"))
     turned_away.write_down()
     turned_away.write_down()
     rows = PullJournal.objects.order_by("address").values_list("address", "count", "status", "at")
@@ -58,17 +58,17 @@ def test_what_was_turned_away_becomes_one_counted_row_per_address(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_beyond_256_addresses_the_rest_are_counted_without_one(turned_away: Overload) -> None:
+def test_beyond_256_addresses_the_rest_are_counted_without_one(turned_away: TurnedAway) -> None:
     for number in range(300):
-        turned_away.answer(scope(client=(f"10.0.{number // 256}.{number % 256}", 1)))
+        turned_away.overload(scope(client=(f"10.0.{number // 256}.{number % 256}", 1)))
     turned_away.write_down()
     assert PullJournal.objects.count() == 257
     assert PullJournal.objects.get(address=None).count == 44
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_cannot_be_journaled_is_logged(turned_away: Overload) -> None:
-    turned_away.answer(scope(client=None))
+def test_what_cannot_be_journaled_is_logged(turned_away: TurnedAway) -> None:
+    turned_away.overload(scope(client=None))
     with (
         capture_logs() as logs,
         mock.patch.object(overload, "count_refused", autospec=True, side_effect=OperationalError("gone")),

@@ -32,7 +32,7 @@ def shell(app: Any = tell, **changes: Any) -> Shell:
     facts: dict[str, Any] = {
         "warm": lambda: None,
         "overload": lambda _: OVERLOAD,
-        "after_overload": lambda: None,
+        "after_turning_away": lambda: None,
     }
     return Shell(app, LIMITS, **(facts | changes))
 
@@ -207,7 +207,7 @@ def test_a_full_queue_is_answered_at_once_and_noted_soon_after() -> None:
     app = Slow()
 
     async def scenario() -> None:
-        one = shell(app, after_overload=noted.set)
+        one = shell(app, after_turning_away=noted.set)
         async with busy(one, app, LIMITS.queue_max) as clients:
             late = [Client(part(b"")) for _ in range(2)]
             for client in late:
@@ -334,10 +334,10 @@ def test_the_application_is_warmed_before_the_server_says_it_is_ready() -> None:
 
 def test_what_was_turned_away_is_written_down_before_the_end() -> None:
     noted: list[int] = []
-    one = shell(after_overload=lambda: noted.append(1))
+    one = shell(after_turning_away=lambda: noted.append(1))
 
     async def overloaded() -> None:
-        one._note_overload()
+        one._note_soon()
 
     lifespan(one, overloaded)
     assert noted == [1]

@@ -15,6 +15,7 @@ from plants.models import Plant, TimeConfigOrigin, TimeConfigVersion, UpdatePoli
 from plants.services.time_config import Author, set_time_config
 from plants.time_config import Block
 from tests import factories
+from trading_api.gate import GATE
 from trading_api.models import Credential, PullJournal
 from trading_api.services import issue_credentials
 
@@ -24,8 +25,10 @@ PERSON = Author(name="Eva")
 @pytest.fixture(autouse=True)
 def _empty_counters() -> Iterator[None]:
     cache.clear()
+    GATE.clear()
     yield
     cache.clear()
+    GATE.clear()
 
 
 @pytest.fixture(autouse=True)

@@ -137,7 +137,13 @@ def test_a_secret_renewed_at_the_same_moment_is_not_overwritten_by_the_old_one(
     before = stored_secret(voke.credential.client_id)
     renewed = renew_secret(credential=voke.credential)
     settings.SECRET_PEPPERS = {"p2": b"n" * 32, **settings.SECRET_PEPPERS}
-    exchange_secret(stored=before, client_secret=voke.secret, address=None, at=factories.AT)
+    exchange_secret(
+        stored=before,
+        client_id=voke.credential.client_id,
+        client_secret=voke.secret,
+        address=None,
+        at=factories.AT,
+    )
     voke.secret = renewed.secret.reveal()
     assert voke.token().status_code == 200
 

@@ -1,6 +1,7 @@
 """The token endpoint's work: check a secret, count failures, issue a token.
 
-The secret is always looked at first: whoever knows it gets a token, however often others failed from the same address.
+A secret that gets here is looked at first: whoever knows it gets a token, however often others failed from the same
+address. `trading_api.gate` stands before it.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from django.conf import settings
 
 from trading_api.auth import current_pepper, hash_secret, issue_token, secret_matches
 from trading_api.errors import CredentialsWrong, TooManyAttempts
+from trading_api.gate import GATE
 from trading_api.journal import single_write
 from trading_api.limits import count_in_minute
 from trading_api.models import Credential
@@ -25,11 +27,12 @@ class IssuedToken:
 
 
 def exchange_secret(
-    *, stored: StoredSecret | None, client_secret: str, address: str | None, at: datetime
+    *, stored: StoredSecret | None, client_id: str, client_secret: str, address: str | None, at: datetime
 ) -> IssuedToken:
     """A token for a right secret of an enabled credential (`stored`; None = unknown client id).
 
-    Raises CredentialsWrong, and TooManyAttempts once this address has failed more often than a minute allows.
+    What came of it is told to the gate, which turns further guesses away before they get here. Raises CredentialsWrong,
+    and TooManyAttempts once this address has failed more often than a minute allows.
     """
     matches = secret_matches(
         client_secret,
@@ -37,7 +40,9 @@ def exchange_secret(
         pepper_version=None if stored is None else stored.pepper_version,
     )
     if stored is None or not matches or not stored.enabled:
+        GATE.note_failure(address=address, client_id=client_id, client_secret=client_secret, at=at)
         raise _failure(address, at)
+    GATE.note_right(client_id=client_id, client_secret=client_secret)
     _note_use(stored, client_secret, at)
     return IssuedToken(
         access_token=issue_token(client_id=stored.client_id, revision=stored.revision, at=at),

@@ -1,0 +1,116 @@
+"""Refuses guesses of client secrets before they cost a thread, a hash or a query; in memory, within one process.
+
+It learns from attempts that were checked and failed, per clock minute; `limit` is TRADING_FAILED_ATTEMPTS_PER_MINUTE:
+
+- `limit` failures of a client id from one address: this client id waits at this address;
+- ten times as many from one address, whatever the client ids: the address waits;
+- ten times as many of one client id, wherever from: each address has one failure with it, then waits.
+
+A wait ends with the minute. Nobody can be locked out by others: a client id is never refused to an address that has not
+failed with it this minute, and a secret that was right before passes always, however many failed beside it (Voke calls
+for all organisations from few addresses, so the guesser and the honest client may share one).
+
+Bounds: 10,000 addresses, client ids and pairs a minute (beyond these nothing new is learnt), 1,000 right secrets as
+keyed digests. IPv6 addresses of one /64 are one. Safe between threads.
+"""
+
+import hashlib
+import secrets
+import threading
+from collections import Counter, OrderedDict
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, TypeVar
+
+from django.conf import settings
+
+from trading_api.limits import counted_as
+
+WIDER: Final = 10
+_KEYS_MAX: Final = 10_000
+_RIGHT_MAX: Final = 1_000
+_WINDOW_S: Final = 60
+KeyT = TypeVar("KeyT")
+
+
+@dataclass(kw_only=True)
+class _Minute:
+    number: int = 0
+    by_address: Counter[str] = field(default_factory=Counter)
+    by_client: Counter[bytes] = field(default_factory=Counter)
+    by_pair: Counter[tuple[str, bytes]] = field(default_factory=Counter)
+
+
+class SecretGate:
+    """What one process knows of the failures of this minute."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._key = secrets.token_bytes(32)
+        self._minute = _Minute()
+        self._right: OrderedDict[bytes, None] = OrderedDict()
+
+    def is_suspect(self, address: str | None, *, at: datetime) -> bool:
+        """Whether anything failed from this address this minute: only then a wait has to be looked up."""
+        with self._guard:
+            return self._now(at).by_address[counted_as(address)] > 0
+
+    def wait_s(self, *, address: str | None, client_id: str, client_secret: str, at: datetime) -> int | None:
+        """The seconds that this attempt has to wait; None = check it. Unknown parts are given as ""."""
+        place, client = counted_as(address), self._digest(client_id)
+        limit: int = settings.TRADING_FAILED_ATTEMPTS_PER_MINUTE
+        with self._guard:
+            minute = self._now(at)
+            pair = minute.by_pair[place, client]
+            waits = (
+                pair >= limit
+                or minute.by_address[place] >= WIDER * limit
+                or (pair > 0 and minute.by_client[client] >= WIDER * limit)
+            )
+            if not waits or self._digest(client_id, client_secret) in self._right:
+                return None
+        return _WINDOW_S - int(at.timestamp()) % _WINDOW_S
+
+    def note_failure(self, *, address: str | None, client_id: str, client_secret: str, at: datetime) -> None:
+        """An attempt was checked and was wrong, or its body was not understood (client id "")."""
+        place, client = counted_as(address), self._digest(client_id)
+        with self._guard:
+            minute = self._now(at)
+            _count(minute.by_address, place)
+            if client_id:
+                _count(minute.by_client, client)
+                _count(minute.by_pair, (place, client))
+                self._right.pop(self._digest(client_id, client_secret), None)
+
+    def note_right(self, *, client_id: str, client_secret: str) -> None:
+        """This secret opened its client id."""
+        known = self._digest(client_id, client_secret)
+        with self._guard:
+            self._right[known] = None
+            self._right.move_to_end(known)
+            if len(self._right) > _RIGHT_MAX:
+                self._right.popitem(last=False)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._guard:
+            self._minute, self._right = _Minute(), OrderedDict()
+
+    def _now(self, at: datetime) -> _Minute:
+        number = int(at.timestamp()) // _WINDOW_S
+        if self._minute.number != number:
+            self._minute = _Minute(number=number)
+        return self._minute
+
+    def _digest(self, *parts: str) -> bytes:
+        # Surrogates can't come from JSON that we accept; here nothing may raise.
+        text = "\0".join(parts).encode("utf-8", "surrogatepass")
+        return hashlib.blake2b(text, key=self._key, digest_size=16).digest()
+
+
+def _count(counter: Counter[KeyT], key: KeyT) -> None:
+    if key in counter or len(counter) < _KEYS_MAX:
+        counter[key] += 1
+
+
+GATE: Final = SecretGate()
