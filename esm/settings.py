@@ -100,8 +100,16 @@ else:
             "min_size": 1,
             "max_size": _env.integer("DATABASE_POOL_MAX", 10, low=2, high=200),
             "timeout": 10,
+            # After this many seconds of growing pauses the pool starts with short ones again: PostgreSQL that was away
+            # for minutes is found within seconds of its return.
+            "reconnect_timeout": 10,
         },
         "connect_timeout": 5,
+        # A server that vanished without a word: no statement waits for it longer than this.
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
         "options": "-c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000",
     }
 DATABASES["default"]["CONN_MAX_AGE"] = 0  # > 0 under an ASGI server exhausts PostgreSQL's connections
@@ -202,6 +210,8 @@ RELAY_POLL_MS = _env.integer("RELAY_POLL_MS", 50, low=5, high=5000)
 # How long a killed relay's successor waits. It may be shorter than AMQP_CONFIRM_TIMEOUT_S: a window's wait for confirms
 # ends with the lease, and what is unconfirmed then is given up with its link.
 RELAY_LEASE_S = _env.integer("RELAY_LEASE_S", 8, low=3, high=300)
+LINK_RECONNECT_MAX_S = _env.number("LINK_RECONNECT_MAX_S", 10.0, low=0.1, high=300.0)
+INBOX_MAX_BODY_BYTES = _env.integer("INBOX_MAX_BODY_BYTES", 1_048_576, low=1024, high=67_108_864)
 
 # --- dispatch ----------------------------------------------------------------------------------------------------
 REPLAY_MARGIN_S = _env.integer("REPLAY_MARGIN_S", 240, low=10, high=3600)
@@ -209,6 +219,8 @@ SETPOINT_DELIVER_BY_S = _env.integer("SETPOINT_DELIVER_BY_S", 900, low=1, high=8
 COMMAND_DELIVER_BY_S = _env.integer("COMMAND_DELIVER_BY_S", 60, low=1, high=3600)
 ACK_TIMEOUT_S = _env.integer("ACK_TIMEOUT_S", 60, low=1, high=86_400)
 EXECUTION_TIMEOUT_S = _env.integer("EXECUTION_TIMEOUT_S", 900, low=1, high=86_400)
+# A connection that was taken over is retired when what it sent is answered and executed, at the latest after this.
+TAKEOVER_GRACE_S = _env.integer("TAKEOVER_GRACE_S", 86_400, low=60, high=30 * 86_400)
 EMERGENCY_REISSUE_S = _env.integer("EMERGENCY_REISSUE_S", 15, low=1, high=600)
 SIGN_EMERGENCY = _env.boolean("SIGN_EMERGENCY", True)
 EMERGENCY_SCOPE = _env.text("EMERGENCY_SCOPE", "vcp:write:setpoint")
@@ -286,6 +298,13 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 
 PULSE_DIR = _env.text("PULSE_DIR", str(Path(tempfile.gettempdir()) / "esm-pulse"))
+
+# --- metrics: open only behind a token, or on a port of their own ---------------------------------------------------
+METRICS_TOKEN = _env.text("METRICS_TOKEN", "")
+if METRICS_TOKEN and len(METRICS_TOKEN) < 32:
+    raise SettingError("METRICS_TOKEN", "must have at least 32 characters")
+METRICS_PORT = _env.integer("METRICS_PORT", 0, low=0, high=65_535)
+METRICS_HOST = _env.text("METRICS_HOST", "127.0.0.1")
 
 LOG_FORMAT = _env.choice("LOG_FORMAT", "console" if EMBEDDED else "json", ("console", "json"))
 LOG_LEVEL = _env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))

@@ -5,6 +5,7 @@ open while it is on the network. A crash between the two leaves attempted messag
 bytes again, within their replay margin.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,6 +14,7 @@ from dispatch.models import Outcome
 from dispatch.policy import Policy
 from dispatch.services.claim import claim, drop_lease, has_sendable, take_lease
 from dispatch.services.confirms import Word, forget_attempts, note_nacked, record
+from link import metrics
 from link.broker import Clock, Fate, Outgoing, Publisher, Sent
 from plants.models import Connection
 
@@ -49,6 +51,7 @@ def relay_once(
     claimed = claim(connection=connection, holder=options.holder, window=options.window, at=at, policy=policy)
     if not claimed:
         return 0
+    began = time.monotonic()
     sent = publisher.publish(
         [
             Outgoing(
@@ -65,6 +68,7 @@ def relay_once(
         # setpoint after a STOP.
         within_s=(until - clock()).total_seconds(),
     )
+    metrics.published(connection, sent, took_s=time.monotonic() - began)
     _write_down(sent, at=clock(), policy=policy)
     if any(one.fate in (Fate.UNKNOWN, Fate.NOT_SENT) for one in sent):
         publisher.keep_alive()  # raises when the link is gone; a broker that only blocks keeps its link

@@ -1,0 +1,97 @@
+"""What relay and consumer count of themselves, for Prometheus; `esm.metrics` shows it.
+
+Labels are bounded: connections, families of the protocol, fates and codes of ours. Never a plant, a message or a text
+of the far side. The state of links and queues is not here: the database tells it, whichever process is asked
+(`watch.metrics`).
+"""
+
+from collections import Counter as Tally
+from datetime import datetime
+
+from prometheus_client import Counter, Histogram
+
+from link.applying import Report
+from link.broker import Sent
+from plants.models import Connection
+from vcp import Family
+
+_CONNECTION = ("connection", "connection_id")
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_DELAYS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
+_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000)
+
+PUBLISHED = Counter(
+    "esm_link_published_messages_total",
+    "Messages handed to the broker, by what became of them (CONFIRMED, RETURNED, REFUSED, NACKED, UNKNOWN, TOO_LATE,"
+    " NOT_SENT); one that is sent again counts again.",
+    (*_CONNECTION, "fate"),
+)
+PUBLISH_SECONDS = Histogram(
+    "esm_link_publish_seconds",
+    "From handing a window of messages to the broker until its last confirm.",
+    _CONNECTION,
+    buckets=_SECONDS,
+)
+WINDOW = Histogram(
+    "esm_link_publish_window_messages", "Messages in a published window.", _CONNECTION, buckets=_SIZES
+)
+DELIVERED = Counter(
+    "esm_link_delivered_messages_total",
+    "Deliveries that were understood, by family; repeated ones too.",
+    (*_CONNECTION, "family"),
+)
+DUPLICATES = Counter("esm_link_duplicates_total", "Events that were known already.", _CONNECTION)
+DEAD_LETTERS = Counter(
+    "esm_link_dead_letters_total", "Deliveries that could not be understood or applied.", _CONNECTION
+)
+STORE_SECONDS = Histogram(
+    "esm_link_store_seconds",
+    "From taking a batch of deliveries until it is committed.",
+    _CONNECTION,
+    buckets=_SECONDS,
+)
+BATCH = Histogram("esm_link_batch_messages", "Deliveries in a stored batch.", _CONNECTION, buckets=_SIZES)
+EVENT_DELAY_SECONDS = Histogram(
+    "esm_link_event_delay_seconds",
+    "From the timestamp in an event's envelope (Voke's clock) until its row is committed (ours).",
+    (*_CONNECTION, "family"),
+    buckets=_DELAYS,
+)
+FAILURES = Counter(
+    "esm_link_failures_total",
+    "Broken links by half (PUBLISH, CONSUME) and stable code.",
+    (*_CONNECTION, "role", "code"),
+)
+
+
+def published(connection: Connection, sent: list[Sent], *, took_s: float) -> None:
+    """A window of messages was handed over and answered, or given up."""
+    where = _of(connection)
+    for fate, count in Tally(one.fate for one in sent).items():
+        PUBLISHED.labels(*where, fate.value).inc(count)
+    PUBLISH_SECONDS.labels(*where).observe(took_s)
+    WINDOW.labels(*where).observe(len(sent))
+
+
+def stored(connection: Connection, report: Report, *, at: datetime, took_s: float) -> None:
+    """A batch was committed at `at`."""
+    where = _of(connection)
+    DUPLICATES.labels(*where).inc(report.duplicates)
+    DEAD_LETTERS.labels(*where).inc(report.dead_letters)
+    STORE_SECONDS.labels(*where).observe(took_s)
+    BATCH.labels(*where).observe(report.received)
+    for one in report.understood:
+        # Families are a closed set; what is not in it came in the far side's words.
+        family = one.family.value if isinstance(one.family, Family) else "unknown"
+        DELIVERED.labels(*where, family).inc()
+        delay_s = (at - one.envelope.timestamp).total_seconds()
+        EVENT_DELAY_SECONDS.labels(*where, family).observe(max(0.0, delay_s))
+
+
+def broken(connection: Connection, *, role: str, code: str) -> None:
+    """A link broke, or could not be opened."""
+    FAILURES.labels(*_of(connection), role, code).inc()
+
+
+def _of(connection: Connection) -> tuple[str, str]:
+    return connection.name, str(connection.pk)
