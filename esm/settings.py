@@ -221,6 +221,8 @@ ACK_TIMEOUT_S = _env.integer("ACK_TIMEOUT_S", 60, low=1, high=86_400)
 EXECUTION_TIMEOUT_S = _env.integer("EXECUTION_TIMEOUT_S", 900, low=1, high=86_400)
 # A connection that was taken over is retired when what it sent is answered and executed, at the latest after this.
 TAKEOVER_GRACE_S = _env.integer("TAKEOVER_GRACE_S", 86_400, low=60, high=30 * 86_400)
+# A connection that was taken over is retired when what it sent is answered and executed, at the latest after this.
+TAKEOVER_GRACE_S = _env.integer("TAKEOVER_GRACE_S", 86_400, low=60, high=30 * 86_400)
 EMERGENCY_REISSUE_S = _env.integer("EMERGENCY_REISSUE_S", 15, low=1, high=600)
 SIGN_EMERGENCY = _env.boolean("SIGN_EMERGENCY", True)
 EMERGENCY_SCOPE = _env.text("EMERGENCY_SCOPE", "vcp:write:setpoint")

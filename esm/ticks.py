@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.core.cache import cache
@@ -24,6 +24,7 @@ from dispatch.services.late import settle_late
 from dispatch.services.overdue import flag_execution_overdue, mark_ack_overdue
 from dispatch.services.retention import prune_inbound
 from dispatch.services.site_config import publish_changed
+from dispatch.services.takeover import follow_moved, retire_drained
 from plants.services.dead_letters import prune_dead_letters
 from plants.services.partitions import maintain_partitions
 from plants.services.readings import trim_recent_bodies
@@ -51,10 +52,17 @@ def _queue_due(at: datetime) -> None:
             return
 
 
+def _retire_drained(at: datetime) -> None:
+    grace = timedelta(seconds=settings.TAKEOVER_GRACE_S)
+    retire_drained(at=at, grace=grace, policy=current_policy())
+
+
 TICKS: tuple[Tick, ...] = (
     Tick(name="queue_due", period_s=1, run=_queue_due),
     Tick(name="settle_late", period_s=2, run=lambda at: settle_late(at=at, policy=current_policy())),
     Tick(name="ack_overdue", period_s=2, run=lambda at: mark_ack_overdue(at=at)),
+    Tick(name="plants_moved", period_s=1, run=lambda at: follow_moved(at=at, policy=current_policy())),
+    Tick(name="retire_drained", period_s=10, run=_retire_drained),
     Tick(name="execution_overdue", period_s=5, run=lambda at: flag_execution_overdue(at=at)),
     Tick(name="emergencies", period_s=2, run=lambda at: care_for_undelivered(at=at, policy=current_policy())),
     Tick(name="emergencies_in_doubt", period_s=5, run=lambda at: watch_latched(at=at)),
