@@ -79,21 +79,21 @@ def _problems(plant: Plant) -> list[DomainError]:
             problems += [Invalid(text, path="" if field == "__all__" else field) for text in messages]
     if not _is_zone(plant.time_zone):
         problems.append(Invalid("is not an IANA time zone", path="time_zone"))
-    if not _is_of_its_organisation(plant):
-        problems.append(Invalid("belongs to another organisation", path="connection"))
-    elif Connection.objects.filter(pk=plant.connection_id, succeeded_by__isnull=False).exists():
-        problems.append(
-            Invalid("another connection took over from it", path="connection", code="CONNECTION_SUCCEEDED")
-        )
+    if plant.connection_id is not None:
+        problems += _connection_problems(plant.connection_id, plant.organisation_id)
     return problems
 
 
-def _is_of_its_organisation(plant: Plant) -> bool:
-    if plant.connection_id is None:
-        return True
+def _connection_problems(connection_id: int, organisation_id: int) -> list[DomainError]:
     # Not by the connection itself: reading it would decrypt its secrets.
-    own = Connection.objects.filter(pk=plant.connection_id, organisation_id=plant.organisation_id)
-    return own.exists()
+    own = Connection.objects.filter(pk=connection_id, organisation_id=organisation_id)
+    found = own.values_list("succeeded_by", flat=True)[:1]
+    if not found:
+        return [Invalid("belongs to another organisation", path="connection")]
+    if found[0] is not None:
+        text = "another connection took over from it"
+        return [Invalid(text, path="connection", code="CONNECTION_SUCCEEDED")]
+    return []
 
 
 def _is_zone(name: str) -> bool:
