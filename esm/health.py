@@ -1,8 +1,9 @@
-"""`/healthz`: the process lives. `/readyz`: it can do its work, that is, database and shared cache answer.
+"""`/healthz`: the process lives. `/readyz`: it can do its work: database and shared cache answer, and ticks run.
 
 Asked from inside by address, so these two are answered before the Host header is looked at and before any redirect.
 """
 
+import time
 from collections.abc import Callable
 
 import structlog
@@ -12,7 +13,14 @@ from django.db import Error, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from redis.exceptions import RedisError
 
+from esm import clock
+from watch.deadman import TICKS_SILENT_AFTER
+from watch.selectors import newest_tick_at
+
 log = structlog.get_logger(__name__)
+STARTED = time.monotonic()
+# A whole installation that starts has time to run its first tick.
+TICKS_MAY_START_S = 60.0
 
 
 def healthz(_: HttpRequest) -> JsonResponse:
@@ -25,8 +33,9 @@ def readyz(_: HttpRequest) -> JsonResponse:
     checks = {"database": _database_answers()}
     if not settings.EMBEDDED:
         checks["cache"] = _cache_answers()
+        checks["ticks"] = checks["database"] and _ticks_run()
     ready = all(checks.values())
-    words = {name: "ok" if answers else "unavailable" for name, answers in checks.items()}
+    words = {name: "ok" if answers else _NOT[name] for name, answers in checks.items()}
     return JsonResponse(
         {"status": "ok" if ready else "unavailable", "checks": words}, status=200 if ready else 503
     )
@@ -51,6 +60,22 @@ def _cache_answers() -> bool:
     return True
 
 
+def _ticks_run() -> bool:
+    """Whether anything by the clock did its work of late; a single tick that fails is an alarm, not this."""
+    if time.monotonic() - STARTED < TICKS_MAY_START_S:
+        return True
+    try:
+        newest = newest_tick_at()
+    except Error as error:
+        log.error("database unavailable", action="not_ready", error=type(error).__name__)
+        return False
+    if newest is not None and clock.now() - newest <= TICKS_SILENT_AFTER:
+        return True
+    log.error("ticks stale", action="not_ready", newest=newest.isoformat() if newest else "never")
+    return False
+
+
+_NOT = {"database": "unavailable", "cache": "unavailable", "ticks": "stale"}
 HEALTH_VIEWS = {"/healthz": healthz, "/readyz": readyz}
 
 

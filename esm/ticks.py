@@ -30,7 +30,9 @@ from plants.services.partitions import maintain_partitions
 from plants.services.readings import trim_recent_bodies
 from trading_api.services import prune_journal, prune_updates
 from watch.limits import current_limits
-from watch.services.deadman import WATCHER, watch_all
+from watch.services.deadman import NOTIFIER, WATCHER, watch_all
+from watch.services.notify import notify
+from watch.services.sending import current_send_options, prune_notifications
 from watch.services.ticks import note_tick
 
 MAX_ROUNDS = 50
@@ -91,6 +93,16 @@ TICKS: tuple[Tick, ...] = (
     ),
     Tick(
         name=WATCHER, period_s=15, run=lambda at: watch_all(periods=PERIODS, at=at, limits=current_limits())
+    ),
+    Tick(
+        name=NOTIFIER,
+        period_s=10,
+        run=lambda at: notify(at=at, product=settings.PRODUCT_NAME, options=current_send_options()),
+    ),
+    Tick(
+        name="notifications",
+        period_s=300,
+        run=lambda at: prune_notifications(at=at, keep_days=settings.NOTIFY_RETENTION_DAYS),
     ),
 )
 BY_NAME = {tick.name: tick for tick in TICKS}

@@ -1,5 +1,6 @@
 """`/healthz` and `/readyz`."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -7,6 +8,9 @@ from django.db import OperationalError, connection
 from django.test import Client
 from pytest_django import Settings
 
+from esm import clock, health
+from esm.ticks import run_tick
+from tests.factories import AT
 from tests.services.redis import RedisServer
 
 
@@ -35,10 +39,36 @@ def test_an_embedded_installation_is_ready_when_its_database_answers(settings: S
 def test_a_full_installation_needs_its_cache_too(settings: Settings, redis_server: RedisServer) -> None:
     settings.EMBEDDED = False
     settings.CACHES = redis_at(redis_server.url)
-    assert ask("/readyz").json()["checks"] == {"database": "ok", "cache": "ok"}
+    assert ask("/readyz").json()["checks"] == {"database": "ok", "cache": "ok", "ticks": "ok"}
     settings.CACHES = redis_at("redis://127.0.0.1:9/0")
     answer = ask("/readyz")
-    assert (answer.status_code, answer.json()["checks"]) == (503, {"database": "ok", "cache": "unavailable"})
+    assert answer.status_code == 503
+    assert answer.json()["checks"] == {"database": "ok", "cache": "unavailable", "ticks": "ok"}
+
+
+@pytest.fixture
+def long_running(settings: Settings, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full installation whose web process has been there for a while."""
+    settings.EMBEDDED = False
+    settings.CACHES = redis_at(redis_server.url)
+    monkeypatch.setattr(health, "STARTED", health.STARTED - health.TICKS_MAY_START_S)
+
+
+@pytest.mark.django_db
+def test_a_full_installation_whose_ticks_have_stopped_is_not_ready(long_running: None) -> None:
+    with clock.frozen(AT):
+        run_tick("queue_due", at=AT - timedelta(seconds=10))
+        running = ask("/readyz")
+    with clock.frozen(AT + timedelta(minutes=1)):
+        stopped = ask("/readyz")
+
+    assert (running.status_code, running.json()["checks"]["ticks"]) == (200, "ok")
+    assert (stopped.status_code, stopped.json()["checks"]["ticks"]) == (503, "stale")
+
+
+@pytest.mark.django_db
+def test_ticks_that_have_never_run_are_stale_once_they_had_time_to_start(long_running: None) -> None:
+    assert ask("/readyz").json()["checks"]["ticks"] == "stale"
 
 
 @pytest.mark.django_db

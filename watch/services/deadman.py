@@ -25,6 +25,9 @@ log = structlog.get_logger(__name__)
 WATCHER = "deadman"
 """The name of the tick that calls `watch_all`."""
 
+NOTIFIER = "notify"
+"""The name of the tick that tells people."""
+
 
 def watch_all(*, periods: Mapping[str, float], at: datetime, limits: Limits) -> Decision:
     """Every rule once; `periods`: name of each tick -> its period in seconds."""
@@ -34,16 +37,16 @@ def watch_all(*, periods: Mapping[str, float], at: datetime, limits: Limits) -> 
     return _apply(findings(RULES, facts, at=at, limits=limits), codes=None, at=at, limits=limits)
 
 
-def watch_ticks(
-    *, periods: Mapping[str, float], not_before: datetime, at: datetime, limits: Limits
-) -> Decision:
+def watch_ticks(*, periods: Mapping[str, float], not_before: datetime, at: datetime, limits: Limits) -> bool:
     """The rules about ticks alone, for processes that live on when the worker does not; two queries when all is well.
 
-    `not_before`: when the caller began to look; what was silent before may be starting now.
+    `not_before`: when the caller began to look; what was silent before may be starting now. True when the tick that
+    sends notifications stands still: the caller must send them.
     """
     facts = Facts(ticks=tick_facts(periods=periods, not_before=not_before))
     found = findings(TICK_RULES, facts, at=at, limits=limits)
-    return _apply(found, codes=TICK_CODES, at=at, limits=limits)
+    _apply(found, codes=TICK_CODES, at=at, limits=limits)
+    return any(one.key in {"TICKS_SILENT", f"TICK_OVERDUE:{NOTIFIER}"} for one in found)
 
 
 def _apply(

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from esm import clock
 from esm.pulse import Pulse
 from esm.signals import stop_on_signals
+from esm.tick_guard import tick_guard
 from link.run import consume_supervisor
 from link.targets import amqps_transport
 
@@ -22,6 +23,9 @@ class Command(BaseCommand):
         pulse = Pulse("consume")
         self.stdout.write("consume: running")
         self.stdout.flush()
-        consume_supervisor(transport=amqps_transport(), clock=clock.now, on_turn=pulse.beat).run(stop)
+        guard = tick_guard()
+        consume_supervisor(
+            transport=amqps_transport(), clock=clock.now, alive=pulse.beat, on_turn=guard.turn
+        ).run(stop)
         pulse.stop()
         self.stdout.write("consume: stopped")
