@@ -1,85 +1,147 @@
-"""The loops of relay and consumer: one worker per connection, each in its own thread with its own link.
+"""The workers of relay and consumer: one per connection, each in its own thread with its own link.
 
 A worker is `while not stop: x_once()`. A broken link is written down and tried again with jitter; a broken database
-makes it back off without acknowledging anything. `Supervisor` keeps one worker per connection that should have one and
-stops them all within a bounded time.
+makes it back off without acknowledging anything. Every step says how long it may last (`link.watchdog`);
+`link.supervisor` keeps one worker per connection and ends those that stand still.
 """
 
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from time import monotonic
 
 import structlog
-from django.db import DatabaseError, InterfaceError, close_old_connections, connections
+from django.db import close_old_connections, connections
 
 from dispatch.policy import Policy
-from link.broker import Clock, Consumer, LinkError, Publisher, Transport
-from link.inbox import Inlet, receive
+from dispatch.selectors import has_urgent_waiting
+from link import metrics
+from link.broker import Clock, Consumer, Delivery, LinkError, Outgoing, Publisher, Sent, Transport
+from link.health import DATABASE_TROUBLE, Health, Streams
+from link.inbox import Inlet, Patience, Report, receive
+from link.parsing import MAX_BODY_BYTES
 from link.reconnect import Backoff
 from link.relay import RelayOptions, relay_once, release_lease
+from link.side_thread import SideThread
+from link.silence import Silence
 from link.targets import target_of
-from plants.models import Connection, LinkHealth, LinkState
-from plants.services.link_health import note_link
+from link.watchdog import Limits, Progress, Step
+from plants.models import Connection, LinkHealth, LinkState, StreamHealth
+from plants.selectors.link_health import expected_period_s, tolerance_of
 
 log = structlog.get_logger(__name__)
-HEALTH_EVERY = timedelta(seconds=5)
-_DATABASE_TROUBLE = (DatabaseError, InterfaceError)
+KEEP_ALIVE_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConsumeOptions:
-    """How a consumer reads: window of unacknowledged deliveries, batch size, and how long it waits."""
+    """How a consumer reads: window of unacknowledged deliveries, batch size, and how long it waits.
+
+    `holder` names the process in the health of its links.
+    """
 
     prefetch: int
     batch: int
     flush_s: float
     retention_days: int
     wait_s: float = 1.0
+    max_body_bytes: int = MAX_BODY_BYTES
+    holder: str = ""
 
 
-class Health:
-    """Writes a link's state into the database: at once when it changes, else every few seconds."""
+class Worker:
+    """What relay and consumer have in common: a link, its health, and where the thread stands."""
 
-    def __init__(self, *, connection_id: int, role: LinkHealth.Role, clock: Clock) -> None:
-        self._connection_id = connection_id
-        self._role = role
+    role: LinkHealth.Role
+
+    def __init__(
+        self,
+        *,
+        connection: Connection,
+        transport: Transport,
+        clock: Clock,
+        holder: str,
+        limits: Limits | None = None,
+    ) -> None:
+        self._connection = connection
+        self._transport = transport
         self._clock = clock
-        self._state: LinkState | None = None
-        self._written_at: datetime | None = None
-        self._event_at: datetime | None = None
+        self.progress = Progress(limits)
+        self._health = Health(connection_id=connection.pk, role=self.role, clock=clock, holder=holder)
+        self._link: Publisher | Consumer | None = None
 
-    def event(self) -> None:
-        """A delivery or a confirm arrived."""
-        self._event_at = self._clock()
+    def once(self, stop: threading.Event) -> None:
+        """One turn."""
+        raise NotImplementedError
 
-    def starting(self) -> None:
-        """Before the first attempt. Later ones leave the state, so that `since` tells for how long a link is down."""
-        if self._state is None:
-            self.tell(LinkState.CONNECTING)
+    def broken(self, error: LinkError) -> None:
+        """Forget a broken link and write down why."""
+        metrics.broken(self._connection, role=self.role.value, code=error.code)
+        self.close_link()
+        state = LinkState.REFUSED if error.permanent else LinkState.DOWN
+        with self.progress.during(Step.DATABASE):
+            self._health.tell(state, str(error), code=error.code)
 
-    def tell(self, state: LinkState, error: str = "") -> None:
-        """Note the state; a database that is away right now is not this method's business."""
-        at = self._clock()
-        if state == self._state and not error and self._written_at and at - self._written_at < HEALTH_EVERY:
-            return
-        try:
-            note_link(
-                connection_id=self._connection_id,
-                role=self._role,
-                state=state,
-                at=at,
-                error=error,
-                event_at=self._event_at,
-            )
-        except _DATABASE_TROUBLE as trouble:
-            log.warning("health not written", action="link.health", error=type(trouble).__name__)
-            return
-        self._state, self._written_at = state, at
+    def hurried(self) -> bool:
+        """During a pause: say that the worker is still there; True ends the pause."""
+        with self.progress.during(Step.DATABASE):
+            self._health.renew()
+        return False
+
+    def close_link(self) -> None:
+        """Close the link if there is one."""
+        link, self._link = self._link, None
+        if link is not None:
+            with self.progress.during(Step.LINK):
+                link.close()
+
+    def abort(self) -> None:
+        """From another thread: cut the link, so that a call which hangs on it ends; this worker's word is over."""
+        self._health.mute()
+        link = self._link
+        if link is not None:
+            link.abort()
+
+    def finish(self) -> None:
+        """At the end of the worker."""
+        self.close_link()
+
+    @contextmanager
+    def _connecting(self) -> Iterator[None]:
+        with self.progress.during(Step.DATABASE):
+            self._health.starting()
+        with self.progress.during(Step.CONNECT):
+            yield
 
 
-class RelayWorker:
+class _WatchedPublisher:
+    """A publisher whose calls are steps of a worker's progress."""
+
+    def __init__(self, publisher: Publisher, progress: Progress) -> None:
+        self._publisher = publisher
+        self._progress = progress
+
+    @property
+    def blocked(self) -> str | None:
+        return self._publisher.blocked
+
+    def publish(self, window: Sequence[Outgoing], *, within_s: float | None = None) -> list[Sent]:
+        with self._progress.during(Step.LINK):
+            return self._publisher.publish(window, within_s=within_s)
+
+    def keep_alive(self) -> None:
+        with self._progress.during(Step.LINK):
+            self._publisher.keep_alive()
+
+    def close(self) -> None:
+        self._publisher.close()
+
+    def abort(self) -> None:
+        self._publisher.abort()
+
+
+class RelayWorker(Worker):
     """Publishes one connection's outbox until told to stop."""
 
     role = LinkHealth.Role.PUBLISH
@@ -93,32 +155,41 @@ class RelayWorker:
         policy: Policy,
         options: RelayOptions,
         poll_s: float,
+        health_holder: str = "",
+        limits: Limits | None = None,
     ) -> None:
-        self._connection = connection
-        self._transport = transport
-        self._clock = clock
+        super().__init__(
+            connection=connection,
+            transport=transport,
+            clock=clock,
+            holder=health_holder or options.holder,
+            limits=limits,
+        )
         self._policy = policy
         self._options = options
         self._poll_s = poll_s
         self._publisher: Publisher | None = None
-        self._health = Health(connection_id=connection.pk, role=self.role, clock=clock)
 
     def once(self, stop: threading.Event) -> None:
         """One turn: connect when needed, publish a window, or wait a moment."""
         publisher = self._publisher
-        if publisher is None:
-            self._health.starting()
-            publisher = self._publisher = self._transport.open_publisher(
-                target_of(self._connection), clock=self._clock
+        if self._link is None or publisher is None:
+            publisher = self._open()
+        if publisher.blocked is not None:
+            publisher.keep_alive()
+        if publisher.blocked is not None:
+            self._health.tell(LinkState.BLOCKED, publisher.blocked, code="PUBLISHERS_BLOCKED")
+            stop.wait(self._poll_s)
+            return
+        with self.progress.during(Step.DATABASE):
+            self._health.tell(LinkState.CONNECTED)
+            sent = relay_once(
+                connection=self._connection,
+                publisher=publisher,
+                clock=self._clock,
+                policy=self._policy,
+                options=self._options,
             )
-        self._health.tell(LinkState.CONNECTED)
-        sent = relay_once(
-            connection=self._connection,
-            publisher=publisher,
-            clock=self._clock,
-            policy=self._policy,
-            options=self._options,
-        )
         if sent:
             self._health.event()
             log.info("published", action="relay.published", connection_id=self._connection.pk, count=sent)
@@ -126,59 +197,96 @@ class RelayWorker:
         publisher.keep_alive()
         stop.wait(self._poll_s)
 
-    def broken(self, error: LinkError) -> None:
-        """Forget a broken link and write down why."""
-        self.close_link()
-        self._health.tell(LinkState.REFUSED if error.permanent else LinkState.DOWN, f"{error.code}: {error}")
+    def _open(self) -> Publisher:
+        with self._connecting():
+            opened = self._transport.open_publisher(target_of(self._connection), clock=self._clock)
+        self._link = opened
+        self._publisher = _WatchedPublisher(opened, self.progress)
+        return self._publisher
 
-    def close_link(self) -> None:
-        if self._publisher is not None:
-            self._publisher.close()
-            self._publisher = None
+    def hurried(self) -> bool:
+        """An emergency must not wait for the end of a long pause."""
+        super().hurried()
+        with self.progress.during(Step.DATABASE):
+            try:
+                return has_urgent_waiting(connection_id=self._connection.pk)
+            except DATABASE_TROUBLE as error:
+                log.warning("outbox not read", action="link.hurried", error=type(error).__name__)
+                return False
 
     def finish(self) -> None:
         """At the end of the worker: close the link and let another relay take over at once."""
-        self.close_link()
-        release_lease(connection=self._connection, clock=self._clock, options=self._options)
+        super().finish()
+        with self.progress.during(Step.DATABASE):
+            release_lease(connection=self._connection, clock=self._clock, options=self._options)
 
 
-class ConsumeWorker:
+class ConsumeWorker(Worker):
     """Turns one connection's events into rows until told to stop."""
 
     role = LinkHealth.Role.CONSUME
 
     def __init__(
-        self, *, connection: Connection, transport: Transport, clock: Clock, options: ConsumeOptions
+        self,
+        *,
+        connection: Connection,
+        transport: Transport,
+        clock: Clock,
+        options: ConsumeOptions,
+        limits: Limits | None = None,
     ) -> None:
-        self._connection = connection
-        self._transport = transport
-        self._clock = clock
+        super().__init__(
+            connection=connection, transport=transport, clock=clock, holder=options.holder, limits=limits
+        )
         self._options = options
         self._consumer: Consumer | None = None
         self._inlet = Inlet(
             connection_id=connection.pk,
             routing_prefix=connection.routing_prefix,
             retention_days=options.retention_days,
+            max_body_bytes=options.max_body_bytes,
         )
-        self._health = Health(connection_id=connection.pk, role=self.role, clock=clock)
+        self._patience = Patience()
+        self._streams = Streams(connection_id=connection.pk)
+        self._silence = Silence(renew_after_s=self._renew_after_s)
+        self._side = SideThread(name=f"store-{connection.pk}")
 
     def once(self, _stop: threading.Event) -> None:
         """One turn: connect when needed, store a batch, acknowledge it."""
         consumer = self._consumer
-        if consumer is None:
-            self._health.starting()
-            consumer = self._consumer = self._transport.open_consumer(
+        if self._link is None or consumer is None:
+            consumer = self._open()
+        with self.progress.during(Step.DATABASE):
+            self._health.tell(LinkState.CONNECTED)
+            self._streams.write(at=self._clock())
+        with self.progress.during(Step.LINK):
+            batch = consumer.fetch(
+                max_messages=self._options.batch, wait_s=self._options.wait_s, flush_s=self._options.flush_s
+            )
+            if not batch and self._silence.look(consumer):
+                log.info("link renewed", action="consumer.renewed", connection_id=self._connection.pk)
+                self.close_link()
+        if batch:
+            self._take(batch, consumer)
+
+    def _open(self) -> Consumer:
+        with self._connecting():
+            opened = self._transport.open_consumer(
                 target_of(self._connection), prefetch=self._options.prefetch
             )
-        self._health.tell(LinkState.CONNECTED)
-        batch = consumer.fetch(
-            max_messages=self._options.batch, wait_s=self._options.wait_s, flush_s=self._options.flush_s
-        )
-        if not batch:
-            return
+        self._link = self._consumer = opened
+        self._silence.reopened()
+        return opened
+
+    def _take(self, batch: Sequence[Delivery], consumer: Consumer) -> None:
+        self._silence.heard()
         self._health.event()
-        report = receive(batch, inlet=self._inlet, at=self._clock())
-        consumer.ack(batch)
+        at, began = self._clock(), monotonic()
+        report = self._store(batch, consumer)
+        metrics.stored(self._connection, report, at=self._clock(), took_s=monotonic() - began)
+        with self.progress.during(Step.LINK):
+            consumer.ack(batch)
+        self._streams.hear(report.understood, at=at)
         log.debug(
             "received",
             action="consumer.received",
@@ -188,22 +296,45 @@ class ConsumeWorker:
             dead_letters=report.dead_letters,
         )
 
-    def broken(self, error: LinkError) -> None:
-        """Forget a broken link and write down why."""
-        self.close_link()
-        self._health.tell(LinkState.REFUSED if error.permanent else LinkState.DOWN, f"{error.code}: {error}")
+    def _store(self, batch: Sequence[Delivery], consumer: Consumer) -> Report:
+        """Store beside, and keep the link alive meanwhile. A link that breaks is told after the batch has ended."""
+        close_old_connections()  # the thread beside needs one: a worker must not wait for itself in the pool
+        job = self._side.do(lambda: self._receive(batch))
+        broken: LinkError | None = None
+        with self.progress.during(Step.DATABASE):
+            while not job.wait(KEEP_ALIVE_EVERY_S):
+                if broken is not None:
+                    continue
+                try:
+                    consumer.keep_alive()
+                except LinkError as error:
+                    broken = error
+                self._health.renew()
+                close_old_connections()
+        report = job.result()
+        if broken is not None:
+            raise broken
+        return report
 
-    def close_link(self) -> None:
-        if self._consumer is not None:
-            self._consumer.close()
-            self._consumer = None
+    def _receive(self, batch: Sequence[Delivery]) -> Report:
+        return receive(
+            batch,
+            inlet=self._inlet,
+            at=self._clock(),
+            patience=self._patience,
+            on_step=self.progress.beat,
+        )
+
+    def _renew_after_s(self) -> float:
+        """After how long a silence the link is made anew where the broker does not say what waits."""
+        stream = StreamHealth.Stream.REALTIME
+        period_s, _ = expected_period_s(self._connection, stream, self._streams.period_s(stream))
+        return tolerance_of(period_s or 0.0)
 
     def finish(self) -> None:
         """At the end of the worker: close the link; what was not acknowledged goes back to its queue."""
-        self.close_link()
-
-
-Worker = RelayWorker | ConsumeWorker
+        super().finish()
+        self._side.stop()
 
 
 def run_worker(worker: Worker, stop: threading.Event, *, backoff: Backoff) -> None:
@@ -219,18 +350,19 @@ def run_worker(worker: Worker, stop: threading.Event, *, backoff: Backoff) -> No
                     "link broken", action="link.broken", role=worker.role, code=error.code, error=str(error)
                 )
                 worker.broken(error)
-                backoff.wait(stop)
-            except _DATABASE_TROUBLE as error:
+                backoff.wait(stop, refused=error.permanent, hurried=worker.hurried)
+            except DATABASE_TROUBLE as error:
                 # Stop consuming: what is unacknowledged goes back to the broker until the database is there again.
                 log.warning(
                     "database away", action="link.database", role=worker.role, error=type(error).__name__
                 )
-                worker.close_link()
-                backoff.wait(stop)
+                # Its kind only: the text of a database error may hold what somebody sent.
+                worker.broken(LinkError(type(error).__name__, code="DATABASE_AWAY"))
+                backoff.wait(stop, hurried=worker.hurried)
             except Exception as error:  # a fault of ours on one connection: said, and tried again with pauses
                 log.exception("worker failed", action="link.failed", role=worker.role)
                 worker.broken(LinkError(type(error).__name__, code="INTERNAL_ERROR"))
-                backoff.wait(stop)
+                backoff.wait(stop, hurried=worker.hurried)
         _finish(worker)
     finally:
         connections.close_all()
@@ -239,95 +371,7 @@ def run_worker(worker: Worker, stop: threading.Event, *, backoff: Backoff) -> No
 def _finish(worker: Worker) -> None:
     try:
         worker.finish()
-    except _DATABASE_TROUBLE as error:  # the lease runs out by itself
+    except DATABASE_TROUBLE as error:  # the lease runs out by itself
         log.warning(
             "not finished cleanly", action="link.finish", role=worker.role, error=type(error).__name__
         )
-
-
-class Supervisor:
-    """One worker thread per wanted connection; looks again every few seconds which are wanted."""
-
-    def __init__(
-        self,
-        *,
-        name: str,
-        wanted: Callable[[], Mapping[int, Connection]],
-        make: Callable[[Connection], Worker],
-        look_every_s: float = 2.0,
-        stop_within_s: float = 20.0,
-        on_turn: Callable[[], None] | None = None,
-    ) -> None:
-        self._name = name
-        self._wanted = wanted
-        self._make = make
-        self._look_every_s = look_every_s
-        self._stop_within_s = stop_within_s
-        self._on_turn = on_turn
-        self._running: dict[int, tuple[threading.Thread, threading.Event, str]] = {}
-
-    def run(self, stop: threading.Event) -> None:
-        """Keep workers running until `stop`, then stop them and wait for their end."""
-        backoff = Backoff()
-        while not stop.is_set():
-            close_old_connections()
-            try:
-                self.look_once()
-                backoff.reset()
-                if self._on_turn is not None:
-                    self._on_turn()
-            except _DATABASE_TROUBLE as error:
-                log.warning("database away", action="link.supervisor", error=type(error).__name__)
-                backoff.wait(stop)
-            except Exception:  # the workers that run go on; looking again may find what was wrong put right
-                log.exception("supervisor failed", action="link.supervisor", name=self._name)
-                backoff.wait(stop)
-            stop.wait(self._look_every_s)
-        self.stop_all()
-
-    def look_once(self) -> None:
-        """Start what is missing, stop what is no longer wanted, restart what changed or died."""
-        wanted = self._wanted()
-        for pk, (thread, own_stop, fingerprint) in list(self._running.items()):
-            changed = pk not in wanted or _fingerprint(wanted[pk]) != fingerprint
-            if changed:
-                own_stop.set()
-            if not thread.is_alive():
-                del self._running[pk]
-        for pk, connection in wanted.items():
-            if pk not in self._running:
-                self._start(connection)
-
-    def _start(self, connection: Connection) -> None:
-        own_stop = threading.Event()
-        thread = threading.Thread(
-            target=run_worker,
-            args=(self._make(connection), own_stop),
-            kwargs={"backoff": Backoff()},
-            name=f"{self._name}-{connection.pk}",
-            daemon=True,
-        )
-        self._running[connection.pk] = (thread, own_stop, _fingerprint(connection))
-        thread.start()
-
-    def stop_all(self) -> None:
-        """Ask all workers to stop and wait for them, bounded."""
-        for _, own_stop, _ in self._running.values():
-            own_stop.set()
-        deadline = time.monotonic() + self._stop_within_s
-        for thread, _, _ in self._running.values():
-            thread.join(max(0.0, deadline - time.monotonic()))
-            if thread.is_alive():
-                log.error("worker did not stop", action="link.stop", thread=thread.name)
-
-
-def _fingerprint(connection: Connection) -> str:
-    """Changes when a worker must be started anew; a hash, because it is made of secrets too."""
-    parts = (
-        connection.amqps_uri.reveal() if hasattr(connection.amqps_uri, "reveal") else connection.amqps_uri,
-        connection.vhost,
-        connection.queue_prefix,
-        connection.routing_prefix,
-        sorted(connection.queues.items()),
-    )
-    return str(hash(repr(parts)))

@@ -146,6 +146,12 @@ ADVICE: Mapping[str, Advice] = {
         meaning="No relay or consumer has reported on this half of the link for 30 seconds.",
         action="Start `manage.py relay` and `manage.py consume`; look at their logs and the database's.",
     ),
+    "DATABASE_AWAY": Advice(
+        title="The database does not take what arrives",
+        meaning="Relay or consumer met an error of PostgreSQL and backs off; nothing is acknowledged, so nothing is "
+        "lost.",
+        action="Check PostgreSQL: running, writable, room on its disk, migrations applied, locks held for long.",
+    ),
     "INTERNAL_ERROR": Advice(
         title="A fault of this platform",
         meaning="A worker met an error that it does not know; it tries again with pauses.",

@@ -20,6 +20,8 @@ class FakePublisher:
     limits_s: list[float | None] = field(default_factory=list)
     kept_alive: int = 0
     closed: int = 0
+    aborted: int = 0
+    blocked: str | None = None
 
     def publish(self, window: Sequence[Outgoing], *, within_s: float | None = None) -> list[Sent]:
         self.windows.append(list(window))
@@ -40,6 +42,9 @@ class FakePublisher:
     def close(self) -> None:
         self.closed += 1
 
+    def abort(self) -> None:
+        self.aborted += 1
+
 
 @dataclass
 class FakeConsumer:
@@ -50,6 +55,10 @@ class FakeConsumer:
     acked: list[Delivery] = field(default_factory=list)
     ack_fails: LinkError | None = None
     closed: int = 0
+    aborted: int = 0
+    kept_alive: int = 0
+    gone: LinkError | None = None
+    depth: int | None = 0
 
     def fetch(self, *, max_messages: int, wait_s: float, flush_s: float) -> list[Delivery]:
         if not self.batches:
@@ -65,8 +74,19 @@ class FakeConsumer:
             raise self.ack_fails
         self.acked += deliveries
 
+    def keep_alive(self) -> None:
+        self.kept_alive += 1
+        if self.gone is not None:
+            raise self.gone
+
+    def waiting(self) -> int | None:
+        return self.depth
+
     def close(self) -> None:
         self.closed += 1
+
+    def abort(self) -> None:
+        self.aborted += 1
 
 
 @dataclass
@@ -96,14 +116,18 @@ class CountedBackoff(Backoff):
     def __init__(self, *, allowed: int = 100) -> None:
         super().__init__(draw=lambda: 0.0)
         self.waits = 0
+        self.refused = 0
         self.resets = 0
         self._allowed = allowed
 
-    def wait(self, stop: threading.Event) -> bool:
+    def wait(
+        self, stop: threading.Event, *, refused: bool = False, hurried: Callable[[], bool] | None = None
+    ) -> bool:
         self.waits += 1
+        self.refused += refused
         if self.waits >= self._allowed:
             stop.set()
-        return super().wait(stop)
+        return super().wait(stop, refused=refused, hurried=hurried)
 
     def reset(self) -> None:
         self.resets += 1

@@ -8,7 +8,8 @@ from django.db import OperationalError
 
 from link.broker import LinkError
 from link.run import consume_supervisor, relay_supervisor
-from link.workers import Supervisor
+from link.supervisor import Supervisor
+from link.watchdog import Limits, Progress
 from plants.models import Connection, ConnectionMode, LinkHealth
 from tests import factories
 from tests.factories import AT
@@ -28,6 +29,8 @@ class FakeWorker:
         self.started, self.finished = threading.Event(), threading.Event()
         self.leave, self.die = threading.Event(), threading.Event()
         self._deaf = deaf
+        self.progress = Progress(Limits(link_s=0.0))
+        self.aborted = threading.Event()
 
     def once(self, stop):
         self.started.set()
@@ -40,6 +43,12 @@ class FakeWorker:
 
     def close_link(self):
         pass
+
+    def hurried(self):
+        return False
+
+    def abort(self):
+        self.aborted.set()
 
     def finish(self):
         self.finished.set()
@@ -246,4 +255,4 @@ def test_a_connection_whose_secrets_cannot_be_decrypted_is_said_to_be_refused_an
     row = LinkHealth.objects.get(connection=broken)
     assert served == {sound.pk}
     assert (row.role, row.state, row.since) == (role, "REFUSED", AT + timedelta(seconds=1))
-    assert row.last_error.startswith("SECRET_UNREADABLE: ")
+    assert (row.error_code, bool(row.holder)) == ("SECRET_UNREADABLE", True)

@@ -84,8 +84,10 @@ def test_a_link_that_does_not_come_about_is_written_down_and_tried_again_after_a
 
     run_worker(consumer_of(link, transport), stop, backoff=backoff)
 
-    assert (health().state, health().last_error) == (state, "REFUSED_VHOST: no such vhost")
+    row = health()
+    assert (row.state, row.error_code, row.last_error) == (state, "REFUSED_VHOST", "no such vhost")
     assert len(transport.targets) == backoff.waits == 3
+    assert backoff.refused == (3 if permanent else 0)
 
 
 def test_a_link_that_breaks_is_closed_opened_anew_and_the_pause_starts_small_again():
@@ -101,7 +103,7 @@ def test_a_link_that_breaks_is_closed_opened_anew_and_the_pause_starts_small_aga
     assert backoff.waits == 1
     assert backoff.resets >= 1
     assert health().state == "CONNECTED"
-    assert health().last_error == "LINK_DOWN: gone"
+    assert (health().error_code, health().last_error) == ("LINK_DOWN", "gone")
 
 
 def test_since_tells_for_how_long_a_link_is_down_whatever_is_tried_meanwhile():
@@ -156,7 +158,7 @@ def test_a_fault_of_ours_ends_no_worker_and_is_written_down():
     run_worker(consumer_of(plant.connection, FakeTransport([consumer, second])), stop, backoff=backoff)
 
     assert (consumer.closed, backoff.waits, len(second.acked)) == (1, 1, 1)
-    assert health().last_error == "INTERNAL_ERROR: ZeroDivisionError"
+    assert (health().error_code, health().last_error) == ("INTERNAL_ERROR", "ZeroDivisionError")
 
 
 def test_a_worker_that_is_told_to_stop_before_it_starts_opens_nothing():
@@ -206,7 +208,7 @@ def test_an_idle_relay_notices_a_dead_link_by_its_heartbeats():
     run_worker(relay_of(link, transport), stop, backoff=CountedBackoff())
 
     assert (dead.closed, len(transport.targets)) == (1, 2)
-    assert health("PUBLISH").last_error == "HEARTBEAT_MISSED: silent"
+    assert health("PUBLISH").error_code == "HEARTBEAT_MISSED"
 
 
 def test_a_relay_without_a_database_closes_its_link_and_pauses():
