@@ -4,6 +4,7 @@ A missing or wrong value refuses to start with its name and the reason. Secrets 
 """
 
 import tempfile
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from esm.admin_theme import unfold_settings
@@ -50,6 +51,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "esm.security_headers.SecurityHeadersMiddleware",
     "esm.middleware.RequestIdMiddleware",
+    "esm.metrics.MetricsMiddleware",
     "esm.health.HealthMiddleware",
     "trading_api.middleware.PullJournalMiddleware",
     "esm.middleware.ShellRefusalMiddleware",
@@ -221,8 +223,6 @@ ACK_TIMEOUT_S = _env.integer("ACK_TIMEOUT_S", 60, low=1, high=86_400)
 EXECUTION_TIMEOUT_S = _env.integer("EXECUTION_TIMEOUT_S", 900, low=1, high=86_400)
 # A connection that was taken over is retired when what it sent is answered and executed, at the latest after this.
 TAKEOVER_GRACE_S = _env.integer("TAKEOVER_GRACE_S", 86_400, low=60, high=30 * 86_400)
-# A connection that was taken over is retired when what it sent is answered and executed, at the latest after this.
-TAKEOVER_GRACE_S = _env.integer("TAKEOVER_GRACE_S", 86_400, low=60, high=30 * 86_400)
 EMERGENCY_REISSUE_S = _env.integer("EMERGENCY_REISSUE_S", 15, low=1, high=600)
 SIGN_EMERGENCY = _env.boolean("SIGN_EMERGENCY", True)
 EMERGENCY_SCOPE = _env.text("EMERGENCY_SCOPE", "vcp:write:setpoint")
@@ -307,6 +307,10 @@ if METRICS_TOKEN and len(METRICS_TOKEN) < 32:
     raise SettingError("METRICS_TOKEN", "must have at least 32 characters")
 METRICS_PORT = _env.integer("METRICS_PORT", 0, low=0, high=65_535)
 METRICS_HOST = _env.text("METRICS_HOST", "127.0.0.1")
+try:
+    IPv4Address(METRICS_HOST)
+except ValueError as error:
+    raise SettingError("METRICS_HOST", "must be an IPv4 address of this machine, or 0.0.0.0") from error
 
 LOG_FORMAT = _env.choice("LOG_FORMAT", "console" if EMBEDDED else "json", ("console", "json"))
 LOG_LEVEL = _env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))

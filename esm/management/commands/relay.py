@@ -6,6 +6,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from esm import clock
+from esm.metrics import serve_metrics
 from esm.pulse import Pulse
 from esm.signals import stop_on_signals
 from esm.tick_guard import tick_guard
@@ -23,6 +24,7 @@ class Command(BaseCommand):
         pulse = Pulse("relay")
         self.stdout.write("relay: running")
         self.stdout.flush()
+        serve_metrics(stop)
         guard = tick_guard()
         relay_supervisor(
             transport=amqps_transport(), clock=clock.now, alive=pulse.beat, on_turn=guard.turn

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from esm.metrics import serve_metrics
 from esm.signals import stop_on_signals
 from esm.web import serve
 
@@ -27,6 +28,7 @@ class Command(BaseCommand):
         """Serve; exit code 0 after a signal, an error when the address can't be bound."""
         stop = stop_on_signals()
         host = options["host"]
+        serve_metrics(stop, with_database=True)
 
         def announce(port: int) -> None:
             self.stdout.write(f"listening on http://{host}:{port}")
