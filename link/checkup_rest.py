@@ -1,0 +1,68 @@
+"""Whether the API key reads over REST, and whether Voke's sites are the plants of this connection."""
+
+from collections.abc import Sequence
+
+from link.checkup_results import CheckResult, Facts, Step, Verdict, ok, problem
+from link.checkup_walk import Walk
+from link.rest import RestError, RestLimits, Site, Sites, VokeRest
+from plants.encryption import UndecryptableSecret
+from plants.selectors.plants import resolve_sites
+
+_MOST_NAMED = 5
+
+
+def check_rest(walk: Walk) -> CheckResult:
+    """`GET /vcp/sites` with the key."""
+    connection, options = walk.connection, walk.options
+    if not connection.rest_base_url:
+        return problem(Step.REST, "REST_NOT_SET", verdict=Verdict.UNKNOWN)
+    limits = RestLimits(
+        connect_s=options.connect_timeout_s, read_s=options.rest_timeout_s, total_s=2 * options.rest_timeout_s
+    )
+    try:
+        key = str(connection.api_key or "")
+        with VokeRest(base_url=connection.rest_base_url, api_key=key, limits=limits) as rest:
+            sites = rest.sites()
+    except UndecryptableSecret as error:
+        return problem(Step.REST, "SECRET_UNREADABLE", str(error))
+    except RestError as error:
+        return problem(Step.REST, error.code, str(error), facts={"status": error.status})
+    return _compare(walk, sites)
+
+
+def _compare(walk: Walk, listed: Sites) -> CheckResult:
+    sites = listed.sites
+    names = {name for site in sites for name in (site.site_id, site.external_plant_id) if name}
+    known = resolve_sites(connection_id=walk.connection.pk, site_ids=names)
+    strange = [site for site in sites if site.site_id not in known and site.external_plant_id not in known]
+    plants = dict(walk.connection.plants.values_list("pk", "external_plant_id"))
+    missing = sorted(plants[pk] for pk in plants.keys() - set(known.values())) if listed.complete else []
+    facts: Facts = {
+        "sites": listed.total,
+        "known": len(sites) - len(strange),
+        "unknown_to_us": len(strange),
+        "unknown_to_voke": len(missing),
+    }
+    words = (
+        f"the key reads; Voke lists {listed.total} sites, {len(sites) - len(strange)} of them are plants here"
+    )
+    if strange or missing:
+        return problem(
+            Step.REST,
+            "SITES_DIFFER",
+            f"{words}{_told('; not ours: ', _named(strange))}{_told('; not at Voke: ', missing)}",
+            verdict=Verdict.WARNING,
+            facts=facts,
+        )
+    return ok(Step.REST, words, facts=facts)
+
+
+def _named(sites: Sequence[Site]) -> list[str]:
+    return [site.external_plant_id or site.site_id for site in sites]
+
+
+def _told(lead: str, names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    more = len(names) - _MOST_NAMED
+    return lead + ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
