@@ -18,7 +18,7 @@ READ_WITHIN = timedelta(days=2)
 def note_meter_rows(*, at: datetime) -> None:
     """Bring `MeterWatch` up to date; reads what arrived since the last call by the index on arrival."""
     newest = MeterWatch.objects.aggregate(newest=Max("last_at"))["newest"]
-    since = at - FIRST_LOOK if newest is None else max(newest - OVERLAP, at - FIRST_LOOK)
+    since = at - FIRST_LOOK if newest is None else max(min(newest, at) - OVERLAP, at - FIRST_LOOK)
     arrived = (
         MeterReading.objects.filter(
             received_at__gt=since,
