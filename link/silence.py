@@ -56,7 +56,8 @@ class Silence:
         if self._now() - self._heard_at < pause_s:
             self._ask_at = self._heard_at + pause_s
             return False
-        self._growth *= 2
+        if pause_s < LONGEST_RENEWAL_S:
+            self._growth *= 2
         return True
 
     def _opened(self) -> None:
