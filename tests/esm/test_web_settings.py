@@ -40,6 +40,8 @@ def start(**changes: str) -> str:
         ("WEB_THREADS", "20", "DATABASE_POOL_MAX"),
         ("WEB_QUEUE_MAX", "0", "between 1 and"),
         ("HTTP_HEADER_TIMEOUT_S", "nan", "between"),
+        ("METRICS_TOKEN", "short", "32 characters"),
+        ("METRICS_HOST", "here", "IPv4"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_reason(name: str, value: str, reason: str) -> None:
