@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from link.checkup_results import CheckResult, Facts, Step, Verdict, ok, problem
 from link.checkup_walk import Walk
-from link.rest import RestError, RestLimits, Site, Sites, VokeRest
+from link.rest import RestError, RestForbidden, RestLimits, Site, Sites, VokeRest
 from plants.encryption import UndecryptableSecret
 from plants.selectors.plants import resolve_sites
 
 _MOST_NAMED = 5
+_READ_SCOPE = "vcp:read"
 
 
 def check_rest(walk: Walk) -> CheckResult:
@@ -26,7 +27,12 @@ def check_rest(walk: Walk) -> CheckResult:
     except UndecryptableSecret as error:
         return problem(Step.REST, "SECRET_UNREADABLE", str(error))
     except RestError as error:
-        return problem(Step.REST, error.code, str(error), facts={"status": error.status})
+        # A key that was never given the scope is no fault: everything over AMQP works without it.
+        expected = (
+            isinstance(error, RestForbidden) and connection.scopes and _READ_SCOPE not in connection.scopes
+        )
+        verdict = Verdict.WARNING if expected else Verdict.FAILED
+        return problem(Step.REST, error.code, str(error), verdict=verdict, facts={"status": error.status})
     return _compare(walk, sites)
 
 
