@@ -2,7 +2,7 @@
 
 from django.db import models
 
-from dispatch.states import FINAL, State
+from dispatch.states import ENDED, State
 from plants.models import Connection, InboundMessage, Organisation, Plant, User
 
 
@@ -77,8 +77,8 @@ class Command(models.Model):
 
     @property
     def is_final(self) -> bool:
-        """Whether no later word can change its state."""
-        return State(self.state) in FINAL
+        """Whether nothing more is awaited."""
+        return State(self.state) in ENDED
 
 
 class Outcome(models.TextChoices):

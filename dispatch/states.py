@@ -8,9 +8,12 @@ Edge cases (the concurrency policy):
 - A word of lower rank (an ACK after COMPLETED, a confirm after the ACK) adds an event and leaves the state.
 - UNCONFIRMED is our presumption: attempted but never confirmed in time, or sent and no ACK in time. Only a word from
   Voke may correct it.
+- RETURNED and REFUSED are the broker's word on one attempt. An attempt before it may have arrived (its confirm was
+  lost), and then Voke's own word is the better evidence and corrects them.
 - CANCELLED, SUPERSEDED and EXPIRED promise that nothing was sent: the service takes them only while no message of the
   command was attempted.
-- DEVIATED may still become COMPLETED or FAILED. REJECTED, COMPLETED and FAILED are final.
+- DEVIATED may still become COMPLETED or FAILED. REJECTED, COMPLETED and FAILED are final, and so is what was never
+  sent.
 """
 
 from collections.abc import Mapping
@@ -71,11 +74,13 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
     _S.CANCELLED: frozenset(),
     _S.SUPERSEDED: frozenset(),
     _S.EXPIRED: frozenset(),
-    _S.RETURNED: frozenset(),
-    _S.REFUSED: frozenset(),
+    _S.RETURNED: FROM_VOKE,
+    _S.REFUSED: FROM_VOKE,
 }
 
 FINAL = frozenset(state for state, following in TRANSITIONS.items() if not following)
+# Nothing more is awaited, though a late word of Voke may still correct what the broker said.
+ENDED = FINAL | {_S.RETURNED, _S.REFUSED}
 OPEN = frozenset(State) - FINAL
 BEFORE_SENT = frozenset({_S.SCHEDULED, _S.QUEUED})
 

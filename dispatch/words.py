@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from dispatch.models import Kind, Outcome
+from dispatch.models import Command, Kind, Outcome
 from dispatch.states import State
 from plants.words import energy_text, label_text, power_text
 
@@ -46,6 +46,12 @@ _CAUSES: Mapping[str, str] = {
     "CANCELLED": "Taken back by a person before anything was sent",
     "CANNOT_BUILD": "It could not be signed or built when it was due",
     "EMERGENCY": "An emergency of the plant came first",
+    "CONNECTION_CHANGED": "Its plant moved to another connection, so it was signed again",
+    "SCOPE_MISSING": "The API key has no scope for it",
+    "DISPATCH_OFF": "Dispatch is switched off",
+    "CONNECTION_OBSERVES": "The connection only observes",
+    "NOT_CONNECTED": "The plant has no connection to Voke",
+    "SIGNING_KEY_MISSING": "The connection has no signing key",
     "RELEASED": "The emergency was released before it was delivered",
     "BROKER_RETURNED": "The broker returned it: no queue at Voke took it",
     "BROKER_REFUSED": "The broker refused it: no permission to publish it",
@@ -95,6 +101,13 @@ def command_title(kind: str, payload: Mapping[str, Any]) -> str:
             return f"Mode: {label_text(str(payload.get('mode') or '')).lower()}"
         case _:
             return label_text(kind)
+
+
+def released_text(plant_name: str, command: Command) -> str:
+    """What a release came to: whether the base mode was sent, and why not."""
+    mode = label_text(str(command.payload.get("mode") or ""))
+    told = f"was not sent: {cause_text(command.cause)}" if command.state == State.CANCELLED else "was sent"
+    return f"The emergency of {plant_name} is released; {mode} {told}."
 
 
 def _setpoint_title(payload: Mapping[str, Any]) -> str:

@@ -33,7 +33,8 @@ from dispatch.requests import Actor, CommandRequest
 from dispatch.selectors import open_latch
 from dispatch.services.commands import check, submit
 from dispatch.services.emergency import release, send_emergency
-from dispatch.words import command_title
+from dispatch.states import State
+from dispatch.words import command_title, released_text
 from esm import clock
 from plants.admin.base import without_secrets
 from plants.admin.looks import mode_chip
@@ -392,9 +393,8 @@ def release_view(model_admin: "ModelAdmin[Any]", request: HttpRequest, plant_id:
             at=clock.now(),
             policy=current_policy(),
         )
-        messages.success(
-            request, f"The emergency of {plant.name} is released; {label_text(plant.base_mode)} was sent."
-        )
+        level = messages.WARNING if command.state == State.CANCELLED else messages.SUCCESS
+        messages.add_message(request, level, released_text(plant.name, command))
         return redirect(change_url(command))
 
     return run_page(model_admin, request, page=page, form=form, act=act, row=plant)

@@ -24,12 +24,12 @@ from dispatch.services.anew import CANNOT_BUILD
 from dispatch.services.due import enqueue
 from dispatch.services.life import Move, advance_many, append_events
 from dispatch.services.outbox import withdraw_unattempted
-from dispatch.states import FINAL, State, Verdict
+from dispatch.states import ENDED, State, Verdict
 from plants.encryption import UndecryptableSecret
 from plants.errors import Conflict, DomainError, Invalid, NotFound, Several
 from plants.models import Asset, Connection, ConnectionMode, Installation, Plant
 from plants.services.connections import may_send
-from vcp import Family, ProtocolError, SiteSetpoint, must_be_signed, to_wire
+from vcp import Emergency, EmergencyType, Family, ProtocolError, SiteSetpoint, must_be_signed, to_wire
 
 _FARTHEST = timedelta(days=3660)
 
@@ -82,7 +82,9 @@ def check(*, organisation_id: int, request: CommandRequest, at: datetime, policy
         return
     with transaction.atomic():
         plant = lock_plant(organisation_id=organisation_id, external_plant_id=request.external_plant_id)
-        if request.kind is not Kind.EMERGENCY:
+        if isinstance(request.payload, Emergency):
+            refuse_weaker(plant, request.payload)
+        else:
             _refuse_latched(plant)
         _check(plant, request, at, policy)
 
@@ -112,7 +114,9 @@ def lock_plant(*, organisation_id: int, external_plant_id: str) -> Plant:
     plant = (
         Plant.objects.select_for_update(of=("self",), no_key=True)
         .select_related("connection")
-        .defer("connection__amqps_uri", "connection__api_key")
+        .defer(
+            "connection__amqps_uri", "connection__api_key", "connection__signing_key"
+        )  # read when it signs
         .filter(organisation_id=organisation_id, external_plant_id=external_plant_id)
         .first()
     )
@@ -130,11 +134,69 @@ def _refuse_latched(plant: Plant) -> None:
         )
 
 
+def refuse_weaker(plant: Plant, payload: Emergency) -> None:
+    """`Conflict` for a HOLD while a STOP is in force: sent after it, the HOLD would take the STOP's place at Voke.
+
+    Nothing is stored, as with everything else that a latch refuses (ADR 4): who asks learns at once that the plant is
+    under the stronger word.
+    """
+    in_force = EmergencyLatch.objects.filter(plant=plant, released_at__isnull=True, type="STOP")
+    if payload.type is EmergencyType.HOLD and in_force.exists():
+        raise Conflict(
+            "the plant is stopped, which a HOLD would weaken; release it first", code="STOP_IN_FORCE"
+        )
+
+
 def store_command(
     *, plant: Plant, request: CommandRequest, actor: Actor, at: datetime, policy: Policy, new_id: NewId
 ) -> Command:
     """Check and store a command of a locked plant; one that is due now enters the outbox in the same step."""
     connection = _check(plant, request, at, policy)
+    command = _create(plant, connection, request, actor=actor, at=at, policy=policy)
+    if command.due_at <= at:
+        try:
+            enqueue(commands=[command], at=at, new_id=new_id)
+        except (ProtocolError, UndecryptableSecret) as error:  # the connection's facts do not make a message
+            raise Conflict(f"no message can be built: {error}", code=CANNOT_BUILD) from error
+    return command
+
+
+def store_refused(
+    *,
+    plant: Plant,
+    connection: Connection,
+    request: CommandRequest,
+    actor: Actor,
+    refusal: DomainError,
+    at: datetime,
+    policy: Policy,
+) -> Command:
+    """Record a command that belongs to something done, and can't be sent: it ends as CANCELLED with the refusal's code.
+
+    `connection` is the one that it would have gone over.
+    """
+    command = _create(plant, connection, request, actor=actor, at=at, policy=policy)
+    move = Move(
+        command_id=command.pk,
+        to=State.CANCELLED,
+        cause=refusal.code,
+        actor=actor.name,
+        detail={"error": refusal.message},
+    )
+    advance_many(moves=[move], at=at)
+    command.refresh_from_db()
+    return command
+
+
+def _create(
+    plant: Plant,
+    connection: Connection,
+    request: CommandRequest,
+    *,
+    actor: Actor,
+    at: datetime,
+    policy: Policy,
+) -> Command:
     due_at = request.due_at or at
     command = Command.objects.create(
         organisation_id=plant.organisation_id,
@@ -164,11 +226,6 @@ def store_command(
         detail=_reason(request),
     )
     append_events(moves=[requested], words=[Verdict.APPLIED], at=at)
-    if due_at <= at:
-        try:
-            enqueue(commands=[command], at=at, new_id=new_id)
-        except (ProtocolError, UndecryptableSecret) as error:  # the connection's facts do not make a message
-            raise Conflict(f"no message can be built: {error}", code=CANNOT_BUILD) from error
     return command
 
 
@@ -259,7 +316,7 @@ def cancel(*, organisation_id: int, command_id: int, actor: Actor, reason: str, 
             raise NotFound("no such command", path="command", code="COMMAND_NOT_FOUND")
         if command.kind == Kind.EMERGENCY:
             raise Conflict("an emergency is released, not cancelled", code="RELEASE_INSTEAD")
-        if State(command.state) in FINAL:
+        if State(command.state) in ENDED:
             raise Conflict(f"the command is already {command.state}", code="ALREADY_FINAL")
         free = withdraw_unattempted(command_ids=[command.pk], why="cancelled", at=at)
         move = Move(

@@ -4,9 +4,12 @@ Edge cases (the concurrency policy):
 - Latch, emergency and the taking back of everything unsent are one transaction under the plant's lock.
 - A command that was attempted but not confirmed when the emergency came is not sent again; it ends as UNCONFIRMED and
   only Voke's own word may correct that.
-- HOLD never weakens a STOP; STOP replaces a HOLD, and a HOLD that was not delivered yet is taken back by it: issued
-  again later, it would reach Voke after the STOP.
+- A HOLD is refused while a STOP is in force (STOP_IN_FORCE): sent after it, it would weaken it. STOP replaces a HOLD,
+  and a HOLD that was not delivered yet is taken back by it: issued again later, it would reach Voke after the STOP.
 - Releasing while the emergency was never delivered takes the emergency back.
+- A latch can always be released. Where the base mode can't be sent (a switch is off, the connection observes, no scope,
+  no connection), its command is recorded and ends as CANCELLED with that reason: it is not sent later by itself, when
+  nobody thinks of the release any more.
 - One emergency that can't be built keeps its alarm raised and stops nobody else's.
 """
 
@@ -14,6 +17,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 import structlog
 from django.db import IntegrityError, transaction
@@ -23,14 +27,22 @@ from dispatch.messages import NewId, build, signer_of
 from dispatch.models import Command, EmergencyLatch, Kind, OutboundMessage, Outcome
 from dispatch.policy import Policy
 from dispatch.requests import FAMILY, Actor, CommandRequest
-from dispatch.services.commands import Submitted, find_by_key, lock_plant, store_command
+from dispatch.services.commands import (
+    Submitted,
+    find_by_key,
+    lock_plant,
+    refuse_weaker,
+    store_command,
+    store_refused,
+)
 from dispatch.services.life import Move, Note, advance_many, append_notes
 from dispatch.services.outbox import store_messages, unsent_commands, withdraw_unattempted
 from dispatch.states import State
 from plants.encryption import UndecryptableSecret
 from plants.errors import Conflict, Invalid
-from plants.models import Plant
+from plants.models import Connection, Plant
 from plants.selectors.alarms import open_platform_alarm_ids
+from plants.selectors.connections import SECRET_FIELDS
 from plants.services.alarms import clear_platform_alarm, raise_platform_alarm
 from vcp import MAX_REASON_LENGTH, Emergency, EmergencyType, Mode, OperatingMode, ProtocolError
 
@@ -59,6 +71,7 @@ def send_emergency(
     try:
         with transaction.atomic():
             plant = lock_plant(organisation_id=organisation_id, external_plant_id=request.external_plant_id)
+            refuse_weaker(plant, payload)
             command = store_command(
                 plant=plant, request=request, actor=actor, at=at, policy=policy, new_id=new_id
             )
@@ -112,14 +125,17 @@ def release(
     policy: Policy,
     new_id: NewId = uuid.uuid4,
 ) -> Command:
-    """Release a plant's emergency with a reason; the plant's base mode is sent and answered as the command."""
+    """Release a plant's emergency with a reason; answers the command that sends the plant's base mode.
+
+    It is CANCELLED, with the cause, where the base mode can't be sent now. Raises `Invalid` without a reason,
+    `NotFound`, or `Conflict` when the plant is not latched.
+    """
     if not reason.strip():
         raise Invalid("a release needs a reason", path="reason", code="REASON_REQUIRED")
     with transaction.atomic():
         plant = lock_plant(organisation_id=organisation_id, external_plant_id=external_plant_id)
-        latch = (
-            EmergencyLatch.objects.select_for_update().filter(plant=plant, released_at__isnull=True).first()
-        )
+        latches = EmergencyLatch.objects.select_for_update(of=("self",)).select_related("command")
+        latch = latches.filter(plant=plant, released_at__isnull=True).first()
         if latch is None:
             raise Conflict("the plant has no emergency to release", code="NOT_LATCHED")
         EmergencyLatch.objects.filter(pk=latch.pk).update(
@@ -131,7 +147,20 @@ def release(
             payload=Mode(mode=OperatingMode(plant.base_mode), reason=_cut(f"Emergency released: {reason}")),
             reason=reason,
         )
-        return store_command(plant=plant, request=request, actor=actor, at=at, policy=policy, new_id=new_id)
+        facts: dict[str, Any] = {
+            "plant": plant,
+            "request": request,
+            "actor": actor,
+            "at": at,
+            "policy": policy,
+        }
+        try:
+            with transaction.atomic():
+                return store_command(**facts, new_id=new_id)
+        except Conflict as refusal:
+            link = Connection.objects.defer(*SECRET_FIELDS)
+            connection = link.get(pk=plant.connection_id or latch.command.connection_id)
+            return store_refused(**facts, connection=connection, refusal=refusal)
 
 
 def _cut(reason: str) -> str:
@@ -219,19 +248,20 @@ def _raise_alarm(command: Command, at: datetime) -> None:
 
 @transaction.atomic
 def _reissue(command_id: int, *, at: datetime, new_id: NewId) -> None:
-    command = Command.objects.select_for_update(of=("self",)).get(pk=command_id)
+    command = Command.objects.select_for_update(of=("self",)).select_related("plant").get(pk=command_id)
     waiting = OutboundMessage.objects.filter(command=command, outcome=Outcome.PENDING).exists()
     if command.state != State.QUEUED or waiting:  # delivered, released or issued again in between
         return
+    connection = command.plant.connection or command.connection  # the plant may have moved since
     draft = build(
-        signer=signer_of(command.connection),
+        signer=signer_of(connection),
         plant=command.plant,
         family=FAMILY[Kind.EMERGENCY],
         payload=command.payload,
         at=at,
         new_id=new_id,
     )
-    stored = store_messages(connection=command.connection, drafts=[(command.plant, command, draft)], at=at)
+    stored = store_messages(connection=connection, drafts=[(command.plant, command, draft)], at=at)
     note = Note(
         command_id=command.pk,
         word="REISSUED",

@@ -152,6 +152,17 @@ def test_a_release_needs_a_reason_and_sends_the_base_mode(jana):
     assert Command.objects.get(kind=Kind.EMERGENCY).state == State.CANCELLED
 
 
+def test_a_release_whose_base_mode_is_not_sent_says_so_and_why(jana):
+    plant = factories.plant()
+    confirm(jana, plant)
+    set_plant_dispatch(plant_id=plant.pk, enabled=False)
+
+    response = jana.post(page("dispatch_command_release", plant.pk), {"reason": "False alarm"}, follow=True)
+
+    assert "Standard was not sent: Dispatch is switched off." in text_of(response)
+    assert not EmergencyLatch.objects.filter(released_at__isnull=True).exists()
+
+
 def test_releasing_a_plant_that_is_not_latched_changes_nothing(jana):
     plant = factories.plant()
 

@@ -123,6 +123,18 @@ def test_a_confirm_that_comes_after_the_answer_is_an_event_and_moves_nothing():
     assert message_of(command).outcome == Outcome.CONFIRMED
 
 
+@pytest.mark.parametrize("outcome", [Outcome.RETURNED, Outcome.REFUSED])
+def test_a_late_word_of_voke_corrects_what_the_broker_said_of_a_repeated_attempt(outcome):
+    """The first attempt had arrived and its confirm was lost: the command was called refused, and it ran."""
+    command, _ = claimed_command()
+    again = claims(command.connection, at=LATER)
+    broker_says(outcome, *again, at=LATER)
+
+    advance(command_id=command.pk, to=State.COMPLETED, at=LATER, cause="EXECUTION_COMPLETED")
+
+    assert state_of(command) == State.COMPLETED
+
+
 def test_a_second_confirm_of_the_same_bytes_changes_nothing():
     command, claimed = claimed_command()
     broker_says(Outcome.CONFIRMED, *claimed, at=AT)

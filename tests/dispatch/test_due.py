@@ -9,6 +9,7 @@ from dispatch.models import Command, OutboundMessage
 from dispatch.services.due import queue_due
 from dispatch.states import State
 from plants.models import Connection, Plant
+from plants.services.connections import attach_plants
 from tests import factories
 from tests.dispatch.helpers import (
     ask,
@@ -168,3 +169,53 @@ def test_a_tick_skips_what_another_one_holds_and_does_not_wait_for_it():
 
     assert (first, second, other.answer()) == (1, 0, 0)
     assert state_of(command) == State.QUEUED
+
+
+# --- one connection's fault -------------------------------------------------------------------------------------------
+
+
+def test_an_unforeseen_fault_of_one_connection_is_told_after_all_others_had_their_turn():
+    spoilt, sound = factories.plant(), factories.plant()
+    stuck, free = (ask(plant, mode(), due_at=SOON) for plant in (spoilt, sound))
+    Connection.objects.filter(pk=spoilt.connection_id).update(signed_families=7)
+
+    with pytest.raises(ExceptionGroup) as caught:
+        queue_due(at=SOON)
+
+    assert [type(error) for error in caught.value.exceptions] == [TypeError]
+    assert [state_of(one) for one in (stuck, free)] == [State.SCHEDULED, State.QUEUED]
+
+
+def test_an_unknown_key_decoding_ends_the_commands_of_its_connection_alone():
+    spoilt, sound = factories.plant(), factories.plant()
+    doomed, free = (ask(plant, mode(), due_at=SOON) for plant in (spoilt, sound))
+    Connection.objects.filter(pk=spoilt.connection_id).update(key_decoding="rot")
+
+    queue_due(at=SOON)
+
+    assert [state_of(one) for one in (doomed, free)] == [State.CANCELLED, State.QUEUED]
+    assert doomed.cause == "CANNOT_BUILD"
+
+
+def test_a_connection_with_more_than_a_turn_of_due_commands_leaves_others_theirs():
+    busy, quiet = factories.plant(), factories.plant()
+    first = [ask(busy, mode(), due_at=SOON) for _ in range(3)]
+    other = ask(quiet, mode(), due_at=SOON)
+
+    count = queue_due(at=SOON, limit=2)
+
+    assert count == 3
+    assert [state_of(one) for one in first] == [State.QUEUED, State.QUEUED, State.SCHEDULED]
+    assert state_of(other) == State.QUEUED
+
+
+def test_a_command_of_a_plant_that_moved_is_built_for_the_connection_that_it_has_now():
+    plant = factories.plant()
+    command = ask(plant, mode(), due_at=SOON)
+    elsewhere = factories.connection(owner=plant.organisation)
+    attach_plants(connection=elsewhere, external_plant_ids=[plant.external_plant_id])
+
+    queue_due(at=SOON)
+
+    command.refresh_from_db()
+    assert (command.connection, message_of(command).connection) == (elsewhere, elsewhere)

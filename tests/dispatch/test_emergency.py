@@ -6,11 +6,15 @@ import pytest
 
 from dispatch.models import Command, EmergencyLatch, Outcome
 from dispatch.selectors import open_latch
+from dispatch.services.commands import check
 from dispatch.services.due import queue_due
 from dispatch.services.emergency import send_emergency
 from dispatch.states import State
 from plants.errors import Conflict, Invalid, NotFound
-from plants.models import Plant
+from plants.models import Connection, ConnectionMode, Plant
+from plants.services.connections import set_connection_dispatch
+from plants.services.organisations import set_installation_dispatch
+from plants.services.plants import set_plant_dispatch
 from tests import factories
 from tests.dispatch.helpers import (
     ask,
@@ -130,15 +134,44 @@ def test_two_callers_with_one_key_at_once_make_one_emergency():
 # --- HOLD and STOP ----------------------------------------------------------------------------------------------------
 
 
-def test_a_hold_after_a_stop_does_not_weaken_the_latch():
+@pytest.mark.parametrize("delivered", [True, False])
+def test_a_hold_is_refused_while_a_stop_is_in_force(delivered):
+    """It was published after the STOP, and took its place at Voke."""
     plant = factories.plant()
     stop = ask(plant, stop_now())
+    if delivered:
+        deliver(plant.connection)
 
-    ask(plant, hold_now())
+    with pytest.raises(Conflict) as caught:
+        ask(plant, hold_now())
 
     latch = open_latch(plant_id=plant.pk)
+    assert caught.value.code == "STOP_IN_FORCE"
     assert (latch.type, latch.command) == ("STOP", stop)
-    assert state_of(stop) == State.QUEUED
+    assert Command.objects.count() == 1
+
+
+def test_a_dry_run_of_a_hold_says_that_a_stop_is_in_force():
+    plant = factories.plant()
+    ask(plant, stop_now())
+
+    with pytest.raises(Conflict) as caught:
+        check(
+            organisation_id=plant.organisation_id,
+            request=request_for(plant, hold_now()),
+            at=AT,
+            policy=factories.policy(),
+        )
+
+    assert caught.value.code == "STOP_IN_FORCE"
+
+
+def test_a_second_hold_is_sent_and_leaves_the_latch():
+    plant = factories.plant()
+    holds = [ask(plant, hold_now()) for _ in range(2)]
+
+    assert len(claims(plant.connection)) == 2
+    assert open_latch(plant_id=plant.pk).command == holds[1]
 
 
 def test_a_stop_after_a_hold_takes_over_the_latch():
@@ -223,6 +256,58 @@ def test_without_an_emergency_there_is_nothing_to_release():
         release(factories.plant())
 
     assert caught.value.code == "NOT_LATCHED"
+
+
+def no_scope(plant):
+    Connection.objects.filter(pk=plant.connection_id).update(scopes=["vcp:write:setpoint"])
+
+
+def no_key(plant):
+    Connection.objects.filter(pk=plant.connection_id).update(signing_key="")
+
+
+def no_connection(plant):
+    Plant.objects.filter(pk=plant.pk).update(connection=None)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "cause"),
+    [
+        (lambda plant: set_installation_dispatch(enabled=False), "DISPATCH_OFF"),
+        (
+            lambda plant: set_connection_dispatch(connection_id=plant.connection_id, enabled=False),
+            "DISPATCH_OFF",
+        ),
+        (lambda plant: set_plant_dispatch(plant_id=plant.pk, enabled=False), "DISPATCH_OFF"),
+        (lambda plant: Connection.objects.update(mode=ConnectionMode.OBSERVE), "CONNECTION_OBSERVES"),
+        (no_scope, "SCOPE_MISSING"),
+        (no_key, "SIGNING_KEY_MISSING"),
+        (lambda plant: factories.make_undecryptable(plant.connection), "CANNOT_BUILD"),
+        (no_connection, "NOT_CONNECTED"),
+    ],
+    ids=[
+        "installation off",
+        "connection off",
+        "plant off",
+        "observes",
+        "no scope",
+        "no key",
+        "unreadable",
+        "detached",
+    ],
+)
+def test_a_latch_can_always_be_released_and_the_base_mode_that_is_not_sent_says_why(spoil, cause):
+    plant = factories.plant()
+    ask(plant, stop_now())
+    deliver(plant.connection)
+    spoil(plant)
+
+    command = release(plant, at=LATER)
+
+    assert (command.state, command.cause, command.payload["mode"]) == (State.CANCELLED, cause, "STANDARD")
+    assert last_event(command).detail["error"]
+    assert messages_of(command) == []
+    assert open_latch(plant_id=plant.pk) is None
 
 
 def test_nobody_can_release_another_organisations_plant():

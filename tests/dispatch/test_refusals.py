@@ -116,6 +116,12 @@ class TestWhatHoldsForEveryCommand:
 
         assert refusal(plant, payload).code == "SIGNING_KEY_MISSING"
 
+    def test_a_signing_key_that_cannot_be_decrypted_is_refused(self, payload):
+        plant = factories.plant()
+        factories.make_undecryptable(plant.connection)
+
+        assert refusal(plant, payload).code == "CANNOT_BUILD"
+
     def test_a_signing_key_that_cannot_sign_is_refused_and_not_quoted(self, payload):
         plant = factories.plant(on=factories.connection(signing_key="secret-but-no-hex"))
 

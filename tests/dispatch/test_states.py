@@ -25,6 +25,9 @@ RULES = {
     "acknowledged": set(product({"SENT"}, ACKS)),
     "a reply overtakes our bookkeeping": set(product({"QUEUED"}, WORDS_OF_VOKE)),
     "a late word of Voke corrects our presumption": set(product({"UNCONFIRMED"}, WORDS_OF_VOKE)),
+    "a late word of Voke is better evidence than the broker's refusal of a repeated attempt": set(
+        product({"RETURNED", "REFUSED"}, WORDS_OF_VOKE)
+    ),
     "the real answer of a site that was offline": set(
         product({"QUEUED_BY_VOKE"}, {"ACCEPTED", "PARTIAL", "REJECTED"})
     ),
@@ -33,7 +36,7 @@ RULES = {
     "a deviation may still be settled": {("DEVIATED", "COMPLETED"), ("DEVIATED", "FAILED")},
 }
 ALLOWED = set().union(*RULES.values())
-ENDS = {"REJECTED", "COMPLETED", "FAILED", "CANCELLED", "SUPERSEDED", "EXPIRED", "RETURNED", "REFUSED"}
+ENDS = {"REJECTED", "COMPLETED", "FAILED", "CANCELLED", "SUPERSEDED", "EXPIRED"}
 
 
 def expected(current, word):
@@ -60,7 +63,7 @@ def test_nothing_moves_a_final_state(end):
     assert verdicts == {Verdict.STALE}
 
 
-def test_the_final_states_are_the_eight_ends_and_all_others_are_open():
+def test_the_final_states_are_the_six_ends_and_all_others_are_open():
     assert {state.value for state in FINAL} == ENDS
     assert set(State) == FINAL | OPEN
     assert not FINAL & OPEN

@@ -14,7 +14,7 @@ from dispatch.requests import FAMILY, Actor, CommandPayload, CommandRequest
 from dispatch.selectors import timeline
 from dispatch.services.commands import check, submit
 from dispatch.services.emergency import release, send_emergency
-from dispatch.states import FINAL, State
+from dispatch.states import ENDED, State
 from esm import clock
 from plants.errors import DomainError, Several
 from plants.models import Organisation, Plant
@@ -38,7 +38,7 @@ from vcp import (
 )
 
 POLL_S = 0.2
-_SETTLED = FINAL | {State.DEVIATED, State.UNCONFIRMED}
+_SETTLED = ENDED | {State.DEVIATED, State.UNCONFIRMED}
 
 
 class Command(BaseCommand):
