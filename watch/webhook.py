@@ -54,7 +54,7 @@ def parse_url(url: str, *, allow_http: bool) -> SplitResult:
     wrong = "the address must be https://HOST[:PORT]/PATH without user, password and fragment"
     try:
         parts = urlsplit(url)
-        usable = bool(parts.hostname) and (parts.port or 1) > 0
+        usable = bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         usable = False
     if not usable or not url.isascii() or any(char <= " " for char in url):
