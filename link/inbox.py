@@ -138,7 +138,7 @@ class _Work:
             action="inbox.unusable",
             connection_id=self.inlet.connection_id,
             routing_key=one.delivery.routing_key,
-            exc_info=error,
+            exc_info=None if self.guilty else error,  # one traceback tells enough of a batch
         )
         reason = "TOO_SLOW" if fault_of(error) is Fault.SLOW else "NOT_APPLICABLE"
         detail = f"{type(error).__name__}: {error}"
