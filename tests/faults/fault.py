@@ -47,7 +47,7 @@ class Fault:
         raise NotImplementedError
 
     def heal(self) -> None:
-        """Put it right."""
+        """Put it right; nothing to do for what is over by itself."""
 
 
 REGISTRY: dict[str, Callable[[Scene], Fault]] = {}

@@ -47,10 +47,14 @@ _RELEASE_AFTER = 12  # requests
 
 
 class Load:
-    """Asks in its own thread until `close`; `pause` answers when nothing is being asked and every latch is released."""
+    """Asks in its own thread until `close`; `pause` answers when nothing is being asked and every latch is released.
+
+    `asked`: ids of commands whose commit was answered. `failed`: how often the database failed.
+    """
 
     def __init__(self, plants: list[Plant], *, seed: int, per_s: float) -> None:
         self.asked: list[int] = []
+        self.failed = 0
         self.failure: BaseException | None = None
         self._plants = plants
         self._rng = random.Random(f"{seed}:load")
@@ -240,5 +244,6 @@ class Load:
             except Conflict:
                 return None
             except _TROUBLE:
+                self.failed += 1
                 if self._stop.wait(_AGAIN_S):
                     return None

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from time import monotonic
 
-from tests.faults import fault_processes  # noqa: F401 - registers its faults
+from tests.faults import fault_broker, fault_data, fault_network, fault_processes  # noqa: F401 - register theirs
 from tests.faults.collect import Mark, gather, next_mark
 from tests.faults.evidence import Evidence
 from tests.faults.fault import REGISTRY, Fault, Scene, asked, surely
@@ -21,7 +21,7 @@ from tests.faults.load import Load
 from tests.faults.stage import Stage
 from tests.faults.verdict import Count, Violation, judge, summary
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 PER_S = 20.0
 QUIET_S = 60.0
 _LOOK_EVERY_S = 0.25
@@ -32,6 +32,7 @@ _PASSING = frozenset({Count.LOST})
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the options, run, print what came of it; the exit code."""
+    logging.getLogger("pika").setLevel(logging.CRITICAL)  # every broken session of the tap, in ten lines each
     options = _options(arguments)
     seed = options.seed if options.seed is not None else secrets.randbelow(10**6)
     _say(f"seed {seed}: python -m tests.faults --faults {options.faults} --seed {seed}")
@@ -109,7 +110,7 @@ class Run:
         try:
             work()
         except Exception as error:
-            _log.exception(what)
+            log.exception(what)
             self.failures.append(f"{what}: {type(error).__name__}: {error}")
 
     def _one(self, number: int, fault: Fault, scene: Scene) -> None:

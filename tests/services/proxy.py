@@ -26,6 +26,7 @@ class _Lane:
         self.is_refusing = False
         self.writers: set[asyncio.StreamWriter] = set()
         self.lost: set[asyncio.StreamWriter] = set()
+        self.accepted = 0
 
     def vanish(self) -> None:
         """Connections that are open now have lost bytes: they stay dead when new ones work again."""
@@ -108,6 +109,10 @@ class Proxy:
         group = self._lane(lane)
         group.is_refusing = group.is_vanishing = False
 
+    def accepted(self, lane: str = _MAIN) -> int:
+        """How many clients have connected so far."""
+        return self._lane(lane).accepted
+
     def open_connections(self, lane: str = _MAIN) -> int:
         """How many clients are connected at this moment."""
         return len(self._lane(lane).writers) // 2
@@ -154,6 +159,7 @@ class Proxy:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer_port = writer.get_extra_info("peername")[1]
         lane = self._lane(_MAIN if self._lane_of is None else self._lane_of(peer_port))
+        lane.accepted += 1
         if lane.is_refusing:
             writer.transport.abort()
             return
