@@ -100,7 +100,7 @@ def deliveries(plant: Plant, batch: Sequence[Event]) -> list[Delivery]:
     return [event.told(sites=sites, correlations=ours or ["x"]) for event in batch]
 
 
-@examples(80)
+@examples(50)
 @given(st.lists(events(), min_size=1, max_size=8))
 def test_every_accepted_event_is_stored_and_a_second_delivery_changes_nothing(
     plant: Plant, batch: list[Event]
@@ -122,7 +122,7 @@ def test_every_accepted_event_is_stored_and_a_second_delivery_changes_nothing(
     assert after_second == after_first
 
 
-@examples(30)
+@examples(20)
 @given(st.lists(events(), min_size=2, max_size=8), st.randoms(use_true_random=False))
 def test_one_batch_or_many_the_same_is_stored(
     plant: Plant, batch: list[Event], chance: random.Random
@@ -172,7 +172,7 @@ def _tell(plant: Plant, kind: str, offset: float, members: dict[str, Any]) -> De
     return makers[kind](plant, at=at, **members)
 
 
-@examples(40)
+@examples(30)
 @given(latest_wins(["alarm", "mode", "realtime", "meter"]), st.randoms(use_true_random=False))
 def test_the_latest_word_wins_in_whatever_order_the_words_come(
     plant: Plant, words: list[tuple[str, float, dict[str, Any]]], chance: random.Random
@@ -194,7 +194,7 @@ def test_the_latest_word_wins_in_whatever_order_the_words_come(
 # --- nothing is bent on its way ---------------------------------------------------------------------------------------
 
 
-@examples(40)
+@examples(30)
 @given(events().filter(lambda event: event.family in (Family.EVENT_TELEMETRY_REALTIME, Family.EVENT_ALARM)))
 def test_numbers_texts_and_times_are_stored_as_they_were_said(plant: Plant, event: Event) -> None:
     [told] = deliveries(plant, [event])
