@@ -9,10 +9,11 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from dispatch.models import Command
-from esm import pulse
+from esm import clock, pulse
 from plants.models import Connection, ConnectionMode, Organisation, Plant, TimeConfigBlock
 from plants.selectors.connections import secret_versions
 from tests import factories
+from tests.dispatch.helpers import ask, mode
 
 pytestmark = pytest.mark.django_db
 SIGNING_KEY = "00112233445566778899aabbccddeeff" * 2
@@ -76,6 +77,43 @@ def test_connect_voke_leaves_nothing_behind_when_a_plant_is_mistyped(bundle):
         run("connect_voke", str(bundle), "--organisation", "acme", "--plants", "NOBODY")
 
     assert not Connection.objects.exists()
+
+
+def test_connect_voke_takes_over_the_plants_of_another_connection_and_says_what_followed(bundle):
+    owner = factories.organisation(slug="acme")
+    plant = factories.plant(on=factories.connection(owner=owner, name="first key"))
+    ask(plant, mode(), at=clock.now())
+
+    said = run(
+        "connect_voke", str(bundle), "--organisation", "acme", "--name", "second", "--takes-over", "first key"
+    )
+
+    old, new = Connection.objects.order_by("pk")
+    assert "second': vhost partner-8d1f, ACTIVE, 1 plants" in said
+    assert (
+        "takes over from 'first key': 1 plants and 0 planned commands moved, 1 waiting messages signed"
+        in said
+    )
+    assert (old.succeeded_by, Plant.objects.get().connection) == (new, new)
+
+
+def test_connect_voke_names_the_connections_that_there_are_when_it_knows_none_of_that_name(bundle):
+    factories.connection(owner=factories.organisation(slug="acme"), name="first key")
+
+    with pytest.raises(CommandError, match=r"--takes-over: no connection is called 'frist'.*first key"):
+        run("connect_voke", str(bundle), "--organisation", "acme", "--takes-over", "frist")
+
+    assert Connection.objects.count() == 1
+
+
+def test_connect_voke_leaves_nothing_behind_when_the_bundle_can_not_take_over(bundle):
+    factories.connection(owner=factories.organisation(slug="acme"), name="first key")
+    bundle.write_text(json.dumps(json.loads(bundle.read_text()) | {"signingKey": None}))
+
+    with pytest.raises(CommandError, match="SIGNING_KEY_MISSING"):
+        run("connect_voke", str(bundle), "--organisation", "acme", "--takes-over", "first key")
+
+    assert Connection.objects.count() == 1
 
 
 def test_connect_voke_names_the_field_of_a_broken_bundle(tmp_path):
