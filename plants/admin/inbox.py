@@ -1,4 +1,4 @@
-"""What arrived from Voke: events, the newest telemetry bodies, and deliveries that could not be used."""
+"""What arrived from Voke: events and the newest telemetry bodies. Dead letters are shown by `link.admin`."""
 
 from typing import Any
 
@@ -11,9 +11,9 @@ from plants.admin.base import MachineOwned, without_secrets
 from plants.admin.bytes_view import bytes_panel
 from plants.admin.filters import ConnectionFilter
 from plants.admin.looks import DISPOSITION_LOOKS
-from plants.admin.marks import NOTHING, Family, Look, chip, copyable, link, moment, mono, stack
+from plants.admin.marks import NOTHING, chip, copyable, link, moment, mono, stack
 from plants.admin.theme import AutocompleteSelectFilter, display
-from plants.models import DeadLetter, InboundMessage, RecentTelemetryBody
+from plants.models import InboundMessage, RecentTelemetryBody
 
 
 class Received(MachineOwned):
@@ -101,57 +101,3 @@ class RecentTelemetryBodyAdmin(Received):
     @display(description="Routing key", ordering="routing_key")
     def key(self, row: RecentTelemetryBody) -> SafeString:
         return mono(row.routing_key)
-
-
-@admin.register(DeadLetter)
-class DeadLetterAdmin(Received):
-    list_display = ("why", "key", "times", "first", "last", "connection_link")
-    list_filter = (("connection", ConnectionFilter),)
-    search_fields = ("reason", "path", "routing_key", "=digest")
-    search_help_text = "Reason, field or routing key"
-    ordering = ("-last_at",)
-    fieldsets = (
-        (None, {"fields": ("reason_mark", "field", "detail", "times", "first", "last")}),
-        ("Delivery", {"fields": ("connection_link", "queue", "key", "headers", "sha256")}),
-        ("As received", {"fields": ("content",)}),
-    )
-
-    def get_queryset(self, request: HttpRequest) -> "QuerySet[DeadLetter]":
-        rows = super().get_queryset(request).select_related("connection")
-        return without_secrets(rows, "connection")
-
-    @display(description="Reason", ordering="reason")
-    def why(self, row: DeadLetter) -> SafeString:
-        return stack(row.reason, f"{row.path}: {row.detail}"[:160] if row.path else row.detail[:160])
-
-    @display(description="Reason")
-    def reason_mark(self, row: DeadLetter) -> SafeString:
-        return chip(Look(icon="unsubscribe", word=row.reason, family=Family.FAIL))
-
-    @display(description="Field")
-    def field(self, row: DeadLetter) -> SafeString:
-        return mono(row.path) if row.path else NOTHING
-
-    @display(description="Routing key", ordering="routing_key")
-    def key(self, row: DeadLetter) -> SafeString:
-        return mono(row.routing_key)
-
-    @display(description="Times", ordering="count")
-    def times(self, row: DeadLetter) -> str:
-        return "once" if row.count == 1 else f"{row.count} times"
-
-    @display(description="First", ordering="first_at")
-    def first(self, row: DeadLetter) -> SafeString:
-        return moment(row.first_at)
-
-    @display(description="Last", ordering="last_at")
-    def last(self, row: DeadLetter) -> SafeString:
-        return moment(row.last_at)
-
-    @display(description="Connection", ordering="connection__name")
-    def connection_link(self, row: DeadLetter) -> SafeString:
-        return link(row.connection, row.connection.name)
-
-    @display(description="SHA-256")
-    def sha256(self, row: DeadLetter) -> SafeString:
-        return mono(row.digest)

@@ -88,6 +88,11 @@ class DeadLetter(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["connection", "digest"], name="dead_letter_once_per_content")
         ]
+        permissions = [
+            ("replay_deadletter", "Can replay dead letters"),
+            ("discard_deadletter", "Can discard dead letters"),
+            ("view_deadletter_body", "Can see the bytes of dead letters"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.reason} {self.routing_key}"
