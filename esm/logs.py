@@ -1,6 +1,11 @@
 """Logging: one line per event with `action` and ids, JSON in production, readable in a terminal.
 
-Bodies and keys never reach a log line: whatever is called like a secret is replaced before rendering.
+Every line has an `action`: ours name one each (a test reads every logging call), a library's is its logger's name. Ids
+come with the call, or from what the thread is about: `connection_id` in a worker, `tick` in a tick, `request_id` in a
+request (the same as in the answer's header and in the pull journal).
+
+Bodies and keys never reach a log line: whatever is called like a secret is replaced before rendering, and within texts
+user and password of addresses, bearer tokens, and the values of rows that a database error quotes.
 """
 
 import logging
@@ -14,12 +19,18 @@ import structlog
 REDACTED_KEYS = frozenset(
     {
         "access_token", "accesstoken", "amqps_uri", "api_key", "apikey", "authorization", "body", "client_secret",
-        "clientsecret", "cookie", "password", "payload", "secret", "set_cookie", "signature", "signing_key",
-        "signingkey", "token", "uri", "x_api_key",
+        "clientsecret", "cookie", "dsn", "email", "envelope", "params", "password", "passwd", "payload",
+        "secret", "set_cookie", "signature", "signing_key", "signingkey", "sql", "token", "uri", "x_api_key",
     }
 )  # fmt: skip
 REDACTED = "[redacted]"
 _CREDENTIALS = re.compile(r"://[^/\s@]*@")
+_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
+_JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
+# "Failing row contains (...)", "Key (...)=(...)": a row's values, of any length, up to the error's next part.
+_ROW = re.compile(
+    r"(DETAIL:\s+).*?(?=\n(?:HINT|CONTEXT|QUERY|LINE \d+|Traceback|The above|During handling)|\Z)", re.DOTALL
+)
 _DEEPEST = 6
 
 
@@ -44,8 +55,28 @@ def _redacted(key: object, value: Any, depth: int = 0) -> Any:
 
 
 def scrub(text: str) -> str:
-    """A text without user and password of the addresses in it: errors of libraries quote what they were given."""
-    return _CREDENTIALS.sub("://***@", text)
+    """A text without what errors of libraries quote of what they were given.
+
+    Taken out: user and password of addresses, bearer tokens, and the values in a database error's DETAIL.
+    """
+    text = _CREDENTIALS.sub("://***@", text)
+    text = _JWT.sub("***", _BEARER.sub(r"\1 ***", text))
+    return _ROW.sub(r"\1***", text)
+
+
+def name_action(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A library's line is found by the name of its logger."""
+    event.setdefault("action", event.get("logger") or "log")
+    return event
+
+
+def name_request(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Django tells of refused requests after its middleware ended: their id stands on the record's request."""
+    request = getattr(event.get("_record"), "request", None)
+    request_id = getattr(request, "request_id", "")
+    if request_id:
+        event.setdefault("request_id", request_id)
+    return event
 
 
 def scrub_exception(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -60,6 +91,7 @@ def configure_logging(*, level: str, fmt: str) -> None:
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
+        name_action,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         redact,
@@ -87,7 +119,7 @@ def configure_logging(*, level: str, fmt: str) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[name_request, *shared],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
         )
     )

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import structlog
 from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
@@ -113,7 +114,8 @@ def run_tick(name: str, *, at: datetime) -> bool:
     """Run one tick unless another process runs it right now; answers whether it ran."""
     with _exclusive(name) as mine:
         if mine:
-            _run_noted(BY_NAME[name], at)
+            with structlog.contextvars.bound_contextvars(tick=name):
+                _run_noted(BY_NAME[name], at)
             cache.set(LAST_TICK_KEY, at, timeout=3600)
         return mine
 

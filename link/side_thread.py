@@ -4,6 +4,7 @@ A link belongs to one thread, and a broker hangs up on a peer that is silent for
 lock for longer than that. So the batch is stored beside, and the thread that owns the link stays with the link.
 """
 
+import contextvars
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
@@ -19,6 +20,7 @@ class Job(Generic[T]):
 
     def __init__(self, work: Callable[[], T]) -> None:
         self._work = work
+        self._context = contextvars.copy_context()  # what the log lines of whoever asks carry
         self._done = threading.Event()
         self._result: list[T] = []
         self._error: BaseException | None = None
@@ -26,7 +28,7 @@ class Job(Generic[T]):
     def run(self) -> None:
         """Do it, in the thread that calls."""
         try:
-            self._result.append(self._work())
+            self._result.append(self._context.run(self._work))
         except BaseException as error:  # noqa: BLE001 - whoever asked for it raises it
             self._error = error
         finally:

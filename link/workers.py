@@ -71,6 +71,11 @@ class Worker:
         self._health = Health(connection_id=connection.pk, role=self.role, clock=clock, holder=holder)
         self._link: Publisher | Consumer | None = None
 
+    @property
+    def connection_id(self) -> int:
+        """Whose link it is."""
+        return self._connection.pk
+
     def once(self, stop: threading.Event) -> None:
         """One turn."""
         raise NotImplementedError
@@ -339,6 +344,9 @@ class ConsumeWorker(Worker):
 
 def run_worker(worker: Worker, stop: threading.Event, *, backoff: Backoff) -> None:
     """`once` until `stop`; every kind of trouble is answered by closing the link and waiting with jitter."""
+    structlog.contextvars.bind_contextvars(
+        connection_id=worker.connection_id
+    )  # of every log line of this thread
     try:
         while not stop.is_set():
             close_old_connections()
@@ -365,6 +373,7 @@ def run_worker(worker: Worker, stop: threading.Event, *, backoff: Backoff) -> No
                 backoff.wait(stop, hurried=worker.hurried)
         _finish(worker)
     finally:
+        structlog.contextvars.unbind_contextvars("connection_id")
         connections.close_all()
 
 

@@ -1,14 +1,23 @@
 """Log lines: one per event with its ids, and no secret, body or password in any of them, tracebacks included."""
 
+import ast
 import json
 import logging
+import re
+from pathlib import Path
 
 import pytest
 import structlog
+from django.test import Client
 
-from esm.logs import REDACTED, configure_logging, redact, scrub
+from esm.logs import REDACTED, REDACTED_KEYS, configure_logging, redact, scrub
+from esm.ticks import BY_NAME, Tick, run_tick
+from link.side_thread import SideThread
 from plants.encryption import Secret
+from tests.factories import AT
+from trading_api.models import PullJournal
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 URI = "amqps://acme:very-secret@localhost:5671/partner-1"
 
 
@@ -59,6 +68,13 @@ def test_a_decrypted_secret_is_not_shown_whatever_it_is_called():
         ("redis://:very-secret@redis:6379/0", "redis://***@redis:6379/0"),
         ("https://api.voke.turena.cz/api/v1", "https://api.voke.turena.cz/api/v1"),
         ("mail anna@example.com", "mail anna@example.com"),
+        ("sent Authorization: Bearer abcdefgh12345678", "sent Authorization: Bearer ***"),
+        ("token eyJhbGciOiJub25l.eyJzdWIiOiIxIn0.c2ln refused", "token *** refused"),
+        (
+            'null value in column "x"\nDETAIL:  Failing row contains (1, very-secret\nbody of it, 2).\nCONTEXT:  COPY',
+            'null value in column "x"\nDETAIL:  ***\nCONTEXT:  COPY',
+        ),
+        ("DETAIL:  Key (name)=(very-secret) already exists.", "DETAIL:  ***"),
     ],
 )
 def test_user_and_password_of_an_address_are_cut_out_of_every_text(text, shown):
@@ -134,3 +150,125 @@ def test_what_is_below_the_level_and_what_chatty_libraries_say_is_not_logged(lin
     logging.getLogger("pika").info("chatter")
 
     assert lines() == []
+
+
+def test_a_line_of_a_library_is_found_by_its_loggers_name(lines):
+    configure_logging(level="INFO", fmt="json")
+
+    for name in ("uvicorn.error", "celery.app.trace", "django.request"):
+        logging.getLogger(name).warning("something")
+
+    assert [json.loads(line)["action"] for line in lines()] == [
+        "uvicorn.error",
+        "celery.app.trace",
+        "django.request",
+    ]
+
+
+def test_the_request_id_of_the_answer_is_in_the_log_lines_and_in_the_pull_journal(lines, db):
+    configure_logging(level="INFO", fmt="json")
+
+    answer = Client().post("/trading/token", "{}", content_type="application/json")
+
+    row = PullJournal.objects.get()
+    assert {json.loads(line)["request_id"] for line in lines()} == {answer["X-Request-Id"]}
+    assert (row.request_id, answer.json()["requestId"]) == (answer["X-Request-Id"],) * 2
+
+
+def test_what_a_tick_logs_names_the_tick(lines, db, monkeypatch):
+    configure_logging(level="INFO", fmt="json")
+    said = Tick(
+        name="said", period_s=1, run=lambda _at: structlog.get_logger("x").info("did", action="x.did")
+    )
+    monkeypatch.setitem(BY_NAME, "said", said)
+
+    run_tick("said", at=AT)
+
+    assert [json.loads(line)["tick"] for line in lines()] == ["said"]
+
+
+def test_what_a_worker_and_the_thread_beside_it_log_names_the_connection(lines):
+    configure_logging(level="INFO", fmt="json")
+    side = SideThread(name="beside")
+
+    with structlog.contextvars.bound_contextvars(connection_id=7):
+        side.do(lambda: structlog.get_logger("x").info("did", action="x.did")).wait(20)
+    side.stop()
+
+    assert [json.loads(line)["connection_id"] for line in lines()] == [7]
+
+
+# --- every logging call of ours ---------------------------------------------------------------------------------------
+
+ROOMS = ("esm", "vcp", "membroker", "plants", "dispatch", "link", "trading_api", "watch", "voke_sim")
+LEVELS = {"debug", "info", "warning", "error", "exception", "critical", "log", "msg"}
+FORBIDDEN = re.compile(r"(^|_)(key|secret|token|password|body|payload|headers|envelope|email)$")
+HARMLESS = {"routing_key"}
+
+
+def complaints(source):
+    """What is wrong with the logging calls of a module: (line, why)."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if not (
+            isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in LEVELS
+        ):
+            continue
+        if not (
+            isinstance(node.func.value, ast.Name)
+            and node.func.value.id in {"log", "_log", "logger", "_logger"}
+        ):
+            continue
+        given = {keyword.arg: keyword.value for keyword in node.keywords}
+        action = given.get("action")
+        if action is None:
+            found.append((node.lineno, "no action"))
+        elif isinstance(action, ast.Constant) and not re.fullmatch(r"[a-z_]+(\.[a-z_]+)*", str(action.value)):
+            found.append((node.lineno, "an action that nobody can search for"))
+        if any(isinstance(part, ast.JoinedStr) for part in node.args):
+            found.append((node.lineno, "a text that is made of values"))
+        if None in given:
+            found.append((node.lineno, "fields that nobody sees here"))
+        bad = [name for name in given if name and FORBIDDEN.search(name) and name not in HARMLESS]
+        if bad or REDACTED_KEYS & set(given):
+            found.append((node.lineno, f"a field for what must not be logged: {bad}"))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("call", "why"),
+    [
+        ('log.info("sent")', "no action"),
+        ('log.info("sent", action="Sent it")', "an action that nobody can search for"),
+        ('log.info(f"sent {x}", action="sent")', "a text that is made of values"),
+        ('log.info("sent", action="sent", **row)', "fields that nobody sees here"),
+        ('log.info("sent", action="sent", api_key=x)', "a field for what must not be logged: ['api_key']"),
+        ('_log.info("sent", action="sent", raw_body=x)', "a field for what must not be logged: ['raw_body']"),
+    ],
+)
+def test_the_reader_of_logging_calls_finds_what_is_wrong(call, why):
+    assert complaints(call) == [(1, why)]
+
+
+def test_every_logging_call_names_its_action_and_no_field_for_a_secret_or_a_body():
+    files = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
+    found = [
+        f"{path.relative_to(ROOT)}:{line}: {why}"
+        for path in files
+        for line, why in complaints(path.read_text())
+    ]
+
+    assert len(files) > 200
+    assert found == []
+
+
+def test_only_structlog_is_logged_with():
+    """The standard library's loggers take texts made of values; ours are only configured."""
+    users = {
+        str(path.relative_to(ROOT))
+        for room in ROOMS
+        for path in sorted((ROOT / room).rglob("*.py"))
+        if re.search(r"\bgetLogger\(", path.read_text())
+    }
+
+    assert users == {"esm/logs.py", "voke_sim/__main__.py"}

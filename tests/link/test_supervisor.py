@@ -26,6 +26,7 @@ class FakeWorker:
 
     def __init__(self, connection, *, deaf=False):
         self.connection = connection
+        self.connection_id = connection.pk
         self.started, self.finished = threading.Event(), threading.Event()
         self.leave, self.die = threading.Event(), threading.Event()
         self._deaf = deaf
