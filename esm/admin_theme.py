@@ -112,6 +112,9 @@ def _navigation() -> list[dict[str, Any]]:
             "items": [
                 _page("Organisations", "corporate_fare", "plants.organisation"),
                 _page("Installation", "toggle_on", "plants.installation"),
+                _page("Channels", "campaign", "watch.notificationchannel"),
+                _page("Notifications", "outgoing_mail", "watch.notification"),
+                _page("Periodic steps", "schedule", "watch.tickrun"),
                 _page("People", "person", "plants.user"),
                 _page("Groups", "groups", "auth.group"),
             ],

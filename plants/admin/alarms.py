@@ -3,16 +3,16 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from esm import clock
 from plants.admin.base import MachineOwned, without_secrets
 from plants.admin.looks import severity_chip
-from plants.admin.marks import NOTHING, Family, Look, ago, chip, link, moment, stack
-from plants.admin.theme import AutocompleteSelectFilter, DropdownFilter, RelatedDropdownFilter, display
-from plants.models import Alarm
+from plants.admin.marks import NOTHING, Family, Look, ago, chip, link, moment, muted, stack
+from plants.admin.theme import AutocompleteSelectFilter, DropdownFilter, display
+from plants.models import Alarm, Organisation
 from plants.words import label_text
 
 
@@ -47,21 +47,41 @@ class SeverityFilter(DropdownFilter):
         return queryset.filter(severity=self.value()) if self.value() else queryset
 
 
+class OwnerFilter(DropdownFilter):
+    """By organisation, whether the alarm is about one of its plants, its connections or itself."""
+
+    title = "organisation"
+    parameter_name = "organisation"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(str(pk), name) for pk, name in Organisation.objects.values_list("pk", "name")[:500]]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        wanted = self.value()
+        if not wanted or not wanted.isdecimal():
+            return queryset
+        return queryset.filter(
+            Q(plant__organisation=wanted) | Q(connection__organisation=wanted) | Q(organisation=wanted)
+        )
+
+
 @admin.register(Alarm)
 class AlarmAdmin(MachineOwned):
-    list_display = ("what", "severity_mark", "plant_link", "raised", "cleared", "origin")
+    list_display = ("what", "severity_mark", "about", "raised", "cleared", "origin")
     list_filter = (
         OpenFilter,
         SeverityFilter,
         "origin",
         ("plant", AutocompleteSelectFilter),
-        ("plant__organisation", RelatedDropdownFilter),
+        OwnerFilter,
     )
-    search_fields = ("=alarm_id", "code", "severity", "plant__name", "plant__external_plant_id")
-    search_help_text = "Code, alarm id, severity or plant"
+    search_fields = (
+        "=alarm_id", "code", "severity", "plant__name", "plant__external_plant_id", "connection__name",
+    )  # fmt: skip
+    search_help_text = "Code, alarm id, severity, plant or connection"
     ordering = ("-raised_at",)
     fieldsets = (
-        (None, {"fields": ("severity_mark", "code", "message", "plant_link", "device_id", "origin")}),
+        (None, {"fields": ("severity_mark", "code", "message", "about", "device_id", "origin")}),
         ("Times", {"fields": ("raised", "cleared", "told", "received")}),
         (
             "Measured",
@@ -72,7 +92,7 @@ class AlarmAdmin(MachineOwned):
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Alarm]":
         return without_secrets(
-            super().get_queryset(request).select_related("plant", "connection"), "connection"
+            super().get_queryset(request).select_related("plant", "connection", "organisation"), "connection"
         )
 
     @display(description="Alarm", ordering="code")
@@ -83,9 +103,10 @@ class AlarmAdmin(MachineOwned):
     def severity_mark(self, row: Alarm) -> SafeString:
         return severity_chip(row.severity)
 
-    @display(description="Plant", ordering="plant__name")
-    def plant_link(self, row: Alarm) -> SafeString:
-        return link(row.plant, row.plant.name) if row.plant else NOTHING
+    @display(description="About", ordering="plant__name")
+    def about(self, row: Alarm) -> SafeString:
+        place = row.plant or row.connection or row.organisation
+        return link(place, place.name) if place is not None else muted("This installation")
 
     @display(description="Raised", ordering="raised_at")
     def raised(self, row: Alarm) -> SafeString:

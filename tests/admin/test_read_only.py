@@ -28,7 +28,7 @@ QUERIES = {
     "dispatch_schedulenotice": 5,
     "plants_alarm": 5,
     "plants_connection": 6,
-    "plants_deadletter": 5,
+    "plants_deadletter": 6,
     "plants_inboundmessage": 5,
     "plants_organisation": 4,
     "plants_plant": 6,
@@ -37,6 +37,9 @@ QUERIES = {
     "trading_api_configupdaterequest": 5,
     "trading_api_credential": 5,
     "trading_api_pulljournal": 5,
+    "watch_notification": 5,
+    "watch_notificationchannel": 5,
+    "watch_tickrun": 4,
 }
 
 
