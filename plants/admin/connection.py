@@ -18,18 +18,20 @@ from django.utils.safestring import SafeString
 from esm import clock
 from plants.admin.base import RefusableForm, RefusalsInForm, without_secrets
 from plants.admin.connection_forms import DECODINGS, SCOPES, AttachForm, BundleForm, ImportForm, SwitchForm
-from plants.admin.looks import (
-    HEALTH_TRUSTED_FOR,
-    LINK_LOOKS,
-    link_chip,
-    mode_chip,
-    plain_error,
-    switch_chip,
+from plants.admin.link_health import (
+    half_cell,
+    half_facts,
+    health_of,
+    stream_facts,
+    whole_cell,
+    whole_facts,
 )
-from plants.admin.marks import NOTHING, age_span, ago, change_url, chips, lines, moment, mono, muted, stack
+from plants.admin.looks import mode_chip, switch_chip
+from plants.admin.marks import NOTHING, change_url, lines, moment, mono, muted, stack
 from plants.admin.pages import Page, found_or_404, posted, require, run_page
 from plants.admin.theme import RelatedDropdownFilter, action, display, widgets
-from plants.models import Connection, LinkHealth, LinkState
+from plants.models import Connection
+from plants.selectors.link_health import ConnectionHealth
 from plants.selectors.secrets import SecretMark, secret_marks
 from plants.services.connection_settings import replace_secrets, save_connection
 from plants.services.connections import attach_plants, import_bundle, set_connection_dispatch
@@ -41,7 +43,6 @@ _SECRET_NAMES: Mapping[str, str] = {
     "api_key": "API key",
     "signing_key": "Signing key",
 }
-_HALVES = ((LinkHealth.Role.PUBLISH, "Publishing"), (LinkHealth.Role.CONSUME, "Consuming"))
 
 
 class ConnectionForm(RefusableForm):
@@ -60,6 +61,22 @@ class ConnectionForm(RefusableForm):
         help_text="Voke drops unsigned device commands, modes and schedules without a word.",
     )
     key_decoding = forms.ChoiceField(choices=DECODINGS, widget=widgets.UnfoldAdminSelectWidget())
+    realtime_period_s = forms.FloatField(
+        label="Realtime, seconds",
+        required=False,
+        min_value=1,
+        max_value=86_400,
+        widget=widgets.UnfoldAdminTextInputWidget(),
+        help_text="Between two realtime messages of a plant; empty: learnt. After three of them the link is silent.",
+    )
+    meter_period_s = forms.FloatField(
+        label="Meters, seconds",
+        required=False,
+        min_value=1,
+        max_value=86_400,
+        widget=widgets.UnfoldAdminTextInputWidget(),
+        help_text="Between two meter messages of a plant; empty: learnt.",
+    )
     rest_base_url = forms.URLField(
         label="REST address",
         required=False,
@@ -100,6 +117,7 @@ class ConnectionAdmin(RefusalsInForm):
     list_display: tuple[str, ...] = (
         "connection",
         "mode_now",
+        "link_now",
         "publishing",
         "consuming",
         "plant_count",
@@ -116,13 +134,14 @@ class ConnectionAdmin(RefusalsInForm):
         ("Address and secrets", {"fields": ("address", "secrets")}),
         ("Signing", {"fields": ("signed_families", ("key_decoding", "signature_kid"))}),
         ("Scopes, unverified", {"fields": ("scopes",)}),
+        ("Expected messages", {"fields": (("realtime_period_s", "meter_period_s"),)}),
         ("Names at Voke", {"fields": (("queue_prefix", "routing_prefix"), "queues")}),
         ("Kept by the platform", {"fields": (("created", "activated"),)}),
     )
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
         rows: QuerySet[Any] = (
-            super().get_queryset(request).select_related("organisation").prefetch_related("health")
+            super().get_queryset(request).select_related("organisation").prefetch_related("health", "streams")
         )
         counted: QuerySet[Any] = without_secrets(rows).annotate(plants_reached=Count("plants"))
         return counted
@@ -137,7 +156,10 @@ class ConnectionAdmin(RefusalsInForm):
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
         connection = kwargs.get("obj")
         if connection is not None:
-            context["halves"] = self.halves(connection)
+            health, now = self.health(connection), clock.now()
+            context["link_whole"] = whole_facts(health, at=now)
+            context["halves"] = [half_facts(half, at=now) for half in (health.publish, health.consume)]
+            context["streams"] = [stream_facts(stream, at=now) for stream in health.streams]
         return super().render_change_form(request, context, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Connection, form: Any, change: bool) -> None:
@@ -257,26 +279,9 @@ class ConnectionAdmin(RefusalsInForm):
 
     # --- columns and fields -----------------------------------------------------------------------------------
 
-    def halves(self, row: Connection) -> list[tuple[str, SafeString, SafeString]]:
-        """(which half, chips, what was last seen and said) of both halves of the link."""
-        return [(title, self._half(row, role), self._said(row, role)) for role, title in _HALVES]
-
-    def _half(self, row: Connection, role: LinkHealth.Role) -> SafeString:
-        return chips([link_chip(_health(row, role), at=clock.now())])
-
-    def _said(self, row: Connection, role: LinkHealth.Role) -> SafeString:
-        health = _health(row, role)
-        if health is None:
-            what = "relay" if role == LinkHealth.Role.PUBLISH else "consumer"
-            return format_html("No {} has reported yet. Is `manage.py {}` running?", what, _COMMANDS[role])
-        now = clock.now()
-        told: list[object] = [
-            format_html("In this state since {}", moment(health.since)),
-            format_html("Last delivery or confirm: {}", ago(health.last_event_at, now=now)),
-        ]
-        if health.last_error:
-            told.append(format_html("Last error: {}", plain_error(health.last_error)))
-        return lines(told)
+    def health(self, row: Any) -> ConnectionHealth:
+        """How the connection does; its rows were fetched with the page."""
+        return health_of(row, has_plants=bool(row.plants_reached), at=clock.now())
 
     @display(description="Connection", ordering="name")
     def connection(self, row: Connection) -> SafeString:
@@ -286,27 +291,17 @@ class ConnectionAdmin(RefusalsInForm):
     def mode_now(self, row: Connection) -> SafeString:
         return mode_chip(row)
 
+    @display(description="Link")
+    def link_now(self, row: Connection) -> SafeString:
+        return whole_cell(self.health(row), at=clock.now())
+
     @display(description="Publishing")
     def publishing(self, row: Connection) -> SafeString:
-        return self._cell(row, LinkHealth.Role.PUBLISH)
+        return half_cell(self.health(row).publish, at=clock.now())
 
     @display(description="Consuming")
     def consuming(self, row: Connection) -> SafeString:
-        return self._cell(row, LinkHealth.Role.CONSUME)
-
-    def _cell(self, row: Connection, role: LinkHealth.Role) -> SafeString:
-        health, now = _health(row, role), clock.now()
-        if health is None:
-            return link_chip(None, at=now)
-        told: list[object] = [link_chip(health, at=now)]
-        if now - health.seen_at > HEALTH_TRUSTED_FOR:
-            was = LINK_LOOKS[health.state].word.lower()
-            told.append(muted(format_html("last said {}: {}", ago(health.seen_at, now=now), was)))
-        else:
-            told.append(muted(format_html("for {}", age_span(health.since, now=now))))
-        if health.last_error and health.state != LinkState.CONNECTED:
-            told.append(muted(plain_error(health.last_error)))
-        return lines(told)
+        return half_cell(self.health(row).consume, at=clock.now())
 
     @display(description="Plants", ordering="plants_reached")
     def plant_count(self, row: Any) -> int:
@@ -330,7 +325,6 @@ class ConnectionAdmin(RefusalsInForm):
         return moment(row.activated_at)
 
 
-_COMMANDS = {LinkHealth.Role.PUBLISH: "relay", LinkHealth.Role.CONSUME: "consume"}
 _DISPATCH_EFFECTS = {
     True: ("What waits in the outbox is published at once, unless its time has passed.",),
     False: (
@@ -339,10 +333,6 @@ _DISPATCH_EFFECTS = {
         "Events are still received.",
     ),
 }
-
-
-def _health(row: Connection, role: LinkHealth.Role) -> LinkHealth | None:
-    return next((health for health in row.health.all() if health.role == role), None)
 
 
 def _mark_line(mark: SecretMark) -> SafeString:

@@ -27,7 +27,7 @@ QUERIES = {
     "dispatch_publishedsiteconfig": 6,
     "dispatch_schedulenotice": 5,
     "plants_alarm": 5,
-    "plants_connection": 6,
+    "plants_connection": 7,
     "plants_deadletter": 6,
     "plants_inboundmessage": 5,
     "plants_organisation": 4,

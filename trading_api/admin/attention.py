@@ -12,9 +12,9 @@ from django.urls import reverse
 
 from dispatch.selectors import count_in_doubt, count_open_latches
 from esm import clock
-from plants.admin.looks import HEALTH_TRUSTED_FOR
 from plants.admin.marks import Family
-from plants.models import Connection, Installation, LinkHealth, LinkState
+from plants.models import Installation, LinkState
+from plants.selectors.link_health import connection_health, watched_connections
 from plants.selectors.overview import count_dead_letters, count_open_alarms, count_silent_plants
 from trading_api.models import ConfigUpdateRequest, UpdateState
 
@@ -50,7 +50,7 @@ def _rooms(context: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _matters(at: datetime) -> list[Matter]:
     checks = (
-        _installation_off, _latches, _broken_links, _alarms, _doubtful, _updates, _silent_plants, _dead_letters,
+        _installation_off, _latches, _links, _alarms, _doubtful, _updates, _silent_plants, _dead_letters,
     )  # fmt: skip
     return [matter for check in checks if (matter := check(at)) is not None]
 
@@ -88,19 +88,30 @@ def _latches(at: datetime) -> Matter | None:
     )  # fmt: skip
 
 
-def _broken_links(at: datetime) -> Matter | None:
-    fine = LinkHealth.objects.filter(state=LinkState.CONNECTED, seen_at__gte=at - HEALTH_TRUSTED_FOR)
-    number = Connection.objects.exclude(
-        pk__in=fine.filter(role=LinkHealth.Role.CONSUME).values("connection")
-    ).count()
-    return None if not number else Matter(
+def _links(at: datetime) -> Matter | None:
+    """Every connection that is not well, in one matter: the worst of them says what it is called."""
+    found = connection_health(connections=watched_connections(), at=at).values()
+    states = {state: sum(one.state is state for one in found) for state in LinkState}
+    broken = states[LinkState.DOWN] + states[LinkState.REFUSED]
+    waiting = states[LinkState.SILENT] + states[LinkState.BLOCKED]
+    skewed = sum(one.skewed for one in found)
+    if not broken + waiting + skewed:
+        return None
+    told = [
+        (broken, "link down or refused", "links down or refused"),
+        (states[LinkState.BLOCKED], "blocked by the broker", "blocked by the broker"),
+        (states[LinkState.SILENT], "connected and silent", "connected and silent"),
+        (skewed, "with another clock than ours", "with other clocks than ours"),
+    ]
+    words = [_many(number, one, more) for number, one, more in told if number]
+    return Matter(
         icon="link_off",
-        family=Family.FAIL,
-        title=_many(number, "connection not consuming", "connections not consuming"),
-        text="What Voke says does not reach us.",
+        family=Family.FAIL if broken else Family.DOUBT,
+        title=words[0][:1].upper() + words[0][1:],
+        text=f"{', '.join(words[1:]) + '. ' if words[1:] else ''}Each connection says why and what to do.",
         url=reverse("admin:plants_connection_changelist"),
         permission="plants.view_connection",
-    )  # fmt: skip
+    )
 
 
 def _alarms(at: datetime) -> Matter | None:
