@@ -10,7 +10,7 @@ SERVERS := rabbitmq-server postgresql redis-server chromium
 UV_VERSION := 0.13.8
 LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
-.PHONY: help demo test check up lock openapi venv servers
+.PHONY: help demo test soak check up lock openapi venv servers
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -21,6 +21,9 @@ demo: $(VENV)/.runtime ## the whole loop on this machine, no service needed (ONC
 
 test: $(VENV)/.dev servers ## all tests on PostgreSQL, Redis and RabbitMQ of their own, then the portable ones on SQLite
 	$(BIN)/python scripts/test_lanes.py
+
+soak: $(VENV)/.dev servers ## real processes under load, hit by FAULTS=200 faults in the order of SEED; ends with lost, doubled, late
+	$(BIN)/python -m tests.faults --faults $(or $(FAULTS),200) $(if $(SEED),--seed $(SEED))
 
 check: $(VENV)/.dev ## linters, types, import rules, migrations, deployment checks
 	$(BIN)/ruff check .

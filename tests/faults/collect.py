@@ -42,13 +42,13 @@ class _Journal:
     heard: set[str]
 
 
-def gather(stage: Stage, asked: list[int], since: Mark) -> Evidence:
-    """The evidence of all commands, messages and events after the mark."""
+def gather(stage: Stage, asked: list[int], since: Mark, until: Mark) -> Evidence:
+    """The evidence of all commands and messages after the first mark, and of the events between the two."""
     messages = list(_messages(since))
     ids = {message.message_id for message in messages}
     arrivals = [one for side in stage.sides for one in side.tap.arrivals() if one.message_id in ids]
     # Commands of messages alone would hide those that never had one.
-    journals = [_journal(side, since, ids) for side in stage.sides if side.journal.exists()]
+    journals = [_journal(side, since, until, ids) for side in stage.sides if side.journal.exists()]
     told = [one for journal in journals for one in journal.told]
     return Evidence(
         replay_margin=timedelta(seconds=settings.REPLAY_MARGIN_S),
@@ -63,8 +63,8 @@ def gather(stage: Stage, asked: list[int], since: Mark) -> Evidence:
     )
 
 
-def next_mark(stage: Stage, asked: list[int], since: Mark) -> Mark:
-    """Where the next look begins: before the first command that still waits, and the first event that does."""
+def mark_of(stage: Stage, asked: list[int]) -> Mark:
+    """Where things stand: before the first command that still waits, and the first event that does."""
     waiting = Command.objects.filter(state__in=_OPEN).order_by("pk").values_list("pk", flat=True).first()
     newest = Command.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
     command_id = newest if waiting is None else waiting - 1
@@ -152,12 +152,13 @@ def _rows(journal: Path, query: str, *values: object) -> list[Any]:
         return connection.execute(query, values).fetchall()
 
 
-def _journal(side: Side, since: Mark, ids: set[str]) -> _Journal:
+def _journal(side: Side, since: Mark, until: Mark, ids: set[str]) -> _Journal:
     confirmed = _rows(
         side.journal,
         "SELECT DISTINCT message_id, COALESCE(correlation_id, ''), family, site_id, created_at FROM published "
-        "WHERE state = 'confirmed' AND seq > ?",
+        "WHERE state = 'confirmed' AND seq > ? AND seq <= ?",
         since.told.get(side.process, 0),
+        until.told.get(side.process, 0),
     )
     effects = _rows(side.journal, "SELECT message_id, COUNT(*) FROM effects GROUP BY message_id")
     heard = _rows(side.journal, "SELECT DISTINCT message_id FROM messages")

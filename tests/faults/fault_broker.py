@@ -2,10 +2,10 @@
 
 import re
 import signal
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from dispatch.models import OutboundMessage, Outcome
-from plants.models import LinkHealth, LinkState
+from plants.models import LinkHealth
 from tests.faults.fault import Fault, register, until
 from tests.faults.stage import CONSUME_LANE, RELAY_LANE, Side
 from tests.services.partner import EXCHANGE, bindings
@@ -13,6 +13,12 @@ from vcp import Family
 
 _LANES = (RELAY_LANE, CONSUME_LANE)
 _RIGHT_NAMES = ("localhost", "127.0.0.1")
+
+
+def link_errors(role: LinkHealth.Role, since: datetime) -> set[str]:
+    """Codes of what links of this role wrote down since then."""
+    rows = LinkHealth.objects.filter(role=role, error_at__gte=since)
+    return set(rows.values_list("error_code", flat=True))
 
 
 @register
@@ -57,38 +63,40 @@ class BlockedPublishers(Fault):
 class DeletedQueue(Fault):
     """A queue vanishes under its consumers and comes back later.
 
-    It is empty when it goes, with the stand-in held: what a deleted queue held is lost by the broker, not by us.
+    The stand-in is held meanwhile, and the queue is empty when it goes: what a deleted queue held is lost by the
+    broker, not by us, and what nobody but the tap could hear would count as taken.
     """
 
     name = "queue deleted"
     queue = ""
+    held = ""
 
     def strike(self) -> None:
         side = self.stage.sides[-1]
         events = [name for key, name in side.partner.queues.items() if key.startswith("event")]
         queue = self.rng.choice(sorted(events))
-        stand_in = self.stage.processes[side.process]
-        stand_in.signal(signal.SIGSTOP)
-        try:
-            until(lambda: self._is_settled(side, queue), f"{queue} empty")
-            with self.stage.rabbit.voke_connection(side.partner) as connection:
-                self.queue = queue
-                connection.channel().queue_delete(queue)
-        finally:
-            stand_in.signal(signal.SIGCONT)
-        until(self._noticed, "the consumer's notice of it")
+        began = self.stage.now()
+        self.stage.processes[side.process].signal(signal.SIGSTOP)
+        self.held = side.process
+        until(lambda: self._is_settled(side, queue), f"{queue} empty")
+        with self.stage.rabbit.voke_connection(side.partner) as connection:
+            self.queue = queue
+            connection.channel().queue_delete(queue)
+        until(lambda: link_errors(LinkHealth.Role.CONSUME, began), "a consumer's notice of it")
 
     def _is_settled(self, side: Side, queue: str) -> bool:
         listed = self.stage.rabbit.ctl("list_queues", "-p", side.partner.vhost, "name", "messages")
         return any(line.split() == [queue, "0"] for line in listed.splitlines())
 
-    def _noticed(self) -> bool:
-        consumers = LinkHealth.objects.filter(role=LinkHealth.Role.CONSUME)
-        return consumers.exclude(state=LinkState.CONNECTED).exclude(state=LinkState.SILENT).exists()
-
     def heal(self) -> None:
-        if not self.queue:
-            return
+        try:
+            if self.queue:
+                self._declare_again()
+        finally:
+            if self.held:
+                self.stage.processes[self.held].signal(signal.SIGCONT)
+
+    def _declare_again(self) -> None:
         partner = self.stage.sides[-1].partner
         dead_letter = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": partner.dead_queue}
         with self.stage.rabbit.voke_connection(partner) as connection:
@@ -142,14 +150,13 @@ class RefusedLink(Fault):
 
     def cut_and_await_refusal(self) -> None:
         """Reset the links and wait until relays and consumers have written down why they are refused."""
+        began = self.stage.now()
         for lane in _LANES:
             self.stage.proxy.cut(lane)
-        until(self._is_refused, f"relay and consumer refused ({self.code})")
+        until(lambda: self._is_refused(since=began), f"relay and consumer refused with {self.code}")
 
-    def _is_refused(self) -> bool:
-        connection = self.stage.sides[-1].connection
-        refused = LinkHealth.objects.filter(connection=connection, state=LinkState.REFUSED)
-        return refused.values("role").distinct().count() == len(LinkHealth.Role)
+    def _is_refused(self, *, since: datetime) -> bool:
+        return all(self.code in link_errors(role, since) for role in LinkHealth.Role)
 
 
 @register

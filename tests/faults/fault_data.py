@@ -109,16 +109,16 @@ class DeliveredAgain(Fault):
     name = "events delivered again"
 
     def strike(self) -> None:
-        for side in self.stage.sides:
-            events = side.tap.events()
-            chosen = self.rng.sample(events, min(_AGAIN, len(events))) * 2
-            self.rng.shuffle(chosen)
-            with self.stage.rabbit.voke_connection(side.partner) as connection:
-                channel = connection.channel()
-                channel.confirm_delivery()
-                for event in chosen:
-                    properties = pika.BasicProperties(delivery_mode=2, message_id=event.message_id)
-                    channel.basic_publish(EXCHANGE, event.routing_key, event.body, properties, mandatory=True)
+        side = self.stage.sides[-1]
+        events = side.tap.events()
+        chosen = self.rng.sample(events, min(_AGAIN, len(events))) * 2
+        self.rng.shuffle(chosen)
+        with self.stage.rabbit.voke_connection(side.partner) as connection:
+            channel = connection.channel()
+            channel.confirm_delivery()
+            for event in chosen:
+                properties = pika.BasicProperties(delivery_mode=2, message_id=event.message_id)
+                channel.basic_publish(EXCHANGE, event.routing_key, event.body, properties, mandatory=True)
 
 
 class Misbehaviour(Fault):

@@ -63,6 +63,7 @@ class Load:
         self._number = 0
         self._latched: dict[int, int] = {}
         self._stop = threading.Event()
+        self._turned = threading.Condition()
         self._wanted = threading.Event()
         self._idle = threading.Event()
         self._idle.set()
@@ -71,6 +72,12 @@ class Load:
     def start(self) -> None:
         self._thread.start()
         self.go_on()
+
+    def await_turns(self, count: int, *, at_most_s: float) -> None:
+        """Let it ask, or try to, so many times more; a database that is away makes one try last long."""
+        with self._turned:
+            enough = self._number + self.failed + count
+            self._turned.wait_for(lambda: self._number + self.failed >= enough, at_most_s)
 
     def go_on(self) -> None:
         """Ask again after `pause`."""
@@ -98,12 +105,17 @@ class Load:
                     self._wanted.wait()
                     continue
                 self._ask_once()
+                self._turn()
                 self._stop.wait(self._period_s * self._rng.uniform(0.5, 1.5))
         except BaseException as error:
             self.failure = error
             raise
         finally:
             connections.close_all()
+
+    def _turn(self) -> None:
+        with self._turned:
+            self._turned.notify_all()
 
     def _ask_once(self) -> None:
         self._number += 1
@@ -245,5 +257,6 @@ class Load:
                 return None
             except _TROUBLE:
                 self.failed += 1
+                self._turn()
                 if self._stop.wait(_AGAIN_S):
                     return None

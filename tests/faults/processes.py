@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.services.proc import ManagedProcess, child_environment
+from tests.services.proc import ManagedProcess, ServiceError, child_environment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 START_S = 90.0
@@ -89,6 +89,13 @@ class Processes:
     def dead(self) -> list[str]:
         """Names whose process has ended without being asked to."""
         return [name for name, process in self._running.items() if not process.running]
+
+    def retire(self, name: str) -> None:
+        """Ask one to stop for good; ServiceError when it does not end in order."""
+        code = self._running.pop(name).terminate(30.0)
+        del self._commands[name]
+        if code != 0:
+            raise ServiceError(f"{name}: exit code {code} at its end")
 
     def stop(self) -> dict[str, int]:
         """Ask all to stop; their exit codes."""

@@ -10,11 +10,12 @@ import random
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from time import monotonic
 
-from tests.faults import fault_broker, fault_data, fault_network, fault_processes  # noqa: F401 - register theirs
-from tests.faults.collect import Mark, gather, next_mark
+from tests.faults import fault_broker, fault_data, fault_network, fault_processes, fault_takeover  # noqa: F401 - register theirs
+from tests.faults.collect import Mark, gather, mark_of
 from tests.faults.evidence import Evidence
 from tests.faults.fault import REGISTRY, Fault, Scene, asked, surely
 from tests.faults.load import Load
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 PER_S = 20.0
 QUIET_S = 60.0
 _LOOK_EVERY_S = 0.25
+_TURNS, _TURNS_S = 10, 2.0  # of the driver before, during and after a fault
 _NO_TIME = timedelta(0)
 # What only time can bring; the others never go away.
 _PASSING = frozenset({Count.LOST})
@@ -35,7 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("pika").setLevel(logging.CRITICAL)  # every broken session of the tap, in ten lines each
     options = _options(arguments)
     seed = options.seed if options.seed is not None else secrets.randbelow(10**6)
-    _say(f"seed {seed}: python -m tests.faults --faults {options.faults} --seed {seed}")
+    only = "".join(f' --only "{name}"' for name in options.only or ())
+    again = f"python -m tests.faults --faults {options.faults} --seed {seed}{only}"
+    _say(f"seed {seed}: {again}")
     run = Run(faults=options.faults, seed=seed, only=options.only)
     run.attempt("the run did not end", run.play)
     for violation in run.violations:
@@ -44,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(failure)
     is_fine = not run.violations and not run.failures
     if not is_fine:
-        _say(f"failed; again: python -m tests.faults --faults {options.faults} --seed {seed}")
+        _say(f"failed; again: {again}")
     _say(summary(run.violations))
     return 0 if is_fine else 1
 
@@ -116,8 +120,11 @@ class Run:
     def _one(self, number: int, fault: Fault, scene: Scene) -> None:
         """Strike, heal, let it come to rest, judge what came since the last time."""
         began = monotonic()
+        scene.load.await_turns(_TURNS, at_most_s=_TURNS_S)
         self.attempt(f"{fault.name} did not strike", fault.strike)
+        scene.load.await_turns(_TURNS, at_most_s=_TURNS_S)
         self.attempt(f"{fault.name} did not heal", fault.heal)
+        scene.load.await_turns(_TURNS, at_most_s=_TURNS_S)
         self._rest(scene)
         scene.load.go_on()
         commands = len(scene.load.asked)
@@ -127,24 +134,26 @@ class Run:
     def _rest(self, scene: Scene) -> None:
         """Ask nothing more, wait until nothing is open, and note what stays wrong."""
         scene.load.pause(QUIET_S)
-        evidence, violations = self._when_quiet(scene, self._mark)
+        here = self._here(scene)
+        evidence, violations = self._when_quiet(scene, self._mark, here)
         self._events += len(evidence.told)
         self._note(violations)
-        self._mark = surely(
-            lambda: next_mark(scene.stage, scene.load.asked, self._mark), "where the next look begins"
-        )
+        self._mark = replace(self._here(scene), told=here.told)
         dead = scene.stage.processes.dead()
         if dead:
             self.failures.append(f"ended without being asked to: {', '.join(dead)}")
             scene.stage.start_again(*dead)
 
-    def _when_quiet(self, scene: Scene, mark: Mark) -> tuple[Evidence, list[Violation]]:
+    def _here(self, scene: Scene) -> Mark:
+        return surely(lambda: mark_of(scene.stage, scene.load.asked), "where things stand")
+
+    def _when_quiet(self, scene: Scene, since: Mark, until: Mark) -> tuple[Evidence, list[Violation]]:
         """The evidence when nothing is open any more, or what it is when the patience is over."""
         deadline = monotonic() + QUIET_S
         pause = threading.Event()
         evidence, violations = Evidence(replay_margin=_NO_TIME), list[Violation]()
         while True:
-            found = asked(lambda: gather(scene.stage, scene.load.asked, mark))
+            found = asked(lambda: gather(scene.stage, scene.load.asked, since, until))
             if found is not None:
                 evidence, violations = found, judge(found)
             is_open = found is None or any(one.count in _PASSING for one in violations)
@@ -162,7 +171,9 @@ class Run:
     def _finish(self, scene: Scene) -> None:
         """Everything once more, from the beginning, and an orderly end of every process."""
         self._rest(scene)
-        _, violations = self._when_quiet(scene, Mark())
+        for side in scene.stage.sides:
+            scene.stage.dismiss(side)  # it says what it has to say: from here on there is nothing new
+        _, violations = self._when_quiet(scene, Mark(), self._here(scene))
         self._note(violations)
         if scene.load.failure is not None:
             self.failures.append(f"the driver failed: {scene.load.failure!r}")

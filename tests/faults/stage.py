@@ -111,12 +111,13 @@ class Stage:
     def _make_world(self) -> None:
         self.organisation: Organisation = factories.organisation()
         side = self.add_side()
+        switch_connection(connection=side.connection, mode=ConnectionMode.ACTIVE, at=clock.now())
         for _ in range(PLANTS):
             self.plants.append(factories.plant(on=side.connection))
         self.write_stand_in(side)
 
     def add_side(self) -> Side:
-        """A further partner key of the organisation: bundle imported, active, tapped; its stand-in is not started."""
+        """A further partner key of the organisation: bundle imported, tapped; its stand-in is not started."""
         partner = self.rabbit.lease_partner()
         name = STAND_IN if not self.sides else f"{STAND_IN}-{len(self.sides) + 1}"
         side = Side(
@@ -134,8 +135,7 @@ class Stage:
     def _connect(self, partner: Partner) -> Connection:
         address = parse_amqps_uri(partner.uri)
         through_proxy = amqps_uri(address.username, address.password, self.proxy.port, address.vhost)
-        at = clock.now()
-        connection = import_bundle(
+        return import_bundle(
             organisation=self.organisation,
             bundle=parse_bundle(json.dumps(partner.bundle() | {"amqpsUri": through_proxy}).encode()),
             name=f"key {partner.key_id}",
@@ -143,10 +143,8 @@ class Stage:
             scopes=[],
             sign_emergency=True,
             key_decoding=KeyDecoding.HEX,
-            at=at,
+            at=clock.now(),
         )
-        switch_connection(connection=connection, mode=ConnectionMode.ACTIVE, at=at)
-        return connection
 
     def write_stand_in(self, side: Side) -> None:
         """Write the stand-in's configuration and make it known as a process."""
@@ -182,6 +180,12 @@ class Stage:
         """Where a stand-in that has just become ready listens."""
         line = self.processes[side.process].wait_for_line(r'"rest":"([^"]+)"', 5)
         side.rest_url = line.group(1)
+
+    def dismiss(self, side: Side) -> None:
+        """Let a stand-in end in order, for good; its journal and its tap stay."""
+        if side.rest_url:
+            side.rest_url = ""
+            self.processes.retire(side.process)
 
     def start_again(self, *names: str) -> None:
         """Start processes that ended and wait until they are ready."""
