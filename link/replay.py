@@ -18,11 +18,12 @@ from datetime import datetime
 from enum import StrEnum
 
 import structlog
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import DatabaseError, transaction
 
 from dispatch.services.life import LostRace
 from link.applying import Inlet, apply_understood
 from link.broker import Delivery
+from link.database_trouble import NO_PARTITION, Fault, fault_of, sqlstate_of
 from link.parsing import Parsed, parse
 from plants.errors import Invalid
 from plants.models import Connection, DeadLetter
@@ -34,14 +35,13 @@ from plants.services.dead_letters import (
     note_dead_again,
     note_replayed,
 )
-from plants.services.partitions import ensure_partitions
+from plants.services.partitions import ensure_partitions, forget_known_partitions
 from plants.services.readings import storable
 from vcp import ProtocolError
 
 log = structlog.get_logger(__name__)
 MOST_REPLAYED = 200
 _ATTEMPTS = 3
-_RIVALS = {"40P01", "40001"}  # deadlock, serialisation failure
 
 
 class ReplayOutcome(StrEnum):
@@ -113,12 +113,14 @@ def _replay_one(letter_id: int, *, actor: str, at: datetime, retention_days: int
         return _dead_again(
             letter_id, reason=error.code, path=error.path, detail=error.detail, actor=actor, at=at
         )
-    except (OperationalError, InterfaceError):
-        raise
     except Exception as error:  # whatever this message provokes must not stop the others
+        fault = fault_of(error)
+        if fault is Fault.AWAY:
+            raise
         log.exception("dead letter", action="letter.unusable", dead_letter_id=letter_id)
+        reason = "TOO_SLOW" if fault is Fault.SLOW else "NOT_APPLICABLE"
         detail = f"{type(error).__name__}: {error}"
-        return _dead_again(letter_id, reason="NOT_APPLICABLE", path="", detail=detail, actor=actor, at=at)
+        return _dead_again(letter_id, reason=reason, path="", detail=detail, actor=actor, at=at)
 
 
 def _delivery_of(letter: DeadLetter) -> Delivery:
@@ -174,12 +176,13 @@ def _dead_again(letter_id: int, *, reason: str, path: str, detail: str, actor: s
 
 
 def _patiently(work: Callable[[], Replayed]) -> Replayed:
-    """Try again what a rival caused: a deadlock, or a command that moved at the same moment."""
+    """Try again what a rival caused: a deadlock, a command that moved meanwhile, a partition that was dropped."""
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             return work()
-        except (OperationalError, LostRace) as error:
-            rival = isinstance(error, LostRace) or getattr(error.__cause__, "sqlstate", "") in _RIVALS
-            if attempt == _ATTEMPTS or not rival:
+        except (DatabaseError, LostRace) as error:
+            dropped = attempt == 1 and sqlstate_of(error) == NO_PARTITION
+            if attempt == _ATTEMPTS or not (dropped or fault_of(error) is Fault.RIVAL):
                 raise
+            forget_known_partitions()
     raise AssertionError("unreachable")

@@ -3,8 +3,9 @@
 from datetime import timedelta
 
 import pytest
-from django.db import connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 
+from link.applying import apply_understood
 from link.parsing import parse
 from link.replay import MOST_REPLAYED, Replayed, ReplayOutcome, replay
 from plants.errors import Invalid
@@ -156,6 +157,62 @@ def test_a_message_that_the_database_refuses_again_is_dead_again_and_nothing_of_
     assert [(one.outcome.value, one.reason) for one in done] == [("DEAD_AGAIN", "NOT_APPLICABLE")]
     assert letter().detail.startswith("IntegrityError")
     assert InboundMessage.objects.count() == 0
+
+
+def failing_with(error, *, times):
+    """`apply_understood` that fails so many times before it works; and how often it was asked."""
+    asked = []
+
+    def apply(parsed, *, inlet, at):
+        asked.append(at)
+        if len(asked) <= times:
+            raise error
+        return apply_understood(parsed, inlet=inlet, at=at)
+
+    return apply, asked
+
+
+def database_error(kind, sqlstate):
+    error = kind("as the database says it")
+    error.__cause__ = ServerSaid(sqlstate)
+    return error
+
+
+class ServerSaid(Exception):
+    def __init__(self, sqlstate):
+        super().__init__(sqlstate)
+        self.sqlstate = sqlstate
+
+
+@pytest.mark.parametrize(
+    ("kind", "sqlstate", "times", "outcome", "asked"),
+    [
+        (OperationalError, "40P01", 2, "APPLIED", 3),
+        (IntegrityError, "23514", 1, "APPLIED", 2),
+        (IntegrityError, "23514", 9, "DEAD_AGAIN", 2),
+        (OperationalError, "40P01", 9, "DEAD_AGAIN", 3),
+        (OperationalError, "57014", 9, "DEAD_AGAIN", 1),
+    ],
+)
+def test_what_a_rival_caused_is_tried_again_and_has_an_end(
+    monkeypatch, kind, sqlstate, times, outcome, asked
+):
+    unknown_then_known(alarm(UUID))
+    apply, calls = failing_with(database_error(kind, sqlstate), times=times)
+    monkeypatch.setattr("link.replay.apply_understood", apply)
+
+    assert outcomes(again()) == [outcome]
+    assert len(calls) == asked
+
+
+def test_while_the_database_is_away_nothing_is_decided(monkeypatch):
+    unknown_then_known(alarm(UUID))
+    apply, _ = failing_with(database_error(OperationalError, "57P01"), times=9)
+    monkeypatch.setattr("link.replay.apply_understood", apply)
+
+    with pytest.raises(OperationalError):
+        again()
+    assert (letter().state, journal(letter())) == ("OPEN", [])
 
 
 def test_a_second_replay_does_nothing_and_journals_nothing():
