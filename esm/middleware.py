@@ -1,15 +1,16 @@
-"""Middleware of the whole project: the request's id, and the answer to what the ASGI shell refused."""
+"""Middleware of the whole project: the request's id, answers to what the shell refused, and whom the admin knows."""
 
 import re
 import uuid
 from collections.abc import Callable
 
 import structlog
+from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
 
 from esm.errors import Problem, phrase, problem_response, request_id_of
 from esm.shell import REFUSAL, Refusal
-from trading_api.paths import is_reverse_channel
+from trading_api.paths import is_admin, is_reverse_channel
 
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
@@ -50,3 +51,15 @@ class ShellRefusalMiddleware:
         return HttpResponse(
             f"{phrase(refusal.status)}\n", status=refusal.status, content_type="text/plain; charset=utf-8"
         )
+
+
+class AdminIsForStaffMiddleware:
+    """A person of an organisation is nobody in the admin, whatever flags somebody set past its forms."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if is_admin(request.path_info) and getattr(request.user, "organisation_id", None) is not None:
+            request.user = AnonymousUser()
+        return self.get_response(request)

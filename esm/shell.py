@@ -36,6 +36,8 @@ Headers = list[tuple[bytes, bytes]]
 REFUSAL = "esm.refusal"
 ARRIVED = "esm.arrived"
 RECEIVED = "esm.received"
+_HOLD_S = 0.5
+_HELD_SHARE = 4
 _BODILESS = frozenset({204, 304})
 
 
@@ -102,6 +104,7 @@ class Shell:
         # Only the event loop touches these.
         self._open = 0  # requests whose body is read or whose answer is made: each may hold a body in memory
         self._busy = 0  # of these, those that run or wait for a thread
+        self._held = 0  # of the open ones, those whose refusal is held back
         self._noting: asyncio.TimerHandle | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -132,11 +135,24 @@ class Shell:
         turned_away = None if scope[REFUSAL] else self._doorman(scope, body)
         if turned_away is not None:
             self._note_soon()
+            await self._hold_back()
             await self._send(turned_away, send)
         elif self._busy >= self._limits.queue_max and scope["path"] not in self._always:
             await self._turn_away(scope, send)
         else:
             await self._send(await self._run(scope, body), send)
+
+    async def _hold_back(self) -> None:
+        """Let whom the doorman turned away wait: its connection can't ask again before it is answered.
+
+        Bounded, so that waiting guesses never take the places of others.
+        """
+        if self._held < self._limits.open_max // _HELD_SHARE:
+            self._held += 1
+            try:
+                await asyncio.sleep(_HOLD_S)
+            finally:
+                self._held -= 1
 
     async def _turn_away(self, scope: Scope, send: Send) -> None:
         self._note_soon()

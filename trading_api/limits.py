@@ -8,6 +8,7 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -49,6 +50,7 @@ def request_address(meta: Mapping[str, Any]) -> str | None:
     )
 
 
+@lru_cache(maxsize=4096)
 def _parse(text: str) -> str | None:
     """An IP address without port, brackets and zone; None when it is none."""
     host = text
@@ -76,6 +78,7 @@ def count_in_minute(kind: str, *, address: str | None, at: datetime) -> Count | 
     return Count(times=times, seconds_left=_WINDOW_S - second)
 
 
+@lru_cache(maxsize=4096)
 def counted_as(address: str | None) -> str:
     """IPv6 clients own a /64: one of them must not have 2^64 separate counters."""
     if address is None:

@@ -32,7 +32,12 @@ _BY_TAIL = {
 
 def is_reverse_channel(path: str) -> bool:
     """Whether the path has the segment `trading`: then it is answered in Voke's terms and journaled."""
-    return _SEGMENT.search(path) is not None and _ADMIN.match(path) is None
+    return _SEGMENT.search(path) is not None and not is_admin(path)
+
+
+def is_admin(path: str) -> bool:
+    """Whether the path is the admin's."""
+    return _ADMIN.match(path) is not None
 
 
 def endpoint_of(path: str) -> Endpoint:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from django import forms
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.forms.formsets import BaseFormSet
@@ -74,6 +75,13 @@ class RoomAdmin(ThemedAdmin):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return RoomChangeList
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        # Django looks the row up first, and so would tell who may open no page of it whether it exists.
+        if not self.has_view_or_change_permission(request):
+            raise PermissionDenied
+        answer: HttpResponse = super().history_view(request, object_id, extra_context)
+        return answer
 
 
 class MachineOwned(RoomAdmin):

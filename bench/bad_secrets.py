@@ -1,0 +1,332 @@
+"""What 1,000 bad secrets a second from one address do to another client's `plant/config`.
+
+    python -m bench.bad_secrets [--rounds 5] [--seconds 8] [--rate 1000]
+
+Runs `manage.py web` on a private PostgreSQL (durable) and Redis. A good client at 127.0.0.1 asks for a plant's config
+50 times a second over one connection and gets the whole answer each time. Rounds of two phases: idle, then under fire
+from 127.0.0.2, a process of its own, which guesses the secret of the good client's own client id over 50 connections
+that stay, or (--fresh) with a new connection for every guess.
+Prints per phase the median over the rounds of p50, p99 and the longest answer in ms, then the ratio of the p99s.
+"""
+
+import argparse
+import asyncio
+import http.client
+import json
+import os
+import secrets
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from time import perf_counter
+
+import django
+from django.core.management import call_command
+
+from scripts.production_env import production_environment
+from tests.services.postgres import PostgresServer
+from tests.services.proc import ManagedProcess, free_port, wait_until
+from tests.services.redis import RedisServer
+
+ROOT = Path(__file__).resolve().parent.parent
+ATTACKER, GOOD = "127.0.0.2", "127.0.0.1"
+CONNECTIONS, PULLS_PER_S = 50, 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """Latencies of one phase in ms, and how many guesses a second were answered in it, by status."""
+
+    latencies_ms: Sequence[float]
+    guesses_per_s: Counter[int]
+
+    def percentile(self, share: float) -> float:
+        """The latency that this share of the answers did not exceed."""
+        ordered = sorted(self.latencies_ms)
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """The server under test and the good client's credentials."""
+
+    port: int
+    client_id: str
+    client_secret: str
+    plant: str
+
+
+# --- the attacker, a process of its own -----------------------------------------------------------------------------
+class Guesser(asyncio.Protocol):
+    """One connection that guesses when it is told to and counts what it is answered."""
+
+    def __init__(
+        self, client_id: str, statuses: Counter[int], answered: "asyncio.Future[None] | None" = None
+    ) -> None:
+        self._answered = answered
+        self._client_id = client_id
+        self._statuses = statuses
+        self._transport: asyncio.Transport | None = None
+        self._unread = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+
+    def guess(self) -> None:
+        """Send one request; answers may still be on their way."""
+        if self._transport is None:
+            self._statuses[0] += 1  # the server closed it
+            return
+        body = json.dumps({"clientId": self._client_id, "clientSecret": secrets.token_urlsafe(32)}).encode()
+        head = (
+            f"POST /trading/token HTTP/1.1\r\nHost: {GOOD}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        self._transport.write(head.encode() + body)
+
+    def data_received(self, data: bytes) -> None:
+        self._unread += data
+        while b"\r\n\r\n" in self._unread:
+            head, _, rest = self._unread.partition(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+            if len(rest) < length:
+                return
+            self._statuses[int(head.split(b" ", 2)[1])] += 1
+            self._unread = rest[length:]
+            if self._answered is not None and not self._answered.done():
+                self._answered.set_result(None)
+
+
+async def attack(port: int, client_id: str, rate: int, seconds: float, *, fresh: bool) -> Counter[int]:
+    """Guess `rate` times a second, whatever the server does; the answers by status (0 = no connection)."""
+    if fresh:
+        return await attack_anew(port, client_id, rate, seconds)
+    loop, statuses = asyncio.get_running_loop(), Counter[int]()
+    guessers = []
+    for _ in range(CONNECTIONS):
+        _, guesser = await loop.create_connection(
+            lambda: Guesser(client_id, statuses), GOOD, port, local_addr=(ATTACKER, 0)
+        )
+        guessers.append(guesser)
+    print("ready", flush=True)
+    started, sent = loop.time(), 0
+    while (elapsed := loop.time() - started) < seconds:
+        while sent < elapsed * rate:
+            guessers[sent % CONNECTIONS].guess()
+            sent += 1
+        await asyncio.sleep(0.002)
+    return statuses
+
+
+async def attack_anew(port: int, client_id: str, rate: int, seconds: float) -> Counter[int]:
+    """The same with a connection for each guess, at most 200 at a time."""
+    loop, statuses, room = asyncio.get_running_loop(), Counter[int](), asyncio.Semaphore(200)
+
+    async def guess() -> None:
+        answered = loop.create_future()
+        try:
+            transport, guesser = await loop.create_connection(
+                lambda: Guesser(client_id, statuses, answered), GOOD, port, local_addr=(ATTACKER, 0)
+            )
+            guesser.guess()
+            await asyncio.wait_for(answered, 10)
+            transport.close()
+        except (OSError, TimeoutError):
+            statuses[0] += 1
+        finally:
+            room.release()
+
+    print("ready", flush=True)
+    started, sent, tasks = loop.time(), 0, set[asyncio.Task[None]]()
+    while (elapsed := loop.time() - started) < seconds:
+        while sent < elapsed * rate and not room.locked():
+            await room.acquire()
+            task = asyncio.create_task(guess())
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+            sent += 1
+        await asyncio.sleep(0.002)
+    await asyncio.gather(*tasks)
+    return statuses
+
+
+# --- the server -----------------------------------------------------------------------------------------------------
+@contextmanager
+def web(environment: dict[str, str], directory: Path) -> Iterator[int]:
+    """`manage.py web` until the block ends; its port."""
+    port = free_port()
+    command = [sys.executable, "manage.py", "web", "--host", GOOD, "--port", str(port)]
+    process = ManagedProcess("web", command, log_file=directory / "web.log", env=environment, cwd=ROOT)
+    try:
+        wait_until(lambda: _answers(port), timeout_s=60, what="web answers")
+        yield port
+    finally:
+        process.terminate()
+
+
+def _answers(port: int) -> bool:
+    connection = http.client.HTTPConnection(GOOD, port, timeout=5)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def populate(port: int) -> Target:
+    """Tables, a plant with a config, credentials."""
+    django.setup()
+    from esm import clock  # noqa: PLC0415 - models need the settings of this run
+    from plants.models import TimeConfigOrigin  # noqa: PLC0415
+    from plants.services.time_config import Author, set_time_config  # noqa: PLC0415
+    from plants.time_config import Block  # noqa: PLC0415
+    from tests import factories  # noqa: PLC0415
+    from trading_api.services import issue_credentials  # noqa: PLC0415
+
+    call_command("migrate", verbosity=0)
+    plant = factories.plant()
+    day = Block(
+        start_minute=0, end_minute=1440, p_bat_min_kw=-10, p_bat_max_kw=10, soc_min_pct=20, soc_max_pct=95
+    )
+    set_time_config(
+        plant_id=plant.pk,
+        blocks=[day],
+        origin=TimeConfigOrigin.PERSON,
+        author=Author(name="bench"),
+        at=clock.now(),
+    )
+    issued = issue_credentials(organisation=plant.organisation, at=clock.now())
+    return Target(
+        port=port,
+        client_id=issued.credential.client_id,
+        client_secret=issued.secret.reveal(),
+        plant=plant.external_plant_id,
+    )
+
+
+# --- the good client ------------------------------------------------------------------------------------------------
+def token(target: Target) -> str:
+    """A token for the good client; fails when it is locked out."""
+    connection = http.client.HTTPConnection(GOOD, target.port, timeout=20)
+    body = json.dumps({"clientId": target.client_id, "clientSecret": target.client_secret})
+    connection.request("POST", "/trading/token", body, {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    if answer.status != 200:
+        raise SystemExit(f"the good client was refused a token: {answer.status}")
+    text: str = json.load(answer)["accessToken"]
+    connection.close()
+    return text
+
+
+def pull(target: Target, seconds: float) -> list[float]:
+    """Ask for the config PULLS_PER_S times a second for so long; the latencies in ms."""
+    connection = http.client.HTTPConnection(GOOD, target.port, timeout=20)
+    headers = {"Authorization": f"Bearer {token(target)}"}
+    latencies, pace, started = [], Event(), perf_counter()
+    for number in range(int(seconds * PULLS_PER_S)):
+        pace.wait(max(0.0, started + number / PULLS_PER_S - perf_counter()))
+        asked = perf_counter()
+        connection.request("GET", f"/trading/plant/config?plantId={target.plant}", headers=headers)
+        answer = connection.getresponse()
+        answer.read()
+        latencies.append((perf_counter() - asked) * 1000)
+        if answer.status != 200:
+            raise SystemExit(f"the good client was answered {answer.status}")
+    connection.close()
+    return latencies
+
+
+def under_fire(target: Target, *, rate: int, seconds: float, fresh: bool) -> Phase:
+    """The good client's phase while the attacker runs."""
+    fire_s = seconds + 2
+    command = [sys.executable, "-m", "bench.bad_secrets", "--attack", str(target.port), target.client_id]
+    command += ["--fresh"] if fresh else []
+    attacker = subprocess.Popen(
+        [*command, "--rate", str(rate), "--seconds", str(fire_s)], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert attacker.stdout is not None
+    attacker.stdout.readline()  # its connections stand
+    latencies = pull(target, seconds)
+    told, _ = attacker.communicate(timeout=fire_s + 30)
+    answered = {int(status): times / fire_s for status, times in json.loads(told).items()}
+    return Phase(
+        latencies_ms=latencies, guesses_per_s=Counter({key: round(n) for key, n in answered.items()})
+    )
+
+
+def run(*, rounds: int, seconds: float, rate: int, fresh: bool) -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory() as scratch, PostgresServer() as postgres, RedisServer() as redis:
+        settings = production_environment(
+            DATABASE_URL=postgres.url,
+            REDIS_URL=redis.url,
+            ALLOWED_HOSTS=GOOD,
+            SSL_REDIRECT="false",
+            LOG_LEVEL="WARNING",
+        )
+        os.environ.update(settings)
+        with web({"PATH": os.environ["PATH"], **settings}, Path(scratch)) as port:
+            target = populate(port)
+            pull(target, 2)  # warm
+            idle, fire = [], []
+            for _ in range(rounds):
+                idle.append(Phase(latencies_ms=pull(target, seconds), guesses_per_s=Counter()))
+                fire.append(under_fire(target, rate=rate, seconds=seconds, fresh=fresh))
+            report(idle, fire)
+
+
+def report(idle: Sequence[Phase], fire: Sequence[Phase]) -> None:
+    """The table."""
+    print(f"plant/config of a good client, ms, median of {len(idle)} rounds   p50    p99    longest")
+    for name, phases in (("idle", idle), ("under fire", fire)):
+        p50, p99, longest = (
+            statistics.median(phase.percentile(share) for phase in phases) for share in (0.5, 0.99, 1.0)
+        )
+        print(f"{name:<60} {p50:6.1f} {p99:6.1f} {longest:8.1f}")
+    ratios = [
+        after.percentile(0.99) / before.percentile(0.99) for before, after in zip(idle, fire, strict=True)
+    ]
+    total = sum((phase.guesses_per_s for phase in fire), Counter[int]())
+    answered = ", ".join(f"{status}: {times / len(fire):.0f}/s" for status, times in sorted(total.items()))
+    print(f"guesses answered: {answered}")
+    shown = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+    print(f"p99 under fire / p99 idle: {statistics.median(ratios):.2f} (rounds: {shown})")
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument("--rate", type=int, default=1000)
+    parser.add_argument("--fresh", action="store_true", help="A new connection for every guess.")
+    parser.add_argument("--attack", nargs=2, metavar=("PORT", "CLIENT_ID"), help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.attack:
+        port, client_id = asked.attack
+        print(
+            json.dumps(
+                asyncio.run(attack(int(port), client_id, asked.rate, asked.seconds, fresh=asked.fresh))
+            )
+        )
+    else:
+        run(rounds=asked.rounds, seconds=asked.seconds, rate=asked.rate, fresh=asked.fresh)
+
+
+if __name__ == "__main__":
+    main()
