@@ -9,12 +9,13 @@ user and password of addresses, bearer tokens, and the values of rows that a dat
 """
 
 import logging
-import re
 import sys
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
+
+from plants.redaction import scrub
 
 REDACTED_KEYS = frozenset(
     {
@@ -24,13 +25,6 @@ REDACTED_KEYS = frozenset(
     }
 )  # fmt: skip
 REDACTED = "[redacted]"
-_CREDENTIALS = re.compile(r"://[^/\s@]*@")
-_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
-_JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
-# "Failing row contains (...)", "Key (...)=(...)": a row's values, of any length, up to the error's next part.
-_ROW = re.compile(
-    r"(DETAIL:\s+).*?(?=\n(?:HINT|CONTEXT|QUERY|LINE \d+|Traceback|The above|During handling)|\Z)", re.DOTALL
-)
 _DEEPEST = 6
 
 
@@ -52,16 +46,6 @@ def _redacted(key: object, value: Any, depth: int = 0) -> Any:
     if isinstance(value, list | tuple):
         return [_redacted(None, item, depth + 1) for item in value]
     return scrub(value) if isinstance(value, str) else value
-
-
-def scrub(text: str) -> str:
-    """A text without what errors of libraries quote of what they were given.
-
-    Taken out: user and password of addresses, bearer tokens, and the values in a database error's DETAIL.
-    """
-    text = _CREDENTIALS.sub("://***@", text)
-    text = _JWT.sub("***", _BEARER.sub(r"\1 ***", text))
-    return _ROW.sub(r"\1***", text)
 
 
 def name_action(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -10,10 +10,11 @@ import pytest
 import structlog
 from django.test import Client
 
-from esm.logs import REDACTED, REDACTED_KEYS, configure_logging, redact, scrub
+from esm.logs import REDACTED, REDACTED_KEYS, configure_logging, redact
 from esm.ticks import BY_NAME, Tick, run_tick
 from link.side_thread import SideThread
 from plants.encryption import Secret
+from plants.redaction import scrub
 from tests.factories import AT
 from trading_api.models import PullJournal
 
