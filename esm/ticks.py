@@ -27,6 +27,7 @@ from dispatch.services.retention import prune_inbound
 from dispatch.services.site_config import publish_changed
 from dispatch.services.takeover import follow_moved, retire_drained
 from plants.services.dead_letters import prune_dead_letters
+from plants.services.link_health import prune_link_health
 from plants.services.partitions import maintain_partitions
 from plants.services.readings import trim_recent_bodies
 from trading_api.services import prune_journal, prune_updates
@@ -81,6 +82,7 @@ TICKS: tuple[Tick, ...] = (
         period_s=300,
         run=lambda at: prune_inbound(at=at, keep_days=settings.INBOX_RETENTION_DAYS),
     ),
+    Tick(name="link_health", period_s=60, run=lambda at: prune_link_health(at=at)),
     Tick(name="dead_letters", period_s=300, run=lambda at: prune_dead_letters(at=at)),
     Tick(
         name="journal",

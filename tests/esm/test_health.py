@@ -4,11 +4,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, connections
 from django.test import Client
+from psycopg_pool import ConnectionPool, PoolTimeout
 from pytest_django import Settings
 
 from esm import clock, health
+from esm.health import DATABASE_WAIT_S
 from esm.ticks import run_tick
 from tests.factories import AT
 from tests.services.redis import RedisServer
@@ -79,12 +81,51 @@ def test_without_its_database_it_is_not_ready_and_says_nothing_more(
         raise OperationalError("password wrong for esm at db.internal")
 
     settings.EMBEDDED = True
+    monkeypatch.setattr(type(connections["default"]), "pool", None)
     monkeypatch.setattr(connection, "cursor", gone)
     answer = ask("/readyz")
     assert (answer.status_code, answer.json()) == (
         503,
         {"status": "unavailable", "checks": {"database": "unavailable"}},
     )
+
+
+class PoolWithoutServer:
+    """A pool whose server is away: it has nothing to give, however long one waits."""
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+
+    def open(self) -> None:
+        pass
+
+    def connection(self, timeout: float) -> Any:
+        self.waits.append(timeout)
+        raise PoolTimeout(f"couldn't get a connection after {timeout} sec")
+
+
+@pytest.mark.django_db
+def test_readiness_does_not_wait_for_the_pool_as_long_as_a_request_does(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.EMBEDDED = True
+    pool = PoolWithoutServer()
+    monkeypatch.setattr(type(connections["default"]), "pool", pool)
+
+    assert ask("/readyz").status_code == 503
+
+    assert pool.waits == [DATABASE_WAIT_S]
+
+
+@pytest.mark.django_db
+def test_a_pool_that_gives_a_connection_is_asked_once_and_ready(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.EMBEDDED = True
+    with ConnectionPool(kwargs=connections["default"].get_connection_params(), open=False) as pool:
+        monkeypatch.setattr(type(connections["default"]), "pool", pool)
+
+        assert ask("/readyz").json() == {"status": "ok", "checks": {"database": "ok"}}
 
 
 def redis_at(url: str) -> dict[str, Any]:
