@@ -110,7 +110,7 @@ def _publishing(connection: Connection) -> Connection | None:
 
 def _locked_window(connection: Connection, *, window: int, at: datetime) -> list[OutboundMessage]:
     candidates = list(
-        _sendable(connection, at).only("pk", "command_id").order_by("-urgent", "standing", "pk")[:window]
+        sendable(connection, at).only("pk", "command_id").order_by("-urgent", "standing", "pk")[:window]
     )
     lock_commands(candidates)
     # Looked at again under the locks: a cancel, an emergency or an answer may have come in between.
@@ -127,10 +127,11 @@ def _waiting() -> QuerySet[Any]:
 
 def has_sendable(*, connection: Connection, at: datetime) -> bool:
     """Whether a claim could find something; a read of what waits, so that an idle relay writes nothing."""
-    return _sendable(connection, at).exists()
+    return sendable(connection, at).exists()
 
 
-def _sendable(connection: Connection, at: datetime) -> QuerySet[Any]:
+def sendable(connection: Connection, at: datetime) -> QuerySet[Any]:
+    """The messages that a claim of this connection could take now, as far as nothing has to be settled first."""
     latched = EmergencyLatch.objects.filter(plant=OuterRef("plant"), released_at__isnull=True)
     before_it = _waiting().filter(plant=OuterRef("plant"), standing__lt=OuterRef("standing"))
     return (
