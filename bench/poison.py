@@ -1,11 +1,11 @@
 """How long a batch with poison messages keeps its good ones waiting.
 
-    python -m bench.poison [--batch 500] [--repeat 5]
+    python -m bench.poison [--batch 500] [--repeat 5] 2>/dev/null
 
 On a private PostgreSQL (durable: every commit reaches the disk). A batch of one connection, 60 % realtime telemetry of
 50 plants, 20 % meters, 20 % alarms, holds 0, 1, 5 and 50 of them as alarms that parse and that the database refuses, at
 random places. Prints for each number of them the median and the worst of: seconds until the last good message is
-committed (seen by another connection), seconds until `receive` is done, and transactions.
+committed (seen by another connection), seconds until `receive` is done, seconds of this process's CPU, and transactions.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import django
@@ -43,10 +43,11 @@ SELECT (SELECT count(*) FROM plants_inboundmessage WHERE received_at = %(at)s)
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One batch: until the last good message was committed, until the call returned, transactions."""
+    """One batch: until the last good message was committed, until the call returned, our own work, transactions."""
 
     good_s: float
     whole_s: float
+    cpu_s: float
     transactions: int
 
 
@@ -67,13 +68,13 @@ class Bench:
         messages = self._batch(batch - poison, poison, at=at)
         steps: list[float] = []
         with self._watched(at=at, good=batch - poison) as seen_at:
-            began = perf_counter()
+            began, cpu_began = perf_counter(), process_time()
             report = receive(
                 messages, inlet=inlet(self.link), at=at, on_step=lambda: steps.append(perf_counter())
             )
-            ended = perf_counter()
+            ended, cpu_s = perf_counter(), process_time() - cpu_began
         assert (report.applied, report.dead_letters) == (batch - poison, poison), report
-        return Run(good_s=seen_at[0] - began, whole_s=ended - began, transactions=len(steps))
+        return Run(good_s=seen_at[0] - began, whole_s=ended - began, cpu_s=cpu_s, transactions=len(steps))
 
     def _batch(self, good: int, poison: int, *, at: datetime) -> list[Any]:
         from tests.link.helpers import alarm, meter, realtime  # noqa: PLC0415
@@ -129,14 +130,16 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5)
     options = parser.parse_args()
     with PostgresServer(durable=True) as server:
-        os.environ.update(production_environment(DATABASE_URL=server.url, LOG_LEVEL="CRITICAL"))
+        os.environ.update(production_environment(DATABASE_URL=server.url, LOG_LEVEL="ERROR"))
         bench = prepared(server.url)
         runs = measure(bench, batch=options.batch, repeat=options.repeat)
     print(f"batch of {options.batch}, {options.repeat} repeats: median (worst)")
-    print("poison  good committed s   receive done s     transactions")
+    print("poison  good committed s   receive done s     our CPU s          transactions")
     for count, found in runs.items():
-        columns = [_column([getattr(one, name) for one in found]) for name in ("good_s", "whole_s")]
-        print(f"{count:>6}  {columns[0]:<17}  {columns[1]:<17}  {max(one.transactions for one in found)}")
+        columns = [_column([getattr(one, name) for one in found]) for name in ("good_s", "whole_s", "cpu_s")]
+        print(
+            f"{count:>6}  {columns[0]:<17}  {columns[1]:<17}  {columns[2]:<17}  {max(one.transactions for one in found)}"
+        )
 
 
 def prepared(url: str) -> Bench:
