@@ -71,3 +71,33 @@ def test_a_pause_that_ran_out_says_so() -> None:
 def test_impossible_bounds_are_refused(base_s: float, cap_s: float) -> None:
     with pytest.raises(ValueError, match="base_s"):
         Backoff(base_s=base_s, cap_s=cap_s)
+
+
+def test_a_refused_link_may_pause_three_times_as_long_and_no_longer() -> None:
+    backoff = Backoff(base_s=1, cap_s=8, draw=lambda: 1.0)
+
+    assert [backoff.next_delay_s(refused=True) for _ in range(7)] == [1, 2, 4, 8, 16, 24, 24]
+    assert backoff.next_delay_s() == 8
+
+
+def test_a_pause_ends_when_something_cannot_wait() -> None:
+    backoff = Backoff(base_s=600, cap_s=600, draw=lambda: 0.1)
+    asked = []
+
+    stopped = backoff.wait(threading.Event(), hurried=lambda: asked.append(1) or len(asked) == 2)
+
+    assert (stopped, len(asked)) == (False, 2)
+
+
+def test_whoever_pauses_is_asked_at_least_every_two_seconds() -> None:
+    waited: list[float] = []
+
+    class Stop(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waited.append(timeout or 0.0)
+            return len(waited) == 20
+
+    Backoff(base_s=600, cap_s=600, draw=lambda: 0.999).wait(Stop(), hurried=lambda: False)
+
+    assert max(waited) < 2
+    assert min(waited) > 0.4

@@ -2,6 +2,8 @@
 
 import threading
 from datetime import timedelta
+from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 from django.db import OperationalError
@@ -185,14 +187,21 @@ def test_a_worker_that_died_is_replaced(world):
 def test_stopping_all_takes_one_bounded_time_however_many_do_not_listen(world):
     world.want(*[factories.connection() for _ in range(5)])
     world.make = lambda connection: world.made.append(FakeWorker(connection, deaf=True)) or world.made[-1]
-    supervisor = world.supervisor(stop_within_s=0.2)
+    supervisor = world.supervisor(stop_within_s=12.0)
     supervisor.look_once()
-    stopped = threading.Event()
-    thread = threading.Thread(target=lambda: (supervisor.stop_all(), stopped.set()), daemon=True)
+    now, waits = [0.0], []
 
-    thread.start()
+    def join(_thread, timeout):
+        waits.append(timeout)
+        now[0] += min(timeout, 5.0)
 
-    assert stopped.wait(0.9), "each worker was waited for in turn"
+    with (
+        mock.patch.object(threading.Thread, "join", join),
+        mock.patch("link.supervisor.time", SimpleNamespace(monotonic=lambda: now[0])),
+    ):
+        supervisor.stop_all()
+
+    assert waits == [12.0, 7.0, 2.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize(
@@ -257,3 +266,23 @@ def test_a_connection_whose_secrets_cannot_be_decrypted_is_said_to_be_refused_an
     assert served == {sound.pk}
     assert (row.role, row.state, row.since) == (role, "REFUSED", AT + timedelta(seconds=1))
     assert (row.error_code, bool(row.holder)) == ("SECRET_UNREADABLE", True)
+
+
+def test_a_retired_connection_is_left_alone_and_one_that_was_succeeded_is_still_drained():
+    successor = factories.connection()
+    drained = factories.connection(owner=successor.organisation, succeeded_by=successor, handed_over_at=AT)
+    factories.connection(owner=successor.organisation, succeeded_by=successor, retired_at=AT)
+
+    assert looked(relay_supervisor) == {successor.pk, drained.pk}
+    assert looked(consume_supervisor) == {successor.pk, drained.pk}
+
+
+def test_each_relay_worker_has_a_lease_of_its_own_and_the_process_one_name():
+    """The successor of a worker that stands still must wait until its lease is over."""
+    links = [factories.connection() for _ in range(2)]
+    supervisor = relay_supervisor(transport=FakeTransport([LinkError("no")]), clock=lambda: AT)
+
+    made = [supervisor._make(link) for link in links]
+
+    assert len({worker._options.holder for worker in made}) == 2
+    assert len({worker._health._holder for worker in made}) == 1
