@@ -27,7 +27,7 @@ from amqp import spec
 from amqp.exceptions import AMQPError
 
 from link.amqp_errors import ChannelClosed, channel_closed, connect_error, link_error
-from link.amqp_frames import tolerant_frame_handler
+from link.amqp_frames import BoundedTransport, tolerant_frame_handler
 from link.broker import LinkError, LinkTarget
 from vcp import AmqpsAddress, InvalidBundle, parse_amqps_uri
 
@@ -57,6 +57,21 @@ class TimedConnection(amqp.Connection):  # type: ignore[misc]  # py-amqp has no 
     """py-amqp's connection whose waits all end at `give_up_at` (monotonic seconds)."""
 
     give_up_at: float = 0.0
+
+    def Transport(
+        self, host: str, connect_timeout: float, tls: Any, *timeouts: float | None, socket_settings: Any
+    ) -> BoundedTransport:
+        """Called by py-amqp: the socket, whose reads end at the same deadline."""
+        read_timeout, write_timeout = timeouts
+        return BoundedTransport(
+            host,
+            connect_timeout=connect_timeout,
+            ssl=tls,
+            read_timeout=read_timeout,
+            write_timeout=write_timeout,
+            socket_settings=socket_settings,
+            give_up_at=lambda: self.give_up_at,
+        )
 
     def drain_events(self, timeout: float | None = None) -> None:
         """Read one frame, never past the deadline; TimeoutError without errno when none came."""

@@ -1,23 +1,31 @@
-"""Frames that py-amqp can't read although the broker passed them on: made readable, so that the link lives.
+"""What arrives in frames: bounded in size and time, and readable although py-amqp could not read it.
 
 A sender may write anything into a message's properties, headers and routing key: texts that are no UTF-8, times in
 milliseconds (year 50,000), nesting without end. RabbitMQ hands most of it on as it is; py-amqp raises in the middle of
 the frame. The link would be dropped, the same message would come again first of all, and its queue would stand still
 for ever. Nothing of it counts: consumers rely on the body alone (fact sheet, section 1).
+
+A frame that announces more than any frame may hold ends the link, and one that arrives byte by byte does not keep its
+reader past the deadline of the wait: py-amqp would read on, and take the heartbeats for its content.
 """
 
 import struct
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, Final
 
-from amqp.exceptions import AMQPError
+from amqp.exceptions import AMQPError, FrameSyntaxError
 from amqp.method_framing import frame_handler
 from amqp.serialization import decode_properties_basic
+from amqp.transport import SSLTransport
 
 Frame = tuple[int, int, bytes]
 
 UNREADABLE_HEADER: Final = "x-unreadable-properties"
 """Stands in for properties that can't be read; its value is their bytes in hex, cut."""
+
+MAX_FRAME_BYTES: Final = 131_072
+"""What py-amqp proposes as largest frame; a broker may only agree to less."""
 
 _METHOD, _CONTENT_HEADER = 1, 2
 _DELIVER: Final = struct.pack(">HH", 60, 60)
@@ -34,6 +42,33 @@ _UNREADABLE: Final = (
     ValueError,
     struct.error,
 )
+
+
+class BoundedTransport(SSLTransport):  # type: ignore[misc]  # py-amqp has no types
+    """py-amqp's TLS socket, which reads no frame that is too large, and none past a deadline."""
+
+    _quick_recv: Callable[[int], bytes]
+
+    def __init__(self, *words: Any, give_up_at: Callable[[], float], **options: Any) -> None:
+        """`give_up_at` answers the present deadline in monotonic seconds."""
+        super().__init__(*words, **options)
+        self._give_up_at = give_up_at
+
+    def _setup_transport(self) -> None:
+        super()._setup_transport()
+        read = self._quick_recv
+
+        def read_in_time(size: int) -> bytes:
+            if monotonic() > self._give_up_at():
+                raise TimeoutError("no whole frame in time")  # without errno: what was read of it is kept
+            return bytes(read(size))
+
+        self._quick_recv = read_in_time
+
+    def _read(self, n: int, *words: Any, **options: Any) -> bytes:
+        if n > MAX_FRAME_BYTES:
+            raise FrameSyntaxError(f"a frame of {n} bytes, more than any may have")
+        return bytes(super()._read(n, *words, **options))
 
 
 def tolerant_frame_handler(connection: Any, callback: Callable[..., None]) -> Callable[[Frame], bool]:

@@ -18,7 +18,8 @@ import trustme
 from vcp import AmqpsAddress, build_amqps_uri
 
 Signature = tuple[int, int]
-Answers = Mapping[Signature, tuple[Signature, bytes]]
+Answers = Mapping[Signature, tuple[Signature, bytes] | bytes]
+"""What a method is answered with: a method and its arguments on channel 1, or bytes as they are."""
 
 _FRAME_END = b"\xce"
 _METHOD, _HEARTBEAT = 1, 8
@@ -26,6 +27,7 @@ _START, _TUNE, _OPEN_OK = (10, 10), (10, 30), (10, 41)
 _START_OK, _OPEN = (10, 11), (10, 40)
 _CHANNEL_OPEN, _CHANNEL_OPEN_OK, _CHANNEL_CLOSE = (20, 10), (20, 11), (20, 40)
 _CONFIRM_SELECT, _CONFIRM_SELECT_OK, _PUBLISH = (85, 10), (85, 11), (60, 40)
+_QOS, _QOS_OK, _CONSUME, _CONSUME_OK = (60, 10), (60, 11), (60, 20), (60, 21)
 
 NO_CHANNEL: Answers = {}
 """Even the channel is never opened."""
@@ -36,6 +38,24 @@ NO_CHANNEL_AFTER_REFUSAL: Answers = {
     _PUBLISH: (_CHANNEL_CLOSE, struct.pack(">HB", 403, 0) + struct.pack(">HH", *_PUBLISH)),
 }
 """The first publish closes the channel, which is then never opened again."""
+
+
+def after_consume(frames: bytes) -> Answers:
+    """One queue can be consumed, and then these bytes come."""
+    return {
+        _CHANNEL_OPEN: (_CHANNEL_OPEN_OK, struct.pack(">I", 0)),
+        _QOS: (_QOS_OK, b""),
+        _CONSUME: method_frame(1, _CONSUME_OK, b"\x01c") + frames,
+    }
+
+
+def after_publish(frames: bytes) -> Answers:
+    """A message is taken, and these bytes come instead of a confirm."""
+    return {
+        _CHANNEL_OPEN: (_CHANNEL_OPEN_OK, struct.pack(">I", 0)),
+        _CONFIRM_SELECT: (_CONFIRM_SELECT_OK, b""),
+        _PUBLISH: frames,
+    }
 
 
 class MuteBroker:
@@ -84,34 +104,40 @@ class MuteBroker:
     def _handshake(self, peer: ssl.SSLSocket) -> None:
         _exactly(peer, 8)
         peer.sendall(
-            _method(0, _START, struct.pack(">BBI", 0, 9, 0) + _long_text(b"PLAIN") + _long_text(b"en_US"))
+            method_frame(
+                0, _START, struct.pack(">BBI", 0, 9, 0) + _long_text(b"PLAIN") + _long_text(b"en_US")
+            )
         )
         while _read_method(peer) != _START_OK:
             pass
-        peer.sendall(_method(0, _TUNE, struct.pack(">HIH", 2047, 131_072, 60)))
+        peer.sendall(method_frame(0, _TUNE, struct.pack(">HIH", 2047, 131_072, 60)))
         while _read_method(peer) != _OPEN:
             pass
-        peer.sendall(_method(0, _OPEN_OK, b"\x00"))
+        peer.sendall(method_frame(0, _OPEN_OK, b"\x00"))
 
     def _turn(self, peer: ssl.SSLSocket) -> None:
         if not peer.pending() and not select.select([peer], [], [], 0.05)[0]:
-            peer.sendall(_frame(_HEARTBEAT, 0, b""))
+            peer.sendall(frame(_HEARTBEAT, 0, b""))
             return
         answer = self._answers.pop(_read_method(peer), None)
-        if answer is not None:
-            peer.sendall(_method(1, *answer))
+        if isinstance(answer, bytes):
+            peer.sendall(answer)
+        elif answer is not None:
+            peer.sendall(method_frame(1, *answer))
 
 
 def _long_text(text: bytes) -> bytes:
     return struct.pack(">I", len(text)) + text
 
 
-def _frame(kind: int, channel: int, payload: bytes) -> bytes:
+def frame(kind: int, channel: int, payload: bytes) -> bytes:
+    """A frame of any kind: 1 method, 2 content header, 3 body, 8 heartbeat."""
     return struct.pack(">BHI", kind, channel, len(payload)) + payload + _FRAME_END
 
 
-def _method(channel: int, signature: Signature, arguments: bytes) -> bytes:
-    return _frame(_METHOD, channel, struct.pack(">HH", *signature) + arguments)
+def method_frame(channel: int, signature: Signature, arguments: bytes) -> bytes:
+    """A method with its arguments."""
+    return frame(_METHOD, channel, struct.pack(">HH", *signature) + arguments)
 
 
 def _read_method(peer: ssl.SSLSocket) -> Signature:
