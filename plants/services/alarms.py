@@ -100,7 +100,7 @@ def _new_row(connection_id: int, word: AlarmWord, at: datetime) -> Mapping[str, 
         "origin": AlarmOrigin.VOKE.value,
         "alarm_id": word.event.alarm_id,
         "raised_at": word.event.raised_at,
-        "cleared_at": word.event.cleared_at,
+        "cleared_at": _clear_of(word.event),
         "told_at": word.told_at,
         "received_at": at,
         **_description(word.event),
@@ -142,13 +142,19 @@ def _apply(row: Alarm, word: AlarmWord, at: datetime) -> bool:
 
 
 def _cleared_at(row: Alarm, event: AlarmEvent) -> datetime | None:
-    if event.cleared_at is None:
+    cleared_at = _clear_of(event)
+    if cleared_at is None:
         # A raise reopens only when it is news and happened after the clear that we know of.
         reopens = event.raised_at > row.raised_at and event.raised_at > (row.cleared_at or event.raised_at)
         return None if reopens else row.cleared_at
-    if event.raised_at < row.raised_at and event.cleared_at < row.raised_at:
+    if event.raised_at < row.raised_at and cleared_at < row.raised_at:
         return row.cleared_at  # the end of an earlier raise
-    return event.cleared_at if row.cleared_at is None else max(row.cleared_at, event.cleared_at)
+    return cleared_at if row.cleared_at is None else max(row.cleared_at, cleared_at)
+
+
+def _clear_of(event: AlarmEvent) -> datetime | None:
+    """When it was cleared; a clear dated before its raise (a clock that was set back) counts as at the raise."""
+    return None if event.cleared_at is None else max(event.cleared_at, event.raised_at)
 
 
 def raise_platform_alarm(

@@ -124,6 +124,18 @@ def test_any_order_any_repetition_and_any_cutting_into_batches_end_in_the_same_r
     assert found.cleared_at == (minute(latest_clear) if still_cleared else None)
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_clear_dated_before_its_raise_gives_the_same_row_in_either_order(order):
+    plant = factories.plant(assets=[])
+    words = [word(plant, raised=0, cleared=1), word(plant, raised=2, cleared=0)]
+
+    for index in order:
+        tell(plant, words[index])
+
+    found = Alarm.objects.get(plant=plant)
+    assert (found.raised_at, found.cleared_at) == (minute(2), minute(2))
+
+
 def test_a_clear_before_its_own_raise_is_a_clear_all_the_same():
     """Its sender's clocks disagree; clearedAt present means cleared."""
     plant = factories.plant()
