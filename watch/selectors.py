@@ -43,8 +43,8 @@ from watch.facts import (
 from watch.limits import LOOK_BACK, Limits
 from watch.models import MeterWatch, TickRun
 
-MESSAGES_LOOKED_AT = 10_000
-"""The newest messages of the outbox that NO_ACK judges: a bound on its cost, days of commands of most installations."""
+MESSAGES_LOOKED_AT = 5_000
+"""The newest messages of the outbox that NO_ACK judges: a bound on its cost, hours of commands of a large fleet."""
 
 _UNANSWERED = (State.SENT.value, State.UNCONFIRMED.value)
 _LISTS_FOR_HABIT = 6
