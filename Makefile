@@ -25,7 +25,7 @@ test: $(VENV)/.dev servers ## all tests on PostgreSQL, Redis and RabbitMQ of the
 soak: $(VENV)/.dev servers ## real processes under load, hit by FAULTS=200 faults in the order of SEED; ends with lost, doubled, late
 	$(BIN)/python -m tests.faults --faults $(or $(FAULTS),200) $(if $(SEED),--seed $(SEED))
 
-check: $(VENV)/.dev ## linters, types, import rules, migrations, deployment checks
+check: $(VENV)/.dev ## linters, types, import rules, migrations, deployment checks, known vulnerabilities
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(RUN) $(BIN)/mypy $(TYPED)
@@ -33,6 +33,7 @@ check: $(VENV)/.dev ## linters, types, import rules, migrations, deployment chec
 	DATABASE_URL=sqlite:// $(RUN) $(BIN)/python manage.py makemigrations --check --dry-run
 	$(RUN) $(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(BIN)/python scripts/lock_check.py
+	$(BIN)/python scripts/audit.py
 
 up: ## the full installation in containers (see .env.example; PROFILE=sim adds a broker and the stand-in for Voke)
 	$(if $(filter sim,$(PROFILE)),AMQP_CA_FILE=/srv/sim/tls/ca.pem )docker compose $(if $(PROFILE),--profile $(PROFILE)) up --build --detach --wait
