@@ -143,7 +143,7 @@ def test_a_clear_before_its_own_raise_is_a_clear_all_the_same():
     tell(plant, word(plant, raised=10, cleared=9))
     tell(plant, word(plant, raised=10))
 
-    assert row() == (minute(10), minute(9))
+    assert row() == (minute(10), minute(10))
 
 
 # --- this platform's own ----------------------------------------------------------------------------------------------
