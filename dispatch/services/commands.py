@@ -286,7 +286,7 @@ def _refuse_unsignable(connection: Connection, family: Family) -> None:
     try:
         missing = not connection.signing_key
     except UndecryptableSecret as error:
-        raise Conflict("the connection's signing key can't be decrypted", code=CANNOT_BUILD) from error
+        raise Conflict(f"the connection's stored secret is unusable: {error}", code=CANNOT_BUILD) from error
     if missing:
         raise Conflict(
             f"{family.value} must be signed and the connection has no signing key", code="SIGNING_KEY_MISSING"

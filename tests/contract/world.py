@@ -71,6 +71,7 @@ class World:
     connection: Connection
     plant: Plant
     simulator: Simulator
+    broker: MemBroker | None
 
     def send(self, payload: Any, **asked: Any) -> Command:
         """Ask for a command as an operator."""
@@ -198,7 +199,7 @@ def _world(
         for thread in threads:
             thread.start()
         try:
-            world = World(connection=link, plant=plant, simulator=simulator)
+            world = World(connection=link, plant=plant, simulator=simulator, broker=broker)
             eventually(lambda: _knows_topology(simulator), what="the stand-in knows the topology")
             yield world
         finally:
