@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 PER_S = 20.0
 QUIET_S = 60.0
 _LOOK_EVERY_S = 0.25
+_SHOWN = 40  # violations of one fault
 _TURNS, _TURNS_S = 10, 2.0  # of the driver before, during and after a fault
 _NO_TIME = timedelta(0)
 # What only time can bring; the others never go away.
@@ -42,8 +43,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _say(f"seed {seed}: {again}")
     run = Run(faults=options.faults, seed=seed, only=options.only)
     run.attempt("the run did not end", run.play)
-    for violation in run.violations:
-        _say(f"{violation.count.value}: {violation.text}")
     for failure in run.failures:
         _say(failure)
     is_fine = not run.violations and not run.failures
@@ -162,11 +161,13 @@ class Run:
             pause.wait(_LOOK_EVERY_S)
 
     def _note(self, violations: Sequence[Violation]) -> None:
-        for violation in violations:
-            if violation.text not in self._told:
-                self._told.add(violation.text)
-                self.violations.append(violation)
-                _say(f"     {violation.count.value}: {violation.text}")
+        fresh = [violation for violation in violations if violation.text not in self._told]
+        self._told |= {violation.text for violation in fresh}
+        self.violations += fresh
+        for violation in fresh[:_SHOWN]:
+            _say(f"     {violation.count.value}: {violation.text}")
+        if len(fresh) > _SHOWN:
+            _say(f"     and {len(fresh) - _SHOWN} more of these")
 
     def _finish(self, scene: Scene) -> None:
         """Everything once more, from the beginning, and an orderly end of every process."""
