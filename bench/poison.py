@@ -137,9 +137,7 @@ def main() -> None:
     print("poison  good committed s   receive done s     our CPU s          transactions")
     for count, found in runs.items():
         columns = [_column([getattr(one, name) for one in found]) for name in ("good_s", "whole_s", "cpu_s")]
-        print(
-            f"{count:>6}  {columns[0]:<17}  {columns[1]:<17}  {columns[2]:<17}  {found[0].transactions}"
-        )
+        print(f"{count:>6}  {columns[0]:<17}  {columns[1]:<17}  {columns[2]:<17}  {found[0].transactions}")
 
 
 def prepared(url: str) -> Bench:

@@ -18,6 +18,9 @@ def read_json(request: HttpRequest) -> dict[str, Any]:
     """The JSON object of the body, each key once. Raises UnsupportedMedia, vcp.ProtocolError."""
     charset = request.content_params.get("charset", "utf-8") if request.content_params else "utf-8"
     body = request.body
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        # Not even looked at: what it unpacks to has no bound.
+        raise UnsupportedMedia("the body must not be compressed", path="Content-Encoding")
     is_json = request.content_type == "application/json" and charset.lower() in {"utf-8", "utf8"}
     if body and not is_json:
         raise UnsupportedMedia("the body must be application/json in UTF-8", path="Content-Type")

@@ -83,7 +83,7 @@ def addresses(route: Route) -> dict[str, str]:
 
 def forgetful(response: Any, address: str) -> tuple[Any, ...]:
     """What an answer tells, without the address that was asked for and without what differs every time."""
-    ignored = {"x-request-id", "set-cookie", "content-length", "date"}
+    ignored = {"x-request-id", "set-cookie", "content-length", "date", "expires"}
     headers = {
         name.lower(): value.replace(address, "")
         for name, value in response.items()
@@ -200,9 +200,8 @@ def test_staff_without_a_permission_change_nothing(_seeded: None) -> None:
     for route in admin_routes():
         if route.name in FOR_ANY_STAFF:
             continue
-        for address in addresses(route).values():
-            response = client.post(address, {"post": "yes", "confirmed": "1"})
-            assert turned_away(response), address
+        address = addresses(route)["there"]
+        assert turned_away(client.post(address, {"post": "yes", "confirmed": "1"})), address
 
 
 @pytest.fixture
