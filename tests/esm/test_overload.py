@@ -1,6 +1,7 @@
 """What is answered without a thread, and how it gets into the journal."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
@@ -13,6 +14,7 @@ from esm import overload
 from esm.overload import TurnedAway
 from esm.shell import Scope
 from tests.factories import AT
+from trading_api.gate import GATE
 from trading_api.models import PullJournal
 
 
@@ -75,3 +77,66 @@ def test_what_cannot_be_journaled_is_logged(turned_away: TurnedAway) -> None:
     ):
         turned_away.write_down()
     assert [(log["action"], log["times"]) for log in logs] == [("journal_failed", 1)]
+
+
+def guess(secret: str = "wrong", **fields: Any) -> bytes:
+    return json.dumps({"clientId": "acme", "clientSecret": secret} | fields).encode()
+
+
+@pytest.fixture
+def guessed() -> Iterator[None]:
+    """Ten wrong secrets of one client id from one address."""
+    GATE.clear()
+    for _ in range(10):
+        GATE.note_failure(address="1.1.1.1", client_id="acme", client_secret="wrong", at=AT)
+    yield
+    GATE.clear()
+
+
+def posted(path: str = "/trading/token", **changes: Any) -> Scope:
+    return scope(path) | {"method": "POST"} | changes
+
+
+def test_a_guess_that_has_to_wait_is_answered_as_the_endpoint_would(
+    turned_away: TurnedAway, guessed: None
+) -> None:
+    answer = turned_away.doorman(posted(), guess())
+    assert answer is not None
+    headers, body = dict(answer.headers), json.loads(answer.body)
+    assert (answer.status, body["code"], body["requestId"]) == (
+        429,
+        "TOO_MANY_REQUESTS",
+        headers[b"x-request-id"].decode(),
+    )
+    assert (headers[b"retry-after"], headers[b"x-content-type-options"]) == (b"60", b"nosniff")
+
+
+@pytest.mark.parametrize(
+    ("where", "body"),
+    [
+        (posted(client=("2.2.2.2", 1)), guess()),
+        (posted(), guess(clientId="other")),
+        (posted(), b"{"),
+        (posted(), b"[" * 8000),
+        (posted("/trading/plant/config/update"), guess()),
+        (posted(method="GET"), b""),
+    ],
+)
+def test_whoever_is_not_guessing_is_let_in(
+    turned_away: TurnedAway, guessed: None, where: Scope, body: bytes
+) -> None:
+    assert turned_away.doorman(where, body) is None
+
+
+def test_a_secret_that_was_right_before_is_let_in(turned_away: TurnedAway, guessed: None) -> None:
+    GATE.note_right(client_id="acme", client_secret="right")
+    assert turned_away.doorman(posted(), guess("right")) is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_guesses_become_one_counted_row(turned_away: TurnedAway, guessed: None) -> None:
+    for _ in range(500):
+        turned_away.doorman(posted(), guess())
+    turned_away.write_down()
+    row = PullJournal.objects.get()
+    assert (row.address, row.count, row.status, row.result) == ("1.1.1.1", 500, 429, "TOO_MANY_REQUESTS")

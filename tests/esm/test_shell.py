@@ -222,6 +222,47 @@ def test_a_full_queue_is_answered_at_once_and_noted_soon_after() -> None:
     run(scenario())
 
 
+def test_who_is_turned_away_takes_no_thread_waits_and_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("esm.shell._HOLD_S", 0.01)
+    noted, reached = threading.Event(), threading.Event()
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        reached.set()
+        return tell(environ, start_response)
+
+    def doorman(_: Scope, body: bytes) -> Answer | None:
+        return Answer(status=429, headers=[], body=b"wait") if body == b"guess" else None
+
+    async def scenario() -> None:
+        one = shell(app, doorman=doorman, after_turning_away=noted.set)
+        guess, good = Client(part(b"guess")), Client(part(b"{}"))
+        await one(scope(), guess.receive, guess.send)
+        assert (guess.status, reached.is_set(), one._held) == (429, False, 0)
+        await one(scope(), good.receive, good.send)
+        assert (good.status, await asyncio.to_thread(noted.wait, 10)) == (200, True)
+
+    run(scenario())
+
+
+def test_waiting_guesses_never_take_the_places_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("esm.shell._HOLD_S", 60.0)
+
+    async def scenario() -> None:
+        one = shell(doorman=lambda _scope, body: Answer(status=429, headers=[], body=b"") if body else None)
+        guesses = [Client(part(b"guess")) for _ in range(LIMITS.open_max // 4 + 5)]
+        tasks = [asyncio.create_task(one(scope(), guess.receive, guess.send)) for guess in guesses]
+        while sum(bool(guess.sent) for guess in guesses) < 5:
+            await asyncio.sleep(0)
+        good = Client(part(b""))
+        await one(scope(), good.receive, good.send)
+        assert (good.status, one._held) == (200, LIMITS.open_max // 4)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    run(scenario())
+
+
 def test_health_is_let_through_a_full_queue() -> None:
     app = Slow()
 
