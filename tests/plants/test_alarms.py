@@ -3,14 +3,22 @@
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from plants.models import Alarm, AlarmOrigin
+from plants.models import Alarm, AlarmChange, AlarmOrigin
 from plants.selectors.alarms import open_platform_alarm_ids
-from plants.services.alarms import AlarmWord, apply_alarms, clear_platform_alarm, raise_platform_alarm
+from plants.services.alarms import (
+    AlarmWord,
+    apply_alarms,
+    clear_platform_alarm,
+    raise_platform_alarm,
+    take_alarm_changes,
+)
 from tests import factories
 from tests.factories import AT
+from tests.threads import together
 from vcp import Alarm as AlarmEvent
 
 pytestmark = pytest.mark.django_db
@@ -196,3 +204,82 @@ def test_clearing_what_was_never_raised_does_nothing():
     clear_platform_alarm(connection_id=factories.connection().pk, alarm_id="emergency:1", at=AT)
 
     assert not Alarm.objects.exists()
+
+
+@pytest.mark.parametrize("whose", ["connection", "organisation", "installation"])
+def test_an_own_alarm_may_be_about_a_connection_an_organisation_or_the_installation(whose):
+    link = factories.connection()
+    about = {
+        "connection": {"connection_id": link.pk},
+        "organisation": {"connection_id": None, "organisation_id": link.organisation_id},
+        "installation": {"connection_id": None},
+    }[whose]
+
+    def say(at):
+        return raise_platform_alarm(**about, alarm_id="X", severity="ERROR", code="X", message="x", at=at)
+
+    answers = [say(AT), say(minute(1))]
+    cleared = [
+        clear_platform_alarm(connection_id=about["connection_id"], alarm_id="X", at=minute(2))
+        for _ in range(2)
+    ]
+    again = say(minute(3))
+
+    alarm = Alarm.objects.get()
+    assert (answers, cleared, again) == ([True, False], [True, False], True)
+    assert (alarm.raised_at, alarm.cleared_at) == (minute(3), None)
+
+
+# --- news for whoever tells people ------------------------------------------------------------------------------------
+
+
+def news():
+    return list(AlarmChange.objects.values_list("alarm__alarm_id", "word"))
+
+
+def test_each_change_leaves_its_news_and_what_changed_nothing_leaves_none():
+    plant = factories.plant()
+    tell(plant, word(plant), word(plant))
+    tell(plant, word(plant, told=1, message="the same, in other words"))
+    tell(plant, word(plant, cleared=5))
+    tell(plant, word(plant, raised=10))
+
+    assert news() == [("a1", "RAISED"), ("a1", "CLEARED"), ("a1", "RAISED")]
+
+
+def test_what_was_raised_and_cleared_within_a_batch_is_no_news():
+    plant = factories.plant()
+    tell(plant, word(plant), word(plant, cleared=5))
+    tell(plant, word(plant, alarm_id="a2", cleared=5))
+
+    assert news() == []
+
+
+def test_another_severity_is_news():
+    plant = factories.plant()
+    raise_own(plant)
+    raise_platform_alarm(
+        connection_id=plant.connection_id,
+        alarm_id="emergency:1",
+        severity="WARNING",
+        code="C",
+        message="m",
+        at=AT,
+    )
+
+    assert news() == [("emergency:1", "RAISED"), ("emergency:1", "RAISED")]
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_several_who_raise_and_take_at_once_make_and_get_one_piece_of_news():
+    plant = factories.plant()
+    together(*[lambda: raise_own(plant)] * 4)
+
+    def take():
+        with transaction.atomic():
+            return len(take_alarm_changes(limit=10))
+
+    assert Alarm.objects.count() == 1
+    assert sorted(together(*[take] * 4)) == [0, 0, 0, 1]
+    assert news() == []

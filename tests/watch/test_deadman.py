@@ -378,4 +378,4 @@ def test_the_cost_of_an_evaluation_does_not_grow_with_connections_or_plants():
     healthy(first.connection, *(plant.connection for plant in more), at=AT + timedelta(seconds=2))
     many = costs(AT + timedelta(seconds=2))
 
-    assert (few, many) == (18, 18)
+    assert (few, many) == (17, 17)
