@@ -14,6 +14,7 @@ from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from esm.asgi import build_shell
+from esm.security_headers import FOR_PROGRAMS
 
 log = structlog.get_logger(__name__)
 _LINGER_S = 2.0
@@ -42,6 +43,18 @@ class DeadlineProtocol(H11Protocol):
             self._watch_head()
         else:
             self._cancel_head_timer()
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP gets a line of text and its end, with the headers that every answer has."""
+        given = {**FOR_PROGRAMS, "Content-Type": "text/plain; charset=utf-8", "Connection": "close"}
+        headers = [(name.lower().encode(), value.encode()) for name, value in given.items()]
+        for event in (
+            h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
+            h11.Data(data=msg.encode("ascii")),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def on_response_complete(self) -> None:
         """The answer is handed over: watch that it is read, and drain what is left of the request."""

@@ -75,6 +75,7 @@ def test_broken_http_is_refused_without_a_word_about_us_and_others_are_served(
         answer = answered(server, text)
         assert answer.startswith(b"HTTP/1.1 400"), (name, answer[:80])
         assert b"server:" not in answer.lower()
+        assert b"x-content-type-options: nosniff" in answer.lower()
         assert b"evil" not in answer
     assert pulls(server, issued) == 200
 
