@@ -11,7 +11,7 @@ people alike; what is decided about a letter is decided under its lock, by its s
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -83,14 +83,20 @@ def store_dead_letters(*, connection_id: int, letters: Sequence[Letter], at: dat
         for digest in sorted(counts)
     ]
     made = insert_new(DeadLetter, rows, key=("connection_id", "digest"), returning=("digest",))
-    fresh = {digest for (digest,) in made}
+    _count_again(connection_id, counts, known=counts.keys() - {digest for (digest,) in made}, at=at)
+
+
+def _count_again(connection_id: int, counts: Mapping[str, int], *, known: Set[str], at: datetime) -> None:
+    """Letters that were there before: locked together in their order, then counted."""
+    if not known:
+        return
+    rows = DeadLetter.objects.filter(connection_id=connection_id)
+    list(rows.filter(digest__in=known).select_for_update().order_by("digest").values_list("pk"))
     again: dict[int, list[str]] = {}
-    for digest in sorted(counts.keys() - fresh):
+    for digest in sorted(known):
         again.setdefault(counts[digest], []).append(digest)
     for count, digests in sorted(again.items()):
-        known = DeadLetter.objects.filter(connection_id=connection_id, digest__in=digests)
-        list(known.select_for_update().order_by("digest").values_list("pk"))
-        known.update(count=F("count") + count, last_at=at, state=OPEN)
+        rows.filter(digest__in=digests).update(count=F("count") + count, last_at=at, state=OPEN)
 
 
 def store_dead_letter(*, connection_id: int, letter: Letter, at: datetime) -> None:

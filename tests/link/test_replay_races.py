@@ -70,3 +70,20 @@ def test_letters_that_are_discarded_while_they_come_again_end_in_one_of_both_sta
     assert not [one for one in answers if isinstance(one, Exception)]
     assert set(DeadLetter.objects.values_list("count", flat=True)) == {2}
     assert set(DeadLetter.objects.values_list("state", flat=True)) <= {"OPEN", "DISCARDED"}
+
+
+def test_letters_that_come_again_in_different_numbers_beside_somebody_who_discards_do_not_deadlock():
+    """Locked group by group, two batches took the same letters in different orders."""
+    link = factories.connection()
+    one, two = alarm(UUIDS[0], "one"), alarm(UUIDS[1], "two")
+    hear(link, one, two)
+    ids = list(DeadLetter.objects.values_list("pk", flat=True))
+
+    answers = together(
+        lambda: [hear(link, one, two, two) for _ in range(15)],
+        lambda: [hear(link, one, one, two) for _ in range(15)],
+        lambda: [discard(letter_ids=ids, actor="jana", note="noise", at=AT) for _ in range(15)],
+    )
+
+    assert not [one for one in answers if isinstance(one, Exception)]
+    assert list(DeadLetter.objects.values_list("count", flat=True)) == [46, 46]
