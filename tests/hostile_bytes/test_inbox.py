@@ -155,8 +155,7 @@ def latest_wins(draw: st.DrawFn, kinds: Sequence[str]) -> list[tuple[str, float,
         kind = draw(st.sampled_from(kinds))
         members: dict[str, Any] = {}
         if kind == "alarm":
-            raised, lasted = draw(moments), draw(st.none() | st.integers(0, 9))
-            members = {"raised": raised, "cleared": None if lasted is None else raised + seconds(60 * lasted)}
+            members = {"raised": draw(moments), "cleared": draw(st.none() | moments)}
             members["message"] = f"said at {offset}"
         elif kind == "mode":
             members = {"mode": f"M{offset}"}
