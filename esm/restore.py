@@ -13,6 +13,7 @@ from pathlib import Path
 
 from django.contrib.sessions.models import Session
 from django.db import transaction
+from django.db.migrations.loader import MigrationLoader
 
 from dispatch.services.restored import SettledDispatch, settle_restored
 from esm.backup import Manifest, TableFacts, key_fingerprints, sha256_of, table_facts
@@ -43,11 +44,17 @@ class Settled:
 
 
 def check_dump(*, dump: Path, manifest: Manifest, without_keys: bool) -> None:
-    """Refuse what can't be restored well, before anything is touched: a torn file, other keys; raises ToolFailed."""
+    """Refuse what can't be restored well, before anything is touched; raises ToolFailed.
+
+    A file that is not the manifest's, a backup of newer code, or other keys (unless the restore is to do without).
+    """
     if not dump.is_file():
         raise ToolFailed(f"{dump} is no file")
     if sha256_of(dump) != manifest.sha256:
         raise ToolFailed(f"{dump} is not the file that its manifest describes: it was cut or changed")
+    known = {f"{app}.{name}" for app, name in MigrationLoader(None).disk_migrations or ()}
+    if newer := sorted(set(manifest.migrations) - known):
+        raise ToolFailed(f"the backup is of a newer version of the platform: {', '.join(newer)}")
     problems = _missing_keys(manifest.keys, key_fingerprints())
     if problems and not without_keys:
         raise ToolFailed(
