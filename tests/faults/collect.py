@@ -48,8 +48,11 @@ def gather(stage: Stage, asked: list[int], since: Mark, until: Mark) -> Evidence
     ids = {message.message_id for message in messages}
     arrivals = [one for side in stage.sides for one in side.tap.arrivals() if one.message_id in ids]
     # Commands of messages alone would hide those that never had one.
-    journals = [_journal(side, since, until, ids) for side in stage.sides if side.journal.exists()]
-    told = [one for journal in journals for one in journal.told]
+    sides = [side for side in stage.sides if side.journal.exists()]
+    journals = [_journal(side, since, until, ids) for side in sides]
+    told = [
+        one for side, journal in zip(sides, journals, strict=True) for one in _still_heard(side, journal.told)
+    ]
     return Evidence(
         replay_margin=timedelta(seconds=settings.REPLAY_MARGIN_S),
         asked=asked[since.asked :],
@@ -178,12 +181,27 @@ def _journal(side: Side, since: Mark, until: Mark, ids: set[str]) -> _Journal:
     )
 
 
+def _still_heard(side: Side, told: list[Told]) -> list[Told]:
+    """Without what was said on a key that was retired before: nobody listens there any more, as documented."""
+    side.connection.refresh_from_db(fields=["retired_at"])
+    retired_at = side.connection.retired_at
+    return (
+        told if retired_at is None else [one for one in told if parse_timestamp(one.created_at) < retired_at]
+    )
+
+
 def _settled_up_to(journal: Path) -> int:
     (first, last) = _rows(
         journal,
         "SELECT (SELECT MIN(seq) FROM published WHERE state = 'pending'), (SELECT MAX(seq) FROM published)",
     )[0]
     return int(first - 1 if first is not None else last or 0)
+
+
+def is_all_heard(side: Side) -> bool:
+    """Whether the stand-in wrote down everything that the tap saw arrive."""
+    heard = {message_id for (message_id,) in _rows(side.journal, "SELECT DISTINCT message_id FROM messages")}
+    return all(arrival.message_id in heard for arrival in side.tap.arrivals())
 
 
 def newest_message(side: Side) -> int:

@@ -85,7 +85,9 @@ class DeletedQueue(Fault):
         until(lambda: link_errors(LinkHealth.Role.CONSUME, began), "a consumer's notice of it")
 
     def _is_settled(self, side: Side, queue: str) -> bool:
-        listed = self.stage.rabbit.ctl("list_queues", "-p", side.partner.vhost, "name", "messages")
+        listed = self.stage.rabbit.ctl(
+            "list_queues", "-p", side.partner.vhost, "name", "messages", timeout_s=90
+        )
         return any(line.split() == [queue, "0"] for line in listed.splitlines())
 
     def heal(self) -> None:

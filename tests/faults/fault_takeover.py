@@ -3,6 +3,7 @@
 from dispatch.models import OutboundMessage, Outcome
 from dispatch.policy import current_policy
 from dispatch.services.takeover import take_over
+from tests.faults.collect import is_all_heard
 from tests.faults.fault import Fault, register, surely, until
 from tests.faults.stage import Side
 
@@ -37,11 +38,5 @@ class SecondBundle(Fault):
         old = self.old
         waiting = OutboundMessage.objects.filter(connection=old.connection, outcome=Outcome.PENDING)
         until(lambda: not waiting.exists(), "the old key drained")
-        until(lambda: self._is_heard(old), "everything on the old key heard")
+        until(lambda: is_all_heard(old), "everything on the old key heard")
         self.stage.dismiss(old)
-
-    def _is_heard(self, side: Side) -> bool:
-        names = {name for key, name in side.partner.queues.items() if not key.startswith("event")}
-        listed = self.stage.rabbit.ctl("list_queues", "-p", side.partner.vhost, "name", "messages")
-        counts = [line.split() for line in listed.splitlines()]
-        return all(words[1] == "0" for words in counts if words and words[0] in names)

@@ -101,7 +101,7 @@ class RabbitServer(Server):
         parameters.socket_timeout = parameters.stack_timeout = parameters.blocked_connection_timeout = 10
         return pika.BlockingConnection(parameters)
 
-    def ctl(self, *words: str, timeout_s: float = 30.0) -> str:
+    def ctl(self, *words: str, timeout_s: float = 60.0) -> str:
         """`rabbitmqctl` on this node (about 0.3 s a call); its output."""
         done = subprocess.run(
             [self._bin / "rabbitmqctl", "--quiet", "--node", self._node, *words],
