@@ -64,6 +64,8 @@ def parse_config(document: Mapping[str, Any]) -> SimConfig:
         config = msgspec.convert(document, SimConfig)
     except msgspec.ValidationError as error:
         raise _translated(error) from error
+    except UnicodeEncodeError as error:  # an environment of bytes that are no text
+        raise ConfigError("", "holds a text that is not UTF-8") from error
     check_config(config)
     return config
 

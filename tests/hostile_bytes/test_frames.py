@@ -140,7 +140,7 @@ def test_a_confirm_of_a_message_that_was_never_sent_confirms_nothing_else(tmp_pa
 # --- any bytes --------------------------------------------------------------------------------------------------------
 
 
-@examples(300)
+@examples(200)
 @given(st.binary(max_size=300))
 def test_any_property_bytes_are_readable_afterwards_or_no_content_header_at_all(properties: bytes) -> None:
     start = struct.pack(">HHQ", 60, 0, 5)
@@ -151,7 +151,7 @@ def test_any_property_bytes_are_readable_afterwards_or_no_content_header_at_all(
     assert readable_header(made) == made
 
 
-@examples(300)
+@examples(200)
 @given(st.binary(max_size=255), st.integers(0, 2**64 - 1), st.binary(max_size=60))
 def test_any_routing_key_is_text_afterwards_and_no_longer_than_before(
     key: bytes, number: int, tag: bytes

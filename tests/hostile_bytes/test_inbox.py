@@ -100,7 +100,7 @@ def deliveries(plant: Plant, batch: Sequence[Event]) -> list[Delivery]:
     return [event.told(sites=sites, correlations=ours or ["x"]) for event in batch]
 
 
-@examples(50)
+@examples(40)
 @given(st.lists(events(), min_size=1, max_size=8))
 def test_every_accepted_event_is_stored_and_a_second_delivery_changes_nothing(
     plant: Plant, batch: list[Event]
@@ -122,7 +122,7 @@ def test_every_accepted_event_is_stored_and_a_second_delivery_changes_nothing(
     assert after_second == after_first
 
 
-@examples(20)
+@examples(15)
 @given(st.lists(events(), min_size=2, max_size=8), st.randoms(use_true_random=False))
 def test_one_batch_or_many_the_same_is_stored(
     plant: Plant, batch: list[Event], chance: random.Random
