@@ -223,7 +223,9 @@ def take_alarm_changes(*, limit: int) -> list[AlarmChange]:
     """
     rows = (
         AlarmChange.objects.select_for_update(skip_locked=True, of=("self",))
-        .select_related("alarm__plant__organisation", "alarm__connection__organisation", "alarm__organisation")
+        .select_related(
+            "alarm__plant__organisation", "alarm__connection__organisation", "alarm__organisation"
+        )
         .defer("alarm__connection__amqps_uri", "alarm__connection__api_key", "alarm__connection__signing_key")
         .order_by("pk")
     )
