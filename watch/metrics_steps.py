@@ -15,7 +15,7 @@ from django.db.models import Max
 from dispatch.models import CommandEvent
 from dispatch.states import State
 
-NEWEST_EVENTS = 5000
+NEWEST_EVENTS = 2000
 LATELY = timedelta(minutes=10)
 _ACK = frozenset({State.ACCEPTED, State.QUEUED_BY_VOKE, State.PARTIAL, State.REJECTED})
 _EXECUTION = frozenset({State.EXECUTING, State.COMPLETED, State.DEVIATED, State.FAILED})
@@ -59,7 +59,7 @@ class _Durations:
 
 
 def step_seconds(*, at: datetime) -> list[Step]:
-    """Every step of the last 10 minutes' commands; two queries, at most the newest 5000 events."""
+    """Every step of the last 10 minutes' commands; two queries, at most the newest 2000 events."""
     newest = CommandEvent.objects.aggregate(newest=Max("pk"))["newest"] or 0
     rows = CommandEvent.objects.filter(
         pk__gt=newest - NEWEST_EVENTS, at__gte=at - LATELY, verdict="APPLIED"
