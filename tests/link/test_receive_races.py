@@ -145,7 +145,11 @@ def test_when_the_database_gives_up_the_caller_is_told_and_nothing_is_half_done(
     def impatient():
         with connection.cursor() as cursor:
             cursor.execute("SET statement_timeout = '200ms'")
-        return hear(plant.connection, realtime(plant, at=AT + seconds(9)), message)
+        try:
+            return hear(plant.connection, realtime(plant, at=AT + seconds(9)), message)
+        finally:
+            with connection.cursor() as cursor:  # the pool gives this connection to later tests
+                cursor.execute("RESET statement_timeout")
 
     with transaction.atomic():
         list(Command.objects.select_for_update().filter(pk=command.pk))
