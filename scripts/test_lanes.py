@@ -15,7 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PORTABLE = ("tests/plants", "tests/dispatch", "tests/link", "tests/trading_api", "tests/watch")
+PORTABLE = (
+    "tests/plants",
+    "tests/dispatch",
+    "tests/link",
+    "tests/trading_api",
+    "tests/watch",
+    "tests/hostile_bytes/test_inbox.py",
+)
 LONG = ("tests/process", "tests/contract")
 
 

@@ -350,7 +350,7 @@ _addresses = st.builds(
 @pytest.mark.parametrize("reader", READERS.values(), ids=READERS.keys())
 @examples(60)
 @given(value=_setting | _numberish | _keys | _addresses)
-@example(value="postgres://user:hunter2hunter2@[::1/x")
+@example(value="postgres://user:huntersecret@[::1/x")
 def test_any_value_of_a_setting_is_taken_or_refused_by_name_and_never_quoted(reader: Any, value: str) -> None:
     try:
         reader(Env({"NAME": value}))
