@@ -326,9 +326,17 @@ def test_the_command_writes_one_file_for_its_owner_alone_and_overwrites_none(tmp
 
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert zipfile.is_zipfile(path)
-    assert "bundle.zip" in capsys.readouterr().out
+    assert "bundle.zip: 11 files" in capsys.readouterr().err
     with pytest.raises(CommandError, match="File exists"):
         call_command("support_bundle", output=path)
+
+
+def test_the_command_writes_to_standard_output_where_there_is_no_disk(capfdbinary):
+    with clock.frozen(AT):
+        call_command("support_bundle", output="-")
+
+    with zipfile.ZipFile(io.BytesIO(capfdbinary.readouterr().out)) as archive:
+        assert "README.txt" in archive.namelist()
 
 
 def test_the_revision_is_read_from_a_checkout_in_each_of_its_forms(tmp_path):

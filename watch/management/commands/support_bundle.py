@@ -1,6 +1,7 @@
 """`manage.py support_bundle`."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +21,27 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Where to."""
         parser.add_argument(
-            "--output", type=Path, help="Path of the zip; default support-TIME.zip here. Never overwritten."
+            "--output",
+            help="Path of the zip, never overwritten; default support-TIME.zip here; - = standard output.",
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Write the file; exit code 0 also when parts are missing, which are named."""
         at = clock.now()
-        path: Path = options["output"] or Path(f"support-{at:%Y%m%dT%H%M%SZ}.zip")
+        output = str(options["output"] or f"support-{at:%Y%m%dT%H%M%SZ}.zip")
         bundle = make_bundle(at=at)
+        if output == "-":
+            sys.stdout.buffer.write(bundle.content)
+        else:
+            self._write(Path(output), bundle.content)
+        for name, reason in sorted(bundle.problems.items()):
+            self.stderr.write(f"{name}: {reason}")
+        self.stderr.write(f"{output}: {len(bundle.members)} files, {len(bundle.content)} bytes")
+
+    def _write(self, path: Path, content: bytes) -> None:
         try:
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except OSError as error:
             raise CommandError(f"can't write {path}: {error.strerror}") from error
         with os.fdopen(handle, "wb") as file:
-            file.write(bundle.content)
-        for name, reason in sorted(bundle.problems.items()):
-            self.stderr.write(f"{name}: {reason}")
-        self.stdout.write(f"{path}: {len(bundle.members)} files, {len(bundle.content)} bytes")
+            file.write(content)
