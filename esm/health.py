@@ -9,11 +9,12 @@ from collections.abc import Callable
 import structlog
 from django.conf import settings
 from django.core.cache import cache
-from django.db import Error, connection
+from django.db import Error
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from redis.exceptions import RedisError
 
 from esm import clock
+from watch.bounded import ask_database
 from watch.deadman import TICKS_SILENT_AFTER
 from watch.selectors import newest_tick_at
 
@@ -43,16 +44,8 @@ def readyz(_: HttpRequest) -> JsonResponse:
 
 
 def _database_answers() -> bool:
-    # Past Django: a request would wait for the pool's own time limit, longer than whoever asks for readiness does.
-    pool = getattr(connection, "pool", None)
     try:
-        if pool is None:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT 1")
-        else:
-            pool.open()
-            with connection.wrap_database_errors, pool.connection(timeout=DATABASE_WAIT_S) as asked:
-                asked.execute("SELECT 1")
+        ask_database(wait_s=DATABASE_WAIT_S)
     except Error as error:
         log.error("database unavailable", action="not_ready", error=type(error).__name__)
         return False

@@ -24,7 +24,7 @@ from dispatch.models import Command, EmergencyLatch, OutboundMessage, Outcome
 from plants.models import Alarm, Connection, DeadLetter, LinkState
 from plants.selectors.link_health import ConnectionHealth, connection_health, watched_connections
 from trading_api.models import Credential, PullJournal
-from watch.bounded import bounded_statements
+from watch.bounded import ask_database, bounded_statements
 from watch.metrics_steps import step_seconds
 from watch.models import Notification, Severity, TickRun
 
@@ -42,6 +42,7 @@ PULLS_OF = timedelta(minutes=5)
 NOTIFICATIONS_OF = timedelta(hours=24)
 STATEMENT_TIMEOUT_MS = 1000
 GATHER_WITHIN_S = 4.0
+DATABASE_WAIT_S = 2.0
 KEEP_S = 5.0
 _CONNECTION = ("connection", "connection_id")
 _TROUBLE = (DatabaseError, InterfaceError)
@@ -328,8 +329,9 @@ class DatabaseCollector(Collector):
             "esm_database_part_up", "1 = this part of the database's numbers was gathered.", labels=("part",)
         )
         found: list[Metric] = []
+        there = _database_answers()
         for name, part in self._parts.items():
-            in_time = self._monotonic() - began < GATHER_WITHIN_S
+            in_time = there and self._monotonic() - began < GATHER_WITHIN_S
             families = self._ask(name, part, at) if in_time else None
             up.add_metric((name,), 0.0 if families is None else 1.0)
             found += families or []
@@ -345,6 +347,15 @@ class DatabaseCollector(Collector):
         except _TROUBLE as error:
             log.warning("metrics not gathered", action="metrics.part", part=name, error=type(error).__name__)
             return None
+
+
+def _database_answers() -> bool:
+    try:
+        ask_database(wait_s=DATABASE_WAIT_S)
+    except _TROUBLE as error:
+        log.warning("database unavailable", action="metrics.database", error=type(error).__name__)
+        return False
+    return True
 
 
 def _names() -> dict[int, tuple[str, str]]:

@@ -15,16 +15,17 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from django.db import Error, connection
+from django.db import Error
 
 from watch import support_database, support_installation
-from watch.bounded import bounded_statements
+from watch.bounded import ask_database, bounded_statements
 from watch.support_redaction import Redactor, secrets_of_rows, secrets_of_settings
 
 log = structlog.get_logger(__name__)
 Gather = Callable[[datetime], Any]
 STATEMENT_TIMEOUT_MS = 3000
 WITHIN_S = 30.0
+DATABASE_WAIT_S = 5.0
 MEMBER_MAX = 2_000_000
 
 OWN_PARTS: Mapping[str, Gather] = {
@@ -83,8 +84,7 @@ def make_bundle(*, at: datetime, monotonic: Callable[[], float] = time.monotonic
 def _why_away() -> str | None:
     """None when the database answers, else the kind of its error: its text may hold addresses."""
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
+        ask_database(wait_s=DATABASE_WAIT_S)
     except Error as error:
         return type(error).__name__
     return None

@@ -236,6 +236,20 @@ def test_a_part_that_fails_is_told_and_takes_no_other_with_it():
     assert "db.internal" not in text
 
 
+def test_with_the_database_away_one_question_is_asked_and_no_more(monkeypatch):
+    def gone(*, wait_s):
+        assert wait_s <= 2
+        raise OperationalError("no route to esm:pw@db.internal")
+
+    monkeypatch.setattr(metrics, "ask_database", gone)
+    asked = []
+    text = page(parts={"one": lambda _at: asked.append(1) or (), "ticks": PARTS["ticks"]})
+
+    assert asked == []
+    assert 'esm_database_part_up{part="ticks"} 0.0' in text
+    assert "db.internal" not in text
+
+
 def test_what_was_gathered_is_kept_for_a_moment_and_then_gathered_anew():
     asked = []
     now = [100.0]
@@ -291,7 +305,7 @@ def test_the_number_of_questions_does_not_grow_with_connections_plants_or_comman
         world()
 
     assert queries_of(page) == few
-    assert few <= 48  # of them 27 begin, bound and end the nine parts
+    assert few <= 49  # of them 27 begin, bound and end the nine parts
 
 
 def test_labels_name_no_plant_no_message_and_no_command():

@@ -295,10 +295,10 @@ def test_when_time_is_over_the_rest_is_left_out():
 
 
 def test_with_the_database_away_it_says_so_and_gives_the_rest(monkeypatch):
-    def gone(*_, **__):
+    def gone(*, wait_s):
         raise OperationalError("no route to esm:pw@db.internal")
 
-    monkeypatch.setattr(connection, "cursor", gone)
+    monkeypatch.setattr(support, "ask_database", gone)
 
     bundle = make_bundle(at=AT)
 
