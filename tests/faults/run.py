@@ -60,6 +60,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--only", action="append", metavar="NAME", help="only this fault; may be repeated")
     options = parser.parse_args(arguments)
+    if options.faults < 1:
+        parser.error("--faults: at least one")
     unknown = set(options.only or ()) - set(REGISTRY)
     if unknown:
         parser.error(f"no such fault: {', '.join(sorted(unknown))}; there are: {', '.join(REGISTRY)}")
@@ -84,7 +86,7 @@ class Run:
         self.failures: list[str] = []
         self._faults = faults
         self._seed = seed
-        self._rng = random.Random(f"{seed}:faults")
+        self._order = random.Random(f"{seed}:order")
         self._names = list(only or REGISTRY)
         self._mark = Mark()
         self._events = 0
@@ -98,8 +100,10 @@ class Run:
             load.start()
             _say(f"ready after {monotonic() - began:.0f} s")
             try:
-                scene = Scene(stage=stage, load=load, rng=self._rng)
-                for number, name in enumerate(in_random_order(self._names, self._faults, self._rng), start=1):
+                names = in_random_order(self._names, self._faults, self._order)
+                for number, name in enumerate(names, start=1):
+                    # Each has its own: how much one draws must not change the next.
+                    scene = Scene(stage=stage, load=load, rng=random.Random(f"{self._seed}:{number}"))
                     self._one(number, REGISTRY[name](scene), scene)
                 self._finish(scene)
             finally:
