@@ -13,6 +13,7 @@ from typing import Any
 from dispatch.services.voke_words import Told, apply_words, store_schedule_event
 from link.parsing import MAX_BODY_BYTES, Parsed, letter_of
 from plants.models import Disposition
+from plants.selectors.connections import home_of
 from plants.selectors.plants import resolve_sites
 from plants.services.alarms import AlarmWord, apply_alarms
 from plants.services.dead_letters import Letter, store_dead_letters
@@ -243,7 +244,9 @@ def _apply_fresh(fresh: Sequence[_Fresh], *, inlet: Inlet, at: datetime) -> dict
             case _:
                 dispositions[one.inbound_id] = Disposition.UNKNOWN_TYPE
     changed = apply_modes(words=[word for _, word in modes])
-    changed += apply_alarms(connection_id=inlet.connection_id, words=[word for _, word in alarms], at=at)
+    if alarms:
+        home = home_of(inlet.connection_id)
+        changed += apply_alarms(connection_id=home, words=[word for _, word in alarms], at=at)
     ids = [inbound_id for inbound_id, _ in modes] + [inbound_id for inbound_id, _ in alarms]
     for inbound_id, one_changed in zip(ids, changed, strict=True):
         dispositions[inbound_id] = Disposition.APPLIED if one_changed else Disposition.NO_CHANGE

@@ -55,6 +55,11 @@ def successors_of(connection_id: int) -> list[int]:
     return line
 
 
+def home_of(connection_id: int) -> int:
+    """Where alarms that arrive on this connection are kept: at the last that took over, else here."""
+    return [connection_id, *successors_of(connection_id)][-1]
+
+
 def predecessors_of(connection_id: int) -> list[int]:
     """The connections that this one took over from, directly or through others; bounded like their successors."""
     known = [connection_id]

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef
 
 from plants.encryption import UndecryptableSecret
 from plants.errors import Conflict
-from plants.models import Connection, Plant
+from plants.models import Alarm, AlarmOrigin, Connection, Plant
 from plants.selectors.connections import SECRET_FIELDS
 from vcp import KeyDecoding, ProtocolError, sign
 
@@ -107,8 +107,17 @@ def move_plants(*, old_id: int, new_id: int) -> list[int]:
 
 
 def hand_over(*, old_id: int, new_id: int, at: datetime) -> None:
-    """The old connection only drains from now on."""
+    """The old connection only drains from now on; alarms that are raised on it go on under the new one.
+
+    Voke may clear them over either: `home_of` is where alarms of a connection are kept.
+    """
     Connection.objects.filter(pk=old_id).update(succeeded_by_id=new_id, handed_over_at=at)
+    mine = Alarm.objects.filter(connection_id=old_id, origin=AlarmOrigin.VOKE, cleared_at__isnull=True)
+    theirs = Alarm.objects.filter(
+        connection_id=new_id, origin=AlarmOrigin.VOKE, alarm_id=OuterRef("alarm_id")
+    )
+    ids = list(mine.select_for_update(of=("self",)).order_by("alarm_id").values_list("pk", flat=True))
+    Alarm.objects.filter(~Exists(theirs), pk__in=ids).update(connection_id=new_id)
 
 
 def retire(*, connection_id: int, at: datetime) -> bool:
