@@ -65,6 +65,25 @@ class StalledConfirms(Fault):
 
 
 @register
+class DeafLinks(Fault):
+    """Confirms and events are held back together: what we sent has had its effect, and we know nothing of it."""
+
+    name = "deaf links"
+
+    def strike(self) -> None:
+        proxy = self.stage.proxy
+        before = {lane: proxy.accepted(lane) for lane in _LANES}
+        for lane in _LANES:
+            proxy.stall_answers(lane)
+        for lane in _LANES:
+            until(lambda lane=lane: proxy.accepted(lane) > before[lane], f"a {lane} that gave its link up")
+
+    def heal(self) -> None:
+        for lane in _LANES:
+            self.stage.proxy.resume(lane)
+
+
+@register
 class LongOutage(Fault):
     """The links are down for ten minutes with a full outbox; the clock goes on, nobody waits."""
 
