@@ -12,7 +12,7 @@ import pytest
 from tests.process.processes import ROOT
 from tests.services.proc import ManagedProcess, child_environment
 
-SEED = os.environ.get("FAULT_SEED", "1420")
+SEED = os.environ.get("FAULT_SEED", "18089")
 FAULTS = os.environ.get("FAULTS", "20")
 MOST_S = 900
 
