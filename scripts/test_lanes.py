@@ -23,7 +23,7 @@ PORTABLE = (
     "tests/watch",
     "tests/hostile_bytes/test_inbox.py",
 )
-LONG = ("tests/process", "tests/contract")
+LONG = ("tests/process", "tests/contract", "tests/browser")
 
 
 @dataclass(frozen=True, kw_only=True)
