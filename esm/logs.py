@@ -26,11 +26,13 @@ REDACTED_KEYS = frozenset(
 )  # fmt: skip
 REDACTED = "[redacted]"
 _DEEPEST = 6
+# What other parts of logging left in the event for each other; `exc_info` is a tuple and must stay one.
+_MACHINERY = frozenset({"exc_info", "_record", "_from_structlog"})
 
 
 def redact(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Replace values whose key names a secret or a message body, at any depth, and passwords within addresses."""
-    for key in event:
+    for key in event.keys() - _MACHINERY:
         event[key] = _redacted(key, event[key])
     return event
 
@@ -45,7 +47,11 @@ def _redacted(key: object, value: Any, depth: int = 0) -> Any:
         return {name: _redacted(name, item, depth + 1) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_redacted(None, item, depth + 1) for item in value]
-    return scrub(value) if isinstance(value, str) else value
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, bytes | bytearray | memoryview):
+        return REDACTED  # a body, whatever it is called
+    return scrub(repr(value) if isinstance(value, BaseException) else str(value))
 
 
 def name_action(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -90,6 +90,18 @@ def test_a_structure_that_contains_itself_has_an_end():
     assert REDACTED in str(logged({"loop": loop}))
 
 
+def test_what_is_no_text_is_shown_as_text_without_secrets_and_bytes_not_at_all():
+    event = {"error": ConnectionError(f"no route to {URI}"), "seen": {URI}, "raw": b"very-secret"}
+
+    told = logged(event)
+
+    assert "very-secret" not in str(told)
+    assert (told["error"], told["raw"]) == (
+        "ConnectionError('no route to amqps://***@localhost:5671/partner-1')",
+        REDACTED,
+    )
+
+
 def test_what_is_no_secret_stays_as_it_is():
     event = {
         "action": "relay.published",
@@ -122,6 +134,21 @@ def test_a_traceback_tells_neither_the_passwords_of_addresses_nor_local_variable
     assert "fail" in text
     assert "very-secret" not in text
     assert local_secret not in text
+
+
+@pytest.mark.parametrize("fmt", ["json", "console"])
+def test_a_library_that_tells_of_an_exception_after_it_was_handled_keeps_its_traceback(lines, fmt):
+    configure_logging(level="INFO", fmt=fmt)
+    try:
+        raise ConnectionError(f"no route to {URI}")
+    except ConnectionError as error:
+        kept = error
+
+    logging.getLogger("asyncio").error("Task exception was never retrieved", exc_info=kept)
+
+    text = "\n".join(lines())
+    assert "Traceback" in text
+    assert "no route to amqps://***@localhost:5671/partner-1" in text
 
 
 def test_json_lines_carry_action_ids_level_logger_and_time(lines):
