@@ -52,16 +52,22 @@ def request_address(meta: Mapping[str, Any]) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _parse(text: str) -> str | None:
-    """An IP address without port, brackets and zone; None when it is none."""
+    """An IP address without port, brackets and zone; None when it is none.
+
+    A listener for both families, and a proxy with one, tells IPv4 clients as ::ffff:1.2.3.4: left so, the whole IPv4
+    internet would be one IPv6 network that is counted as one.
+    """
     host = text
     if text.startswith("["):
         host = text[1:].partition("]")[0]
     elif text.count(":") == 1:
         host = text.partition(":")[0]
     try:
-        return str(ipaddress.ip_address(host.partition("%")[0]))
+        address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)
 
 
 def count_in_minute(kind: str, *, address: str | None, at: datetime) -> Count | None:
