@@ -15,6 +15,7 @@ from watch.errors import SendError
 Resolver = Callable[[str, int], Sequence[str]]
 ADDRESSES_TRIED = 3
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_IPV6_PUBLIC = ipaddress.ip_network("2000::/3")
 
 
 def system_resolver(host: str, port: int) -> Sequence[str]:
@@ -55,7 +56,8 @@ def public_addresses(found: Sequence[str], *, host: str, allow_private: bool) ->
 
 
 def is_public(address: str) -> bool:
-    """Whether an address is of the public internet: not loopback, private, link-local, shared, multicast or reserved.
+    """Whether an address is of the public internet: not loopback, private, link-local, site-local, shared, multicast or
+    reserved.
 
     An IPv6 address that only wraps an IPv4 one (mapped, 6to4, NAT64) is judged by what it wraps.
     """
@@ -66,4 +68,6 @@ def is_public(address: str) -> bool:
             wrapped = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if wrapped is not None:
             ip = wrapped
+        elif ip not in _IPV6_PUBLIC:  # site-local and IPv4-compatible ones would count as global
+            return False
     return ip.is_global and not ip.is_multicast
