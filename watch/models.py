@@ -1,9 +1,13 @@
 """What the platform knows of itself: runs of its ticks, what looks wrong, whom it tells, and what it told them."""
 
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from plants.encryption import EncryptedTextField
 from plants.models import Alarm, Connection, Organisation, Plant
+
+QUIET_MAX_S = 86_400
+"""A channel that says less than one thing a day about an alarm code would be off without looking so."""
 
 
 class TickRun(models.Model):
@@ -105,10 +109,14 @@ class NotificationChannel(models.Model):
     quiet_s = models.PositiveIntegerField(
         "quiet time, s",
         default=300,
-        help_text="After a message about an alarm code the next about it waits this long.",
+        validators=[MaxValueValidator(QUIET_MAX_S)],
+        help_text="After a message about an alarm code the next about it waits this long, unless it is worse.",
     )
     max_per_hour = models.PositiveIntegerField(
-        "messages an hour", default=20, help_text="No more than this; the last one sums up the rest."
+        "messages an hour",
+        default=20,
+        validators=[MinValueValidator(1)],
+        help_text="No more than this of a severity, milder ones not counted; the last one sums up the rest.",
     )
     created_at = models.DateTimeField(editable=False)
 

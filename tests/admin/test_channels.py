@@ -71,6 +71,8 @@ def test_a_mail_channel_takes_addresses_as_people_write_them(jana):
         (WEBHOOK | {"new_secret": ""}, "needs a secret"),
         (MAIL | {"addresses": "nobody"}, "is not an e-mail address"),
         (MAIL | {"addresses": ""}, "has no e-mail address"),
+        (WEBHOOK | {"max_per_hour": "0"}, "greater than or equal to 1"),
+        (WEBHOOK | {"quiet_s": "86401"}, "less than or equal to 86400"),
     ],
 )
 def test_what_could_never_be_sent_is_refused_at_its_field_and_the_secret_is_not_written_back(

@@ -206,6 +206,46 @@ def test_an_hour_has_its_limit_and_the_last_message_sums_up_every_code():
     assert told(AT + minutes(60)) == [("RAISED", "LATER", 0)]
 
 
+@pytest.mark.parametrize("most", [1, 3])
+def test_what_is_worse_does_not_wait_for_an_hour_that_milder_messages_used_up(most):
+    plant = factories.plant()
+    channel(quiet_s=0, max_per_hour=most, minimum_severity="INFO")
+    for number in range(5):
+        alarm(plant, alarm_id=f"a{number}", code=f"C{number}", severity="INFO")
+        tell(at=AT + minutes(number), product=PRODUCT)
+    alarm(plant, alarm_id="fire", code="FIRE", severity="CRITICAL")
+    alarm(plant, alarm_id="more", code="C9", severity="INFO")
+
+    now = told(AT + minutes(10))
+
+    assert (now[0][:2], len(now)) == (("RAISED", "FIRE"), 1)
+
+
+def test_no_severity_has_more_messages_an_hour_than_the_limit():
+    plant = factories.plant()
+    channel(quiet_s=0, max_per_hour=2, minimum_severity="INFO")
+    for number, severity in enumerate(["INFO", "WARNING", "ERROR", "CRITICAL"] * 5):
+        alarm(plant, alarm_id=f"a{number}", code=f"C{number}", severity=severity)
+        tell(at=AT + minutes(number), product=PRODUCT)
+
+    let_go = Notification.objects.filter(state="PENDING").values_list("severity", flat=True)
+    assert all(list(let_go).count(one) <= 2 for one in ("INFO", "WARNING", "ERROR", "CRITICAL"))
+    assert list(let_go).count("CRITICAL") == 2
+
+
+def test_a_code_that_grows_worse_is_told_within_its_quiet_time():
+    plant = factories.plant()
+    channel(quiet_s=300)
+    alarm(plant, severity="WARNING")
+    first = told()
+    alarm(plant, severity="CRITICAL", at=AT + minutes(1))
+    worse = told(AT + minutes(1))
+    alarm(plant, alarm_id="b", severity="ERROR", at=AT + minutes(2))
+
+    assert (first, worse) == ([("RAISED", "NO_ACK", 0)],) * 2
+    assert told(AT + minutes(2)) == []
+
+
 def test_one_channel_at_its_limit_does_not_silence_another():
     plant = factories.plant()
     channel("quiet", max_per_hour=1, quiet_s=0)

@@ -1,9 +1,12 @@
 """From changed alarms to messages that may go: who hears of it, and how much of it a channel takes.
 
 `fan_out` turns each change into one WAITING row per channel that hears of it. `release` lets rows go as the channel's
-limits allow: per alarm code one in `quiet_s`, in all `max_per_hour` an hour. The newest of the worst goes, and says how
+limits allow: per alarm code one in `quiet_s`, and `max_per_hour` an hour. The newest of the worst goes, and says how
 many others were held back; nothing is dropped without being counted in a message. The last one of an hour sums up
 whatever waits, of all codes, so that a storm ends in one message and not in a backlog.
+
+What is worse never waits for what is milder: neither limit counts messages of a lower severity. An hour has at most
+`max_per_hour` messages of each severity, and a code that grows worse is told at once.
 
 Edge cases (the concurrency policy):
 - Changes are taken with SKIP LOCKED, channels are locked while their rows are released: two tellers at once (the tick,
@@ -13,11 +16,12 @@ Edge cases (the concurrency policy):
 """
 
 import uuid
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Count, Max
 
 from plants.models import Alarm, AlarmChange
 from plants.services.alarms import take_alarm_changes
@@ -108,39 +112,39 @@ def _release_channel(channel_id: int, at: datetime) -> int:
         )
         if channel is None:
             return 0
-        room = channel.max_per_hour - _released_since(channel_id, at - HOUR)
+        hour = _released_in_hour(channel_id, at)
+        quiet = _worst_released_since(channel_id, at - timedelta(seconds=channel.quiet_s))
         released = 0
-        quiet = _codes_released_since(channel_id, at - timedelta(seconds=channel.quiet_s))
-        for code in _waiting_codes(channel_id):
+        for code, rank in _waiting_codes(channel_id):
+            room = channel.max_per_hour - sum(number for told, number in hour.items() if told >= rank)
             if room <= 0:
-                break
-            if code in quiet:
+                break  # what follows is milder: it has no more room than this
+            if quiet.get(code, -1) >= rank:
                 continue
             # The last message of the hour stands for everything that waits.
             gone = _let_go(channel_id, None if room == 1 else code, at)
-            released, room = released + gone, room - gone
+            hour[rank] += gone
+            released += gone
         return released
 
 
-def _released_since(channel_id: int, since: datetime) -> int:
-    return Notification.objects.filter(channel_id=channel_id, released_at__gt=since).count()
+def _released_in_hour(channel_id: int, at: datetime) -> Counter[int]:
+    """How many messages of each rank were let go within the last hour."""
+    rows = Notification.objects.filter(channel_id=channel_id, released_at__gt=at - HOUR)
+    return Counter(dict(rows.order_by().values_list("rank").annotate(number=Count("pk"))))
 
 
-def _codes_released_since(channel_id: int, since: datetime) -> set[str]:
+def _worst_released_since(channel_id: int, since: datetime) -> dict[str, int]:
+    """The worst rank that was let go of each code."""
     rows = Notification.objects.filter(channel_id=channel_id, released_at__gt=since)
-    return set(rows.order_by().values_list("code", flat=True).distinct())
+    return dict(rows.order_by().values_list("code").annotate(worst=Max("rank")))
 
 
-def _waiting_codes(channel_id: int) -> list[str]:
-    """The codes that wait, the worst first."""
-    rows = (
-        Notification.objects.filter(channel_id=channel_id, state=NotificationState.WAITING)
-        .order_by()
-        .values("code")
-        .annotate(worst=Max("rank"))
-        .order_by("-worst", "code")
-    )
-    return [row["code"] for row in rows[:CODES_AT_ONCE]]
+def _waiting_codes(channel_id: int) -> list[tuple[str, int]]:
+    """The codes that wait with the worst rank of each, the worst first."""
+    rows = Notification.objects.filter(channel_id=channel_id, state=NotificationState.WAITING)
+    worst = rows.order_by().values_list("code").annotate(worst=Max("rank"))
+    return list(worst.order_by("-worst", "code")[:CODES_AT_ONCE])
 
 
 def _let_go(channel_id: int, code: str | None, at: datetime) -> int:
