@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
+from time import monotonic
 
 import msgspec
 import structlog
@@ -22,9 +23,12 @@ from trading_api.gate import GATE
 from trading_api.journal import count_refused
 from trading_api.limits import client_address
 from trading_api.paths import Endpoint, endpoint_of, is_reverse_channel
+from trading_api.selectors import usable_secrets
 
 log = structlog.get_logger(__name__)
 _ADDRESSES_MAX = 256
+_SECRETS_MAX = 5_000
+_KNOWN_FOR_S = 10.0
 _TOKEN_BODY_MAX = 8192  # what names no client id is let in until its address has failed too often
 
 
@@ -43,6 +47,7 @@ class TurnedAway:
         self._now = now
         self._guard = threading.Lock()
         self._counts: Counter[tuple[str | None, int]] = Counter()
+        self._told_gate_at: float | None = None
 
     def overload(self, scope: Scope) -> Answer:
         """503 with Retry-After: the error envelope on the reverse channel, a plain line elsewhere."""
@@ -74,13 +79,17 @@ class TurnedAway:
             self._counts[key if known else (None, status)] += 1
 
     def write_down(self) -> None:
-        """Move the counts into the journal; called in a worker thread, which has its own database connection."""
+        """Move the counts into the journal, and tell the gate which secrets are right; called in a worker thread.
+
+        It has its own database connection.
+        """
         with self._guard:
             counts, self._counts = self._counts, Counter()
         at = self._now()
         try:
             for (address, status), times in counts.items():
                 count_refused(address=address, at=at, times=times, status=status, result=CODES[status])
+            self._tell_gate()
         except Error as error:
             log.error(
                 "requests turned away not journaled",
@@ -90,6 +99,13 @@ class TurnedAway:
             )
         finally:
             connection.close()
+
+    def _tell_gate(self) -> None:
+        """Who shares its address with a guesser, and was never seen by this process, gets in from now on."""
+        now = monotonic()
+        if self._told_gate_at is None or now - self._told_gate_at >= _KNOWN_FOR_S:
+            GATE.know(usable_secrets(limit=_SECRETS_MAX))
+            self._told_gate_at = now
 
 
 def _answer(scope: Scope, problem: Problem, *, plain: bytes | None = None) -> Answer:

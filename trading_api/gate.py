@@ -6,24 +6,27 @@ It learns from attempts that were checked and failed, per clock minute; `limit` 
 - ten times as many from one address, whatever the client ids: the address waits;
 - ten times as many of one client id, wherever from: each address has one failure with it, then waits.
 
-A wait ends with the minute. Nobody can be locked out by others: a client id is never refused to an address that has not
-failed with it this minute, and a secret that was right before passes always, however many failed beside it (Voke calls
-for all organisations from few addresses, so the guesser and the honest client may share one).
+A wait ends with the minute. Nobody can be locked out by others, however many fail beside it (Voke calls for all
+organisations from few addresses, so the guesser and the honest client may share one): a secret that was right before
+passes always, and so does any right secret once the gate was told the stored hashes (`know`), which happens about a
+second after it first made somebody wait.
 
 Bounds: 10,000 addresses, client ids and pairs a minute (beyond these nothing new is learnt), 1,000 right secrets as
-keyed digests. IPv6 addresses of one /64 are one. Safe between threads.
+keyed digests, the hashes that `know` is given. IPv6 addresses of one /64 are one. Safe between threads.
 """
 
 import hashlib
 import secrets
 import threading
 from collections import Counter, OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, TypeVar
 
 from django.conf import settings
 
+from trading_api.auth import secret_matches
 from trading_api.limits import counted_as
 
 WIDER: Final = 10
@@ -49,6 +52,7 @@ class SecretGate:
         self._key = secrets.token_bytes(32)
         self._minute = _Minute()
         self._right: OrderedDict[bytes, None] = OrderedDict()
+        self._stored: Mapping[str, tuple[str, str]] = {}
 
     def is_suspect(self, address: str | None, *, at: datetime) -> bool:
         """Whether anything failed from this address this minute: only then a wait has to be looked up."""
@@ -69,6 +73,12 @@ class SecretGate:
             )
             if not waits or self._digest(client_id, client_secret) in self._right:
                 return None
+            stored_hash, pepper_version = self._stored.get(client_id, (None, None))
+        # Ours are ASCII; a text that can't be encoded must not raise here.
+        if client_secret.isascii() and secret_matches(
+            client_secret, stored_hash=stored_hash, pepper_version=pepper_version
+        ):
+            return None
         return _WINDOW_S - int(at.timestamp()) % _WINDOW_S
 
     def note_failure(self, *, address: str | None, client_id: str, client_secret: str, at: datetime) -> None:
@@ -91,10 +101,15 @@ class SecretGate:
             if len(self._right) > _RIGHT_MAX:
                 self._right.popitem(last=False)
 
+    def know(self, stored: Mapping[str, tuple[str, str]]) -> None:
+        """{client id: (secret's hash, pepper version)} of credentials that may be used: what is right need not wait."""
+        with self._guard:
+            self._stored = dict(stored)
+
     def clear(self) -> None:
         """Forget everything."""
         with self._guard:
-            self._minute, self._right = _Minute(), OrderedDict()
+            self._minute, self._right, self._stored = _Minute(), OrderedDict(), {}
 
     def _now(self, at: datetime) -> _Minute:
         number = int(at.timestamp()) // _WINDOW_S

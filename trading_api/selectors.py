@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import FilteredRelation, OuterRef, Q, Subquery
+from django.db.models import F, FilteredRelation, OuterRef, Q, Subquery
 
 from plants.models import Plant
 from plants.selectors.plants import blocks_of_version
@@ -68,6 +68,17 @@ def stored_secret(client_id: str) -> StoredSecret | None:
         enabled=row.enabled,
         revision=row.revision,
     )
+
+
+def usable_secrets(*, limit: int) -> dict[str, tuple[str, str]]:
+    """{client id: (secret's hash, pepper version)} of enabled credentials, those used last first."""
+    rows = Credential.objects.filter(enabled=True).order_by(F("last_token_at").desc(nulls_last=True), "-pk")
+    return {
+        client_id: (secret_hash, pepper_version)
+        for client_id, secret_hash, pepper_version in rows.values_list(
+            "client_id", "secret_hash", "pepper_version"
+        )[:limit]
+    }
 
 
 def access(claims: Claims, *, plant_ref: str | None = None) -> Access:

@@ -13,9 +13,11 @@ from structlog.testing import capture_logs
 from esm import overload
 from esm.overload import TurnedAway
 from esm.shell import Scope
+from tests import factories
 from tests.factories import AT
 from trading_api.gate import GATE
 from trading_api.models import PullJournal
+from trading_api.services import issue_credentials
 
 
 def scope(path: str = "/trading/token", *, client: Any = ("1.1.1.1", 1), **headers: str) -> Scope:
@@ -95,6 +97,23 @@ def guessed() -> Iterator[None]:
 
 def posted(path: str = "/trading/token", **changes: Any) -> Scope:
     return scope(path) | {"method": "POST"} | changes
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_shares_the_address_of_a_guesser_gets_in_with_a_secret_that_this_process_never_saw(
+    turned_away: TurnedAway, guessed: None
+) -> None:
+    issued = issue_credentials(organisation=factories.organisation(), client_id="new", at=AT)
+    for _ in range(100):
+        GATE.note_failure(address="1.1.1.1", client_id="acme", client_secret="wrong", at=AT)
+    right = guess(clientId="new", secret=issued.secret.reveal())
+
+    before = turned_away.doorman(posted(), right)
+    turned_away.write_down()
+
+    assert before is not None
+    after = (turned_away.doorman(posted(), right), turned_away.doorman(posted(), guess(clientId="new")))
+    assert (after[0], after[1] is not None) == (None, True)
 
 
 def test_a_guess_that_has_to_wait_is_answered_as_the_endpoint_would(

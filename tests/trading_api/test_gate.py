@@ -10,6 +10,7 @@ from esm import clock
 from tests.factories import AT
 from tests.trading_api.conftest import Voke, later, voke_for
 from trading_api import gate
+from trading_api.auth import current_pepper, hash_secret
 from trading_api.gate import WIDER, SecretGate
 
 LIMIT = 10
@@ -70,6 +71,16 @@ def test_a_secret_that_was_right_before_never_waits_until_it_is_wrong() -> None:
     before = wait_s(one, secret="right")
     one.note_failure(address=HERE, client_id="acme", client_secret="right", at=AT)
     assert (before, wait_s(one, secret="right")) == (None, 60)
+
+
+def test_a_right_secret_that_was_never_seen_passes_once_its_hash_is_known() -> None:
+    one = SecretGate()
+    for number in range(WIDER * LIMIT):
+        fail(one, 1, client_id=f"client-{number}")
+    before = wait_s(one, secret="right")
+    one.know({"acme": (hash_secret("right", current_pepper()), current_pepper())})
+    guessed = [wait_s(one), wait_s(one, client_id="other", secret="right"), wait_s(one, secret="r\ud800")]
+    assert (before, wait_s(one, secret="right"), guessed) == (60, None, [60] * 3)
 
 
 def test_the_addresses_of_one_ipv6_network_wait_together() -> None:
