@@ -6,7 +6,8 @@
   settled and then the oldest go first.
 
 Edge cases (the concurrency policy): letters are locked in the order of (connection, digest) by live traffic and by
-people alike; what is decided about a letter is decided under its lock, by its state then.
+people alike; what is decided about a letter is decided under its lock, by its state then. A letter that arrives
+while it is being forgotten is made anew, or is not forgotten.
 """
 
 import hashlib
@@ -82,21 +83,26 @@ def store_dead_letters(*, connection_id: int, letters: Sequence[Letter], at: dat
         }
         for digest in sorted(counts)
     ]
-    made = insert_new(DeadLetter, rows, key=("connection_id", "digest"), returning=("digest",))
-    _count_again(connection_id, counts, known=counts.keys() - {digest for (digest,) in made}, at=at)
+    while rows:  # more than once only where letters are forgotten between the two statements
+        made = insert_new(DeadLetter, rows, key=("connection_id", "digest"), returning=("digest",))
+        known = {str(row["digest"]) for row in rows} - {digest for (digest,) in made}
+        gone = known - _count_again(connection_id, counts, known=known, at=at)
+        rows = [row for row in rows if row["digest"] in gone]
 
 
-def _count_again(connection_id: int, counts: Mapping[str, int], *, known: Set[str], at: datetime) -> None:
-    """Letters that were there before: locked together in their order, then counted."""
+def _count_again(connection_id: int, counts: Mapping[str, int], *, known: Set[str], at: datetime) -> Set[str]:
+    """Letters that were there before: locked together in their order, then counted; answers which still are."""
     if not known:
-        return
+        return known
     rows = DeadLetter.objects.filter(connection_id=connection_id)
-    list(rows.filter(digest__in=known).select_for_update().order_by("digest").values_list("pk"))
+    locked = rows.filter(digest__in=known).select_for_update().order_by("digest")
+    found = set(locked.values_list("digest", flat=True))
     again: dict[int, list[str]] = {}
-    for digest in sorted(known):
+    for digest in sorted(found):
         again.setdefault(counts[digest], []).append(digest)
     for count, digests in sorted(again.items()):
         rows.filter(digest__in=digests).update(count=F("count") + count, last_at=at, state=OPEN)
+    return found
 
 
 def store_dead_letter(*, connection_id: int, letter: Letter, at: datetime) -> None:
@@ -196,19 +202,28 @@ def prune_dead_letters(*, at: datetime, keep: int = LETTERS_KEPT, limit: int = 5
 
     A plant that Voke knows and we do not sends one every minute: the number per connection is bounded too.
     """
+    with transaction.atomic():
+        doomed = _doomed(at=at, keep=keep, limit=limit)
+        rows = DeadLetter.objects.filter(pk__in=list(doomed)).order_by("connection_id", "digest")
+        locked = rows.select_for_update(skip_locked=True).values_list("pk", "last_at")
+        # One that has come again since it was looked at is as new as any.
+        ids = [pk for pk, last_at in locked if last_at == doomed[pk]]
+        DeadLetter.objects.filter(pk__in=ids).delete()
+    return len(ids)
+
+
+def _doomed(*, at: datetime, keep: int, limit: int) -> dict[int, datetime]:
+    """{letter: when it last arrived} of those to be forgotten."""
     aged = DeadLetter.objects.filter(state=OPEN, last_at__lt=at - OPEN_KEPT_FOR)
-    ids = set(aged.order_by("last_at").values_list("pk", flat=True)[:limit])
+    doomed = dict(aged.order_by("last_at").values_list("pk", "last_at")[:limit])
     settled_before = at - SETTLED_KEPT_FOR
     settled = DeadLetter.objects.exclude(state=OPEN).filter(last_at__lt=settled_before)
     settled = settled.exclude(events__at__gte=settled_before)
-    ids |= set(settled.order_by("last_at").values_list("pk", flat=True)[:limit])
+    doomed |= dict(settled.order_by("last_at").values_list("pk", "last_at")[:limit])
     owners = DeadLetter.objects.order_by("connection_id").values_list("connection_id", flat=True).distinct()
     for connection_id in owners:
-        ids |= set(_ranked(connection_id).values_list("pk", flat=True)[keep : keep + limit])
-    letters = DeadLetter.objects.filter(pk__in=ids)
-    count = letters.count()
-    letters.delete()
-    return count
+        doomed |= dict(_ranked(connection_id).values_list("pk", "last_at")[keep : keep + limit])
+    return doomed
 
 
 def _ranked(connection_id: int) -> "QuerySet[DeadLetter]":

@@ -2,12 +2,14 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from unittest import mock
 
 import pytest
 from django.db import connection
 
 from link.inbox import receive
 from plants.models import DeadLetter, InboundMessage, PlantState, TelemetryReading
+from plants.services import dead_letters
 from plants.services.dead_letters import OPEN_KEPT_FOR, prune_dead_letters
 from tests import factories
 from tests.factories import AT
@@ -255,6 +257,38 @@ def test_a_letter_that_comes_again_is_not_old():
     hear(link, delivery(b"again"), at=AT + OPEN_KEPT_FOR)
 
     assert prune_dead_letters(at=AT + OPEN_KEPT_FOR + seconds(1)) == 0
+
+
+def test_a_letter_that_comes_again_while_the_old_ones_are_chosen_is_not_forgotten():
+    link, chosen = factories.connection(), dead_letters._doomed
+    hear(link, delivery(b"again"), at=AT)
+
+    def chosen_and_heard(**words):
+        doomed = chosen(**words)
+        hear(link, delivery(b"again"), at=words["at"])
+        return doomed
+
+    with mock.patch.object(dead_letters, "_doomed", autospec=True, side_effect=chosen_and_heard):
+        count = prune_dead_letters(at=AT + OPEN_KEPT_FOR + seconds(1))
+
+    assert (count, letter().count) == (0, 2)
+
+
+def test_a_letter_that_is_forgotten_while_it_comes_again_is_made_anew():
+    link, insert = factories.connection(), dead_letters.insert_new
+    hear(link, delivery(b"again"), delivery(b"beside"), at=AT)
+
+    def inserted_and_forgotten(model, rows, **words):
+        made = insert(model, rows, **words)
+        if not made:
+            DeadLetter.objects.filter(body=b"again").delete()
+        return made
+
+    with mock.patch.object(dead_letters, "insert_new", autospec=True, side_effect=inserted_and_forgotten):
+        hear(link, delivery(b"again"), delivery(b"beside"), at=AT + seconds(1))
+
+    counts = {bytes(one.body): (one.count, one.last_at) for one in DeadLetter.objects.all()}
+    assert counts == {b"again": (1, AT + seconds(1)), b"beside": (2, AT + seconds(1))}
 
 
 def test_of_too_many_letters_of_a_connection_the_newest_are_kept():
