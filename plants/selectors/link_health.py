@@ -316,6 +316,14 @@ def silence_of(
         return LinkState.SILENT, "METER_SILENT", quiet[0].silent_since
     since = quiet[0].silent_since or since
     others = [one.last_at for one in streams[1:] if one.last_at is not None and one.silent_since is None]
-    if any(other > since for other in others):
+    if any(other > since for other in others) or _deliveries_go_on(consume, quiet[0], since=since):
         return LinkState.SILENT, "REALTIME_SILENT", since
     return LinkState.SILENT, "NOTHING_ARRIVES", since
+
+
+def _deliveries_go_on(consume: HalfHealth, stream: StreamState, *, since: datetime) -> bool:
+    """Whether the broker still delivers what counts for no stream, because it can't be read."""
+    last_at, seen_at = consume.last_event_at, consume.seen_at
+    if last_at is None or seen_at is None or last_at <= since:
+        return False
+    return seen_at - last_at <= timedelta(seconds=stream.tolerance_s or 0.0)

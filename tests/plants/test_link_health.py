@@ -197,6 +197,26 @@ def test_other_messages_that_go_on_tell_a_missing_stream_from_a_missing_federati
     assert health(plant.connection).code == "REALTIME_SILENT"
 
 
+@pytest.mark.parametrize("heard_before", [True, False], ids=["readable before", "never readable"])
+def test_deliveries_that_cannot_be_read_are_not_taken_for_a_missing_federation(heard_before):
+    plant = factories.plant()
+    connected(plant.connection, since=ago(86_400))
+    told(plant.connection, CONSUME, LinkState.CONNECTED, since=ago(86_400), event_at=ago(3))
+    if heard_before:
+        heard(plant.connection, REALTIME, ago(500))
+
+    assert health(plant.connection).code == "REALTIME_SILENT"
+
+
+def test_a_last_delivery_after_the_last_realtime_does_not_hide_that_nothing_arrives():
+    plant = factories.plant()
+    connected(plant.connection, since=ago(86_400))
+    told(plant.connection, CONSUME, LinkState.CONNECTED, since=ago(86_400), event_at=ago(480))
+    heard(plant.connection, REALTIME, ago(500))
+
+    assert health(plant.connection).code == "NOTHING_ARRIVES"
+
+
 def test_meters_are_missed_only_where_they_have_spoken():
     plant = factories.plant()
     connected(plant.connection, since=ago(86_400))
