@@ -6,6 +6,7 @@ Traps of py-amqp that this module closes:
 - A read with timeout 0 in the middle of a frame spins; so reads happen only when bytes are there, with a real timeout.
 - ETIMEDOUT (TCP gave up) is a `TimeoutError` too, and not the same as "nothing came yet": only the latter has no errno.
 - Touching a connection after its end connects again, silently: a failed link is never touched again.
+- It asks the resolver without a limit, and nothing can cut a thread that waits there: `link.names` asks first.
 - Its TCP_USER_TIMEOUT of one second cuts a link that a single lost packet delays.
 - A dropped socket would go on sending what the kernel holds, minutes later: it is reset instead. And it would wait for
   the peer's TLS goodbye, which a dead peer never says: that is left out.
@@ -29,6 +30,7 @@ from amqp.exceptions import AMQPError
 from link.amqp_errors import ChannelClosed, channel_closed, connect_error, link_error
 from link.amqp_frames import BoundedTransport, tolerant_frame_handler
 from link.broker import LinkError, LinkTarget
+from link.names import NameTimeout, NameUnknown, resolve
 from vcp import AmqpsAddress, InvalidBundle, parse_amqps_uri
 
 CLOSE_S: Final = 1.0
@@ -282,6 +284,7 @@ def open_link(target: LinkTarget, *, role: str, ca_file: str | None, times: Link
     """
     address = _address(target)
     _check_ca_file(ca_file)
+    _require_name(address, within_s=times.connect_timeout_s)
     connection = TimedConnection(
         host=_host_and_port(address),
         userid=address.username,
@@ -329,6 +332,16 @@ def _address(target: LinkTarget) -> AmqpsAddress:
 def _host_and_port(address: AmqpsAddress) -> str:
     host = f"[{address.host}]" if ":" in address.host else address.host
     return f"{host}:{address.port}"
+
+
+def _require_name(address: AmqpsAddress, *, within_s: float) -> None:
+    """The library asks once more, of a resolver that has just answered."""
+    try:
+        resolve(address.host, address.port, timeout_s=within_s)
+    except NameTimeout as error:
+        raise LinkError("the name server did not tell the host's address in time") from error
+    except NameUnknown as error:
+        raise LinkError(f"the host's name does not resolve: {error}") from error
 
 
 def _socket_settings(times: LinkTimes) -> dict[int, int]:

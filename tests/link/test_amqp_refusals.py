@@ -1,10 +1,13 @@
 """Why no link came about: each reason has its code, says whether trying again helps, and shows no secret."""
 
+import socket
+import threading
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -148,6 +151,31 @@ def test_a_host_that_takes_connections_and_never_speaks_is_given_up(
 
     assert (error.code, error.permanent) == ("LINK_DOWN", False)
     assert time.monotonic() - began < 5
+
+
+def test_a_resolver_that_hangs_does_not_hold_the_thread_that_connects() -> None:
+    answered = threading.Event()
+
+    def hanging(*_words: object, **_options: object) -> list[object]:
+        answered.wait()
+        raise socket.gaierror(socket.EAI_AGAIN, "try again")
+
+    target = LinkTarget(
+        connection_id=1,
+        name="unnamed",
+        amqps_uri="amqps://acme:key@broker.invalid:5671/partner-1",
+        vhost="partner-1",
+        queues=queue_names("acme"),
+        routing_prefix="acme",
+    )
+    with mock.patch.object(socket, "getaddrinfo", autospec=True, side_effect=hanging):
+        try:
+            error = refusal(AmqpsTransport(None, 10, 5.0, connect_timeout_s=0.1), target)
+        finally:
+            answered.set()
+
+    assert (error.code, error.permanent) == ("LINK_DOWN", False)
+    assert "name server" in str(error)
 
 
 def _mute_target(broker: MuteBroker) -> LinkTarget:
