@@ -26,8 +26,10 @@ NO_PARTITION = "23514"
 _RIVAL = {"40P01", "40001", "55P03"}
 _SLOW = {"57014"}
 # By class: connection, authorisation, transaction state (25006: read-only; 25P03), resources (disk, memory), operator
-# intervention, system, configuration; 42: the tables are not what this version expects, which is no message's fault.
-_AWAY_CLASSES = {"08", "28", "25", "53", "57", "58", "F0", "42"}
+# intervention, system, configuration; 42, 3D, 3F: the tables are not what this version expects, and 0A, 26: nor are the
+# prepared statements of the session, which is no message's fault.
+_AWAY_CLASSES = {"08", "28", "25", "53", "57", "58", "F0", "42", "3D", "3F", "0A", "26"}
+_AWAY = {"XX001", "XX002"}  # a corrupted table or index; XX000 may be what one message provokes
 
 
 def sqlstate_of(error: BaseException) -> str:
@@ -39,7 +41,7 @@ def fault_of(error: Exception) -> Fault:
     """Whose fault it is."""
     if isinstance(error, LostRace):
         return Fault.RIVAL
-    if isinstance(error, InterfaceError):
+    if isinstance(error, InterfaceError | MemoryError):
         return Fault.AWAY
     if not isinstance(error, DatabaseError):
         return Fault.MESSAGE
@@ -50,4 +52,4 @@ def fault_of(error: Exception) -> Fault:
         return Fault.RIVAL
     if state in _SLOW:
         return Fault.SLOW
-    return Fault.AWAY if state[:2] in _AWAY_CLASSES else Fault.MESSAGE
+    return Fault.AWAY if state in _AWAY or state[:2] in _AWAY_CLASSES else Fault.MESSAGE
