@@ -66,8 +66,7 @@ class Health:
         """Note the state, with the error and its code when there is one."""
         at = self._clock()
         said = (state, error, code)
-        fresh = self._written_at is not None and at - self._written_at < HEALTH_EVERY
-        if self._muted or (said == self._said and fresh):
+        if self._muted or (said == self._said and _is_fresh(self._written_at, at=at)):
             return
         try:
             note_link(
@@ -162,7 +161,7 @@ class Streams:
 
     def write(self, *, at: datetime) -> None:
         """Write down what has changed, unless that was done a moment ago."""
-        if not self._changed or (self._written_at is not None and at - self._written_at < HEALTH_EVERY):
+        if not self._changed or _is_fresh(self._written_at, at=at):
             return
         notes = [
             StreamNote(
@@ -182,6 +181,11 @@ class Streams:
             return
         self._changed.clear()
         self._written_at = at
+
+
+def _is_fresh(written_at: datetime | None, *, at: datetime) -> bool:
+    """Whether that was a moment ago; a moment of the future is one from before the clock was put right."""
+    return written_at is not None and timedelta(0) <= at - written_at < HEALTH_EVERY
 
 
 def _stream_of(one: Parsed) -> StreamHealth.Stream:

@@ -90,6 +90,17 @@ def test_a_long_pause_does_not_make_a_worker_look_dead():
     assert (health().state, health().since) == ("DOWN", said)
 
 
+def test_a_clock_that_is_set_back_does_not_make_a_worker_look_dead():
+    link, clock = factories.connection(), Ticking(step_s=0.0)
+    worker = consumer_of(link, FakeTransport([LinkError("gone")]), clock=clock)
+    run_worker(worker, threading.Event(), backoff=CountedBackoff(allowed=1))
+    clock.now -= seconds(3600)
+
+    worker.hurried()
+
+    assert health().seen_at == clock.now
+
+
 def test_a_database_that_refuses_is_told_as_the_reason_as_soon_as_it_takes_words_again():
     plant, stop = factories.plant(), threading.Event()
     consumer = FakeConsumer([[realtime(plant)]], stop)
