@@ -73,5 +73,6 @@ class SideThread:
         try:
             while (job := self._jobs.get()) is not None:
                 job.run()
+                del job  # while the next one is waited for, this one's batch must not be held
         finally:
             connections.close_all()
