@@ -268,11 +268,17 @@ class ConsumeWorker(Worker):
             batch = consumer.fetch(
                 max_messages=self._options.batch, wait_s=self._options.wait_s, flush_s=self._options.flush_s
             )
-            if not batch and self._silence.look(consumer):
-                log.info("link renewed", action="consumer.renewed", connection_id=self._connection.pk)
-                self.close_link()
         if batch:
             self._take(batch, consumer)
+        else:
+            self._look_for_more(consumer)
+
+    def _look_for_more(self, consumer: Consumer) -> None:
+        with self.progress.during(Step.LINK):
+            renew = self._silence.look(consumer)
+        if renew:
+            log.info("link renewed", action="consumer.renewed", connection_id=self._connection.pk)
+            self.close_link()
 
     def _open(self) -> Consumer:
         with self._connecting():
