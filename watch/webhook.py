@@ -103,11 +103,15 @@ def _request(parts: SplitResult, body: bytes, *, uid: str, signed: str) -> bytes
 
 
 def _connected(addresses: list[str], port: int, host: str, deadline: float) -> socket.socket:
-    for address in addresses:
+    for number, address in enumerate(addresses):
+        # A share of the time each: one address that swallows everything must not hide the next.
+        share_s = _left(deadline, host) / (len(addresses) - number)
         try:
-            return socket.create_connection((address, port), timeout=_left(deadline, host))
+            plain = socket.create_connection((address, port), timeout=share_s)
         except OSError:
             continue
+        plain.settimeout(max(0.001, deadline - time.monotonic()))
+        return plain
     raise SendError(f"{host} can't be reached on port {port}", code="UNREACHABLE")
 
 
@@ -119,6 +123,8 @@ def _encrypted(plain: socket.socket, host: str, options: WebhookOptions) -> sock
         raise SendError(
             f"the certificate of {host} is not trusted: {error.verify_message}", code="CERTIFICATE_REFUSED"
         ) from None
+    except TimeoutError:
+        raise SendError(f"{host} did not answer in time", code="TIMEOUT") from None
     except OSError:
         raise SendError(f"{host} does not speak TLS", code="TLS_FAILED") from None
 

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import socket
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -124,11 +125,32 @@ def test_an_answer_that_is_none_of_a_web_server_is_an_error(answer):
         assert refusal(receiver.url).code in {"BAD_ANSWER", "CONNECTION_LOST"}
 
 
-def test_a_receiver_that_never_answers_ends_at_the_deadline():
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_receiver_that_never_answers_ends_at_the_deadline(scheme):
     with RawReceiver(None) as receiver:
-        error = refusal(receiver.url, WebhookOptions(timeout_s=0.3, allow_http=True, allow_private=True))
+        error = refusal(
+            f"{scheme}://localhost:{receiver.port}/",
+            WebhookOptions(timeout_s=0.3, allow_http=True, allow_private=True),
+        )
 
     assert (error.code, error.permanent) == ("TIMEOUT", False)
+
+
+def test_an_address_that_swallows_everything_leaves_time_for_the_next_one():
+    with WebReceiver() as receiver, socket.socket() as hole, ExitStack() as waiting:
+        hole.bind(("127.0.0.2", receiver.port))
+        hole.listen(0)
+        for _ in range(4):  # its queue is full: the kernel drops whoever knocks
+            knocking = waiting.enter_context(socket.socket())
+            knocking.setblocking(False)
+            knocking.connect_ex(hole.getsockname())
+        both = WebhookOptions(
+            timeout_s=2,
+            allow_http=True,
+            allow_private=True,
+            resolver=lambda _host, _port: ["127.0.0.2", "127.0.0.1"],
+        )
+        assert send(receiver.url, both) == 200
 
 
 def test_where_nobody_listens_is_said_so():
