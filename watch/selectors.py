@@ -79,6 +79,14 @@ def tick_facts(*, periods: Mapping[str, float], not_before: datetime | None = No
     )
 
 
+def never_ran(*, periods: Mapping[str, float], since: datetime) -> tuple[TickFact, ...]:
+    """Ticks of which the database knows nothing yet."""
+    return tuple(
+        TickFact(name=name, period_s=period_s, since=since, finished_at=None, ok=True, error_code="")
+        for name, period_s in periods.items()
+    )
+
+
 def newest_tick_at() -> datetime | None:
     """When any tick last did its work; None when none ever did."""
     newest: datetime | None = TickRun.objects.aggregate(newest=Max("finished_at"))["newest"]

@@ -86,6 +86,20 @@ def test_a_platform_that_starts_after_a_night_is_given_time():
     assert open_codes() == []
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_that_was_never_started_is_told_too():
+    with clock.frozen(AT):
+        guard = tick_guard()
+    codes = []
+    for seconds in (29, 31, 45):
+        with clock.frozen(AT + timedelta(seconds=seconds)):
+            guard.look()
+            assert guard.wait(WITHIN_S)
+        codes.append(open_codes())
+
+    assert codes == [[], [], ["TICKS_SILENT"]]
+
+
 @pytest.mark.django_db
 def test_the_guard_leaves_the_alarms_of_other_rules_alone():
     plant = factories.plant()

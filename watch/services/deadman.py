@@ -17,7 +17,7 @@ from watch.deadman import RULES, TICK_CODES, TICK_RULES, Decision, Finding, Know
 from watch.facts import Facts
 from watch.limits import Limits
 from watch.models import Suspicion
-from watch.selectors import gather, tick_facts
+from watch.selectors import gather, never_ran, tick_facts
 from watch.services.meters import note_meter_rows
 from watch.services.ticks import begin_watch
 
@@ -41,9 +41,11 @@ def watch_ticks(*, periods: Mapping[str, float], not_before: datetime, at: datet
     """The rules about ticks alone, for processes that live on when the worker does not; two queries when all is well.
 
     `not_before`: when the caller began to look; what was silent before may be starting now. True when the tick that
-    sends notifications stands still: the caller must send them.
+    sends notifications stands still: the caller must send them. Where no tick ever ran (a new installation whose worker
+    was forgotten) all of them count as silent since then.
     """
-    facts = Facts(ticks=tick_facts(periods=periods, not_before=not_before))
+    ticks = tick_facts(periods=periods, not_before=not_before)
+    facts = Facts(ticks=ticks or never_ran(periods=periods, since=not_before))
     found = findings(TICK_RULES, facts, at=at, limits=limits)
     _apply(found, codes=TICK_CODES, at=at, limits=limits)
     return any(one.key in {"TICKS_SILENT", f"TICK_OVERDUE:{NOTIFIER}"} for one in found)
