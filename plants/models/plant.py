@@ -101,7 +101,14 @@ class Plant(models.Model):
             models.UniqueConstraint(
                 fields=["organisation", "external_plant_id"], name="external_plant_id_once_per_organisation"
             ),
-            models.UniqueConstraint(fields=["connection", "voke_uuid"], name="voke_uuid_once_per_connection"),
+            # Partial, though NULLs never collide: a column of a full unique index is a key to PostgreSQL, and moving a
+            # plant would lock it against everybody who stores a row that names it (takeovers would deadlock).
+            models.UniqueConstraint(
+                fields=["connection", "voke_uuid"],
+                condition=models.Q(voke_uuid__isnull=False),
+                name="voke_uuid_once_per_connection",
+                violation_error_message="another plant of the connection has the same Voke UUID",
+            ),
             models.CheckConstraint(
                 condition=models.Q(soc_min_pct__isnull=True)
                 | models.Q(soc_max_pct__isnull=True)
