@@ -15,6 +15,7 @@ from django.db import DatabaseError, InterfaceError
 from link.broker import Clock
 from link.parsing import Parsed
 from plants.models import LinkHealth, LinkState, StreamHealth
+from plants.selectors.link_health import tolerance_of
 from plants.services.link_health import StreamNote, note_link, note_streams
 from plants.services.readings import FUTURE_MARGIN
 from vcp import MeterTelemetry, RealtimeTelemetry
@@ -24,7 +25,7 @@ HEALTH_EVERY = timedelta(seconds=5)
 DATABASE_TROUBLE = (DatabaseError, InterfaceError)
 
 _MOST_SITES = 2000
-_GAPS_KEPT = 200
+_GAPS_KEPT = 20
 _GAPS_NEEDED = 8
 _SKEWS_KEPT = 31
 _SHORTEST_PERIOD_S, _LONGEST_PERIOD_S = 1.0, 900.0
@@ -85,14 +86,36 @@ class Health:
         self._said, self._written_at = said, at
 
 
+class _Site:
+    """What is known of one plant in one stream: its newest moment, when it was heard, recent gaps."""
+
+    def __init__(self, moment: datetime) -> None:
+        self._moment = moment
+        self._heard_at: datetime | None = None
+        self.gaps_s: deque[float] = deque(maxlen=_GAPS_KEPT)
+
+    def hear(self, moment: datetime, *, at: datetime) -> None:
+        """One message. The moments make the gaps: messages that waited in a queue arrive all at once."""
+        self._heard_at = at
+        if moment > self._moment:
+            self.gaps_s.append((moment - self._moment).total_seconds())
+            self._moment = moment
+
+    def speaks(self, at: datetime) -> bool:
+        """Whether its next message may still come in time."""
+        if self._heard_at is None or not self.gaps_s:
+            return False
+        usual_s = median_low(self.gaps_s)
+        return (at - self._heard_at).total_seconds() <= tolerance_of(usual_s)
+
+
 class _Stream:
     """What is known of one stream: newest moments, gaps between a plant's messages, differences of clocks."""
 
     def __init__(self) -> None:
         self.last_at: datetime | None = None
         self.last_sent_at: datetime | None = None
-        self._of_site: dict[str, datetime] = {}
-        self._gaps_s: deque[float] = deque(maxlen=_GAPS_KEPT)
+        self._sites: dict[str, _Site] = {}
         self._skews_ms: deque[int] = deque(maxlen=_SKEWS_KEPT)
 
     def hear(self, batch: Iterable[Parsed], *, at: datetime) -> None:
@@ -104,30 +127,36 @@ class _Stream:
                 self.last_sent_at = sent_at
             if freshest is None or at - sent_at < freshest:
                 freshest = at - sent_at
-            self._gap(one.envelope.site_id, one.moment)
+            site = self._site(one.envelope.site_id, one.moment)
+            if site is not None:
+                site.hear(one.moment, at=at)
         self.last_at = at
         if freshest is not None:
             self._skews_ms.append(_bounded_ms(freshest))
 
-    def _gap(self, site_id: str, moment: datetime) -> None:
-        before = self._of_site.get(site_id)
-        if before is None:
-            if len(self._of_site) < _MOST_SITES:
-                self._of_site[site_id] = moment
-            return
-        if moment > before:
-            self._of_site[site_id] = moment
-            self._gaps_s.append((moment - before).total_seconds())
+    def _site(self, site_id: str, moment: datetime) -> _Site | None:
+        site = self._sites.get(site_id)
+        if site is None and len(self._sites) < _MOST_SITES:
+            site = self._sites[site_id] = _Site(moment)
+        return site
 
     @property
     def period_s(self) -> float | None:
-        """The lower quartile of recent gaps.
+        """The lower quartile of recent gaps of the plants that still spoke when the stream was last heard.
 
         Not the median: with several consumers each sees only a part of a plant's messages, and its gaps are multiples.
+        Each plant counts alike, and one that is away no more: a fast one must not make slow ones look silent.
         """
-        if len(self._gaps_s) < _GAPS_NEEDED:
+        at = self.last_at
+        gaps_s = sorted(
+            gap_s
+            for site in self._sites.values()
+            if at is not None and site.speaks(at)
+            for gap_s in site.gaps_s
+        )
+        if len(gaps_s) < _GAPS_NEEDED:
             return None
-        gap_s = sorted(self._gaps_s)[len(self._gaps_s) // 4]
+        gap_s = gaps_s[len(gaps_s) // 4]
         return min(max(gap_s, _SHORTEST_PERIOD_S), _LONGEST_PERIOD_S)
 
     @property

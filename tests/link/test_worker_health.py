@@ -247,6 +247,16 @@ def test_the_expected_period_is_learnt_from_the_messages_of_each_plant(kept):
     assert consumed(first, batches, clock)["REALTIME"].period_s == 5.0
 
 
+def test_a_fast_plant_that_went_away_does_not_make_slow_ones_look_silent():
+    fast = factories.plant()
+    slow = factories.plant(on=fast.connection)
+    both = [[realtime(fast, at=AT + seconds(n)) for n in range(600)], *([] for _ in range(3))]
+    away = [[realtime(slow, at=AT + seconds(60 * n))] for n in range(20)]
+    clock = Ticking(step_s=5.0)
+
+    assert consumed(fast, [*both, *away], clock)["REALTIME"].period_s == 60.0
+
+
 def test_a_timestamp_of_the_far_future_is_not_the_newest_for_ever():
     plant = factories.plant()
 
