@@ -49,8 +49,14 @@ class Database:
 
     @contextmanager
     def session(self) -> Iterator["psycopg.Connection[Any]"]:
-        """A session of its own, without the time limits of the platform's."""
-        with psycopg.connect(self.address, password=self._password or None, autocommit=True) as session:
+        """A session of its own, without the time limits of the platform's; raises ToolFailed when there is none."""
+        try:
+            made = psycopg.connect(self.address, password=self._password or None, autocommit=True)
+        except psycopg.Error as error:
+            raise ToolFailed(
+                f"the database {self.name} can't be reached: {scrub(str(error)).strip()}"
+            ) from None
+        with made as session:
             yield session
 
     def environment(self) -> dict[str, str]:

@@ -100,7 +100,7 @@ def restore_dump(*, dump: Path, database: Database, timeout_s: float) -> None:
 
 def differences(*, manifest: Manifest, database: Database) -> list[str]:
     """What is in the database and not as the manifest says, in words; [] = everything is as it was."""
-    digests = any(facts.digest for facts in manifest.tables.values())
+    digests = has_digests(manifest)
     with database.session() as session, session.transaction():
         found = table_facts(session, digests=digests)
     names = sorted((manifest.tables.keys() | found.keys()) - _CHANGED)
@@ -109,6 +109,11 @@ def differences(*, manifest: Manifest, database: Database) -> list[str]:
         for name in names
         if manifest.tables.get(name) != found.get(name)
     ]
+
+
+def has_digests(manifest: Manifest) -> bool:
+    """Whether the rows themselves can be compared, or only how many there are."""
+    return any(facts.digest for facts in manifest.tables.values())
 
 
 def _words(facts: TableFacts | None) -> str:

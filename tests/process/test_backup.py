@@ -28,7 +28,7 @@ from dispatch.states import State
 from esm import clock
 from esm.backup import KEY_SETTINGS, Manifest, keys_as_env, manifest_of, read_manifest
 from esm.postgres_tools import Database, ToolFailed, configured_database
-from esm.restore import check_dump, differences, restore_dump
+from esm.restore import check_dump, differences, has_digests, restore_dump
 from plants.models import Installation, RecentTelemetryBody
 from plants.services.partitions import forget_known_partitions
 from tests import factories
@@ -347,6 +347,26 @@ def test_a_program_that_takes_too_long_is_ended(rehearsal):
 
     with pytest.raises(ToolFailed, match="failed"):
         restore_dump(dump=rehearsal.dump, database=facts_of(rehearsal.server, "slow"), timeout_s=0.001)
+
+
+def test_a_database_that_is_not_there_is_named_in_words(rehearsal):
+    with (
+        pytest.raises(ToolFailed, match="database nowhere can't be reached"),
+        facts_of(rehearsal.server, "nowhere").session(),
+    ):
+        pass
+
+
+def test_a_backup_without_digests_does_not_count_as_compared_row_by_row(rehearsal):
+    counted = {
+        name: dataclasses.replace(facts, digest="") for name, facts in rehearsal.manifest.tables.items()
+    }
+    told = [
+        has_digests(one)
+        for one in (rehearsal.manifest, dataclasses.replace(rehearsal.manifest, tables=counted))
+    ]
+
+    assert told == [True, False]
 
 
 def test_settling_another_database_than_the_one_named_is_refused():
