@@ -9,6 +9,7 @@ from enum import StrEnum
 from django.db import DatabaseError, InterfaceError, OperationalError
 
 from dispatch.services.life import LostRace
+from plants.redaction import scrub
 
 
 class Fault(StrEnum):
@@ -35,6 +36,11 @@ _AWAY = {"XX001", "XX002"}  # a corrupted table or index; XX000 may be what one 
 def sqlstate_of(error: BaseException) -> str:
     """The five characters, '' where the database gives none."""
     return str(getattr(error.__cause__, "sqlstate", "") or "")
+
+
+def words_of(error: Exception) -> str:
+    """The error for people, without the row that PostgreSQL quotes: not everybody may see a message's bytes."""
+    return f"{type(error).__name__}: {scrub(str(error))}"
 
 
 def fault_of(error: Exception) -> Fault:

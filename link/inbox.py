@@ -28,7 +28,7 @@ from django.db import connection, transaction
 from dispatch.services.life import LostRace
 from link.applying import Inlet, Report, apply_together
 from link.broker import Delivery
-from link.database_trouble import NO_PARTITION, Fault, fault_of, sqlstate_of
+from link.database_trouble import NO_PARTITION, Fault, fault_of, sqlstate_of, words_of
 from link.parsing import Parsed, letter_of, parse_batch
 from plants.services.dead_letters import Letter
 from plants.services.partitions import ensure_partitions, forget_known_partitions
@@ -141,8 +141,7 @@ class _Work:
             exc_info=None if self.guilty else error,  # one traceback tells enough of a batch
         )
         reason = "TOO_SLOW" if fault_of(error) is Fault.SLOW else "NOT_APPLICABLE"
-        detail = f"{type(error).__name__}: {error}"
-        self.guilty.append(letter_of(one.delivery, reason=reason, detail=detail))
+        self.guilty.append(letter_of(one.delivery, reason=reason, detail=words_of(error)))
 
     def _apply(self, parsed: Sequence[Parsed], letters: Sequence[Letter]) -> Exception | None:
         """One transaction, tried again where a rival was in the way; the error that is a message's own fault.

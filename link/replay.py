@@ -23,7 +23,7 @@ from django.db import DatabaseError, transaction
 from dispatch.services.life import LostRace
 from link.applying import Inlet, apply_understood
 from link.broker import Delivery
-from link.database_trouble import NO_PARTITION, Fault, fault_of, sqlstate_of
+from link.database_trouble import NO_PARTITION, Fault, fault_of, sqlstate_of, words_of
 from link.parsing import Parsed, parse
 from plants.errors import Invalid
 from plants.models import Connection, DeadLetter
@@ -119,8 +119,7 @@ def _replay_one(letter_id: int, *, actor: str, at: datetime, retention_days: int
             raise
         log.exception("dead letter", action="letter.unusable", dead_letter_id=letter_id)
         reason = "TOO_SLOW" if fault is Fault.SLOW else "NOT_APPLICABLE"
-        detail = f"{type(error).__name__}: {error}"
-        return _dead_again(letter_id, reason=reason, path="", detail=detail, actor=actor, at=at)
+        return _dead_again(letter_id, reason=reason, path="", detail=words_of(error), actor=actor, at=at)
 
 
 def _delivery_of(letter: DeadLetter) -> Delivery:
