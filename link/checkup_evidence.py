@@ -47,7 +47,9 @@ def check_events(walk: Walk) -> CheckResult:
     consume = health.consume
     if consume.state is not LinkState.CONNECTED:
         why = f"{consume.last_error}; " if consume.last_error and consume.code != "NO_PROCESS" else ""
-        return problem(Step.EVENTS, consume.code or "TOO_EARLY", f"{why}{heard}", facts=facts)
+        verdict = Verdict.FAILED if consume.code else Verdict.UNKNOWN  # without a code it only connects
+        code = consume.code or "TOO_EARLY"
+        return problem(Step.EVENTS, code, f"{why}{heard}", verdict=verdict, facts=facts)
     silence = silence_of(health.streams, consume)
     if silence is not None:
         return _silent(walk, code=silence[1], since=silence[2], heard=heard, facts=facts)

@@ -96,6 +96,13 @@ def test_a_consumer_that_has_just_come_can_not_be_judged_yet():
     assert seen(evidence(link), Step.EVENTS) == [("UNKNOWN", "TOO_EARLY")]
 
 
+def test_a_consumer_that_still_connects_can_not_be_judged_yet():
+    link = factories.plant().connection
+    note_link(connection_id=link.pk, role=LinkHealth.Role.CONSUME, state=LinkState.CONNECTING, at=NOW)
+
+    assert seen(evidence(link), Step.EVENTS) == [("UNKNOWN", "TOO_EARLY")]
+
+
 def test_a_consumer_that_is_refused_is_why_nothing_arrives():
     link = factories.plant().connection
     consuming(link, state=LinkState.REFUSED, error="the broker refused the vhost", error_code="REFUSED_VHOST")
