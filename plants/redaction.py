@@ -6,7 +6,7 @@ error's DETAIL.
 
 import re
 
-_CREDENTIALS = re.compile(r"://[^/\s@]*@")
+_CREDENTIALS = re.compile(r"://[^/\s]*@")  # up to the last @: a password may hold one
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 # "Failing row contains (...)", "Key (...)=(...)": a row's values, of any length, up to the error's next part.

@@ -67,6 +67,7 @@ def test_a_decrypted_secret_is_not_shown_whatever_it_is_called():
     [
         (f"can't reach {URI}", "can't reach amqps://***@localhost:5671/partner-1"),
         ("redis://:very-secret@redis:6379/0", "redis://***@redis:6379/0"),
+        ("amqps://acme:very@secret@host/1 not reached", "amqps://***@host/1 not reached"),
         ("https://api.voke.turena.cz/api/v1", "https://api.voke.turena.cz/api/v1"),
         ("mail anna@example.com", "mail anna@example.com"),
         ("sent Authorization: Bearer abcdefgh12345678", "sent Authorization: Bearer ***"),
