@@ -1,7 +1,8 @@
 """Counting per client address and minute, in the cache that all processes share.
 
 Counters only change how a failure is answered and journaled, never whether a right secret is accepted. Where the cache
-can't be reached the answer is None and the caller takes its safe side.
+can't be reached the answer is None and the caller takes its safe side; it is not asked again for a few seconds, because
+a Redis that swallows everything would hold the thread of every refused request for its whole timeout.
 """
 
 import ipaddress
@@ -9,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from time import monotonic
+from typing import Any, Final
 
 import structlog
 from django.conf import settings
@@ -18,6 +20,28 @@ from redis.exceptions import RedisError
 
 log = structlog.get_logger(__name__)
 _WINDOW_S = 60
+_AWAY_FOR_S = 5.0
+
+
+class Away:
+    """Until when the cache is left alone; one for the process, a race between threads costs one question more."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+
+    def note(self) -> None:
+        """It did not answer just now."""
+        self._until = monotonic() + _AWAY_FOR_S
+
+    def clear(self) -> None:
+        """Ask it again."""
+        self._until = 0.0
+
+    def __bool__(self) -> bool:
+        return monotonic() < self._until
+
+
+CACHE_AWAY: Final = Away()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +96,8 @@ def _parse(text: str) -> str | None:
 
 def count_in_minute(kind: str, *, address: str | None, at: datetime) -> Count | None:
     """Count one more event of this kind and address; None when the cache does not answer."""
+    if CACHE_AWAY:
+        return None
     minute, second = divmod(int(at.timestamp()), _WINDOW_S)
     key = f"trading:{kind}:{counted_as(address)}:{minute}"
     try:
@@ -79,6 +105,8 @@ def count_in_minute(kind: str, *, address: str | None, at: datetime) -> Count | 
         cache.add(key, 0, 2 * _WINDOW_S)
         times = cache.incr(key)
     except (RedisError, ValueError) as error:  # ValueError: evicted between the two calls
+        if isinstance(error, RedisError):
+            CACHE_AWAY.note()
         log.warning("counter unavailable", action="count_failed", kind=kind, error=type(error).__name__)
         return None
     return Count(times=times, seconds_left=_WINDOW_S - second)

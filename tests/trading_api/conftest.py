@@ -16,6 +16,7 @@ from plants.services.time_config import Author, set_time_config
 from plants.time_config import Block
 from tests import factories
 from trading_api.gate import GATE
+from trading_api.limits import CACHE_AWAY
 from trading_api.models import Credential, PullJournal
 from trading_api.services import issue_credentials
 
@@ -26,9 +27,11 @@ PERSON = Author(name="Eva")
 def _empty_counters() -> Iterator[None]:
     cache.clear()
     GATE.clear()
+    CACHE_AWAY.clear()
     yield
     cache.clear()
     GATE.clear()
+    CACHE_AWAY.clear()
 
 
 @pytest.fixture(autouse=True)

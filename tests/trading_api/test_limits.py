@@ -6,11 +6,12 @@ from unittest import mock
 import pytest
 from django.core.cache.backends.locmem import LocMemCache
 from pytest_django import Settings
+from redis.exceptions import RedisError
 
 from tests.factories import AT
 from tests.services.redis import RedisServer
 from tests.trading_api.conftest import later
-from trading_api.limits import client_address, count_in_minute
+from trading_api.limits import CACHE_AWAY, client_address, count_in_minute
 
 
 @pytest.mark.parametrize(
@@ -66,6 +67,13 @@ def test_a_count_tells_how_long_the_minute_still_is() -> None:
 def test_a_redis_that_is_gone_counts_nothing(settings: Settings) -> None:
     settings.CACHES = {"default": redis_at("redis://127.0.0.1:9/0")}
     assert count_in_minute("failed", address="1.1.1.1", at=AT) is None
+
+
+def test_a_redis_that_is_gone_is_left_alone_for_a_while_and_then_asked_again() -> None:
+    with mock.patch.object(LocMemCache, "add", autospec=True, side_effect=RedisError("gone")) as asked:
+        counts = [count_in_minute("failed", address="1.1.1.1", at=AT) for _ in range(3)]
+    CACHE_AWAY.clear()
+    assert (counts, asked.call_count, counted("1.1.1.1")) == ([None] * 3, 1, 1)
 
 
 def test_a_counter_that_was_evicted_counts_nothing() -> None:
