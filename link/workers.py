@@ -342,6 +342,11 @@ class ConsumeWorker(Worker):
         period_s, _ = expected_period_s(self._connection, stream, self._streams.period_s(stream))
         return tolerance_of(period_s or 0.0)
 
+    def close_link(self) -> None:
+        """Close the link if there is one, and forget what it had brought: that comes again."""
+        super().close_link()
+        self._consumer = None
+
     def finish(self) -> None:
         """At the end of the worker: close the link; what was not acknowledged goes back to its queue."""
         super().finish()

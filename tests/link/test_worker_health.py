@@ -1,6 +1,7 @@
 """What workers tell of links and streams, and what they do while a broker blocks, a batch lasts or nothing comes."""
 
 import threading
+import weakref
 from datetime import timedelta
 from unittest import mock
 
@@ -185,6 +186,19 @@ def test_a_consumer_that_may_not_ask_makes_a_silent_link_anew_without_calling_it
 
     assert (silent.closed, second.closed) == (1, 1)
     assert (health().state, health().error_code) == ("CONNECTED", "")
+
+
+def test_what_a_broken_link_had_brought_is_not_held_while_the_broker_is_away():
+    plant, stop = factories.plant(), threading.Event()
+    transport = FakeTransport([FakeConsumer([[realtime(plant)]], stop), LinkError("away")])
+    worker, forgotten = consumer_of(plant.connection, transport), threading.Event()
+    weakref.finalize(transport.links[0], forgotten.set)
+    worker.once(stop)
+
+    worker.broken(LinkError("gone"))
+
+    assert forgotten.is_set()
+    worker.finish()
 
 
 # --- streams ----------------------------------------------------------------------------------------------------------
