@@ -137,6 +137,17 @@ def test_a_message_that_a_dead_sender_claimed_is_sent_when_the_claim_has_run_out
     assert (within, after, states()) == (0, 1, [("SENT", 2, "")])
 
 
+def test_a_message_that_ends_every_sender_has_an_end_itself():
+    with WebReceiver() as receiver:
+        channel(url=receiver.url)
+        alarm(factories.plant())
+        tell(at=AT, product=PRODUCT)
+        Notification.objects.update(claimed_until=AT, attempts=ATTEMPTS)
+        send_due(at=AT, options=OPTIONS, budget_s=20)
+
+    assert (receiver.requests, states()) == ([], [("FAILED", ATTEMPTS + 1, "SENDER_LOST")])
+
+
 def test_nothing_is_sent_within_a_transaction(monkeypatch):
     seen = []
     monkeypatch.setattr(

@@ -119,6 +119,8 @@ def _attempt(row: Notification, *, at: datetime, options: SendOptions) -> Attemp
     began = time.monotonic()
     error: SendError | None = None
     try:
+        if row.attempts > ATTEMPTS:  # nobody lived to write down what became of the last one
+            raise SendError("its senders ended while they sent it", code="SENDER_LOST", permanent=True)
         channel = NotificationChannel.objects.get(pk=row.channel_id)
         if not channel.enabled and row.event != Notification.Event.TEST:
             raise SendError("the channel is switched off", code="CHANNEL_OFF", permanent=True)
