@@ -102,10 +102,16 @@ def claim(
 
 def _publishing(connection: Connection) -> Connection | None:
     """The connection as it is now (switched off or re-keyed since the relay looked), if it may publish at all."""
-    fresh = Connection.objects.filter(
-        pk=connection.pk, mode=ConnectionMode.ACTIVE, dispatch_enabled=True
-    ).first()
-    return None if Installation.objects.filter(pk=1, dispatch_enabled=False).exists() else fresh
+    fresh = _switched_on(connection).first()
+    return None if _all_off().exists() else fresh
+
+
+def _switched_on(connection: Connection) -> QuerySet[Connection]:
+    return Connection.objects.filter(pk=connection.pk, mode=ConnectionMode.ACTIVE, dispatch_enabled=True)
+
+
+def _all_off() -> QuerySet[Installation]:
+    return Installation.objects.filter(pk=1, dispatch_enabled=False)
 
 
 def _locked_window(connection: Connection, *, window: int, at: datetime) -> list[OutboundMessage]:
@@ -115,7 +121,8 @@ def _locked_window(connection: Connection, *, window: int, at: datetime) -> list
     lock_commands(candidates)
     # Looked at again under the locks: a cancel, an emergency or an answer may have come in between.
     waiting = _waiting().filter(pk__in=[row.pk for row in candidates])
-    return list(waiting.select_for_update(of=("self",)).order_by("-urgent", "standing", "pk"))
+    rows = list(waiting.select_for_update(of=("self",)).order_by("pk"))
+    return sorted(rows, key=lambda row: (not row.urgent, row.standing, row.pk))
 
 
 def _waiting() -> QuerySet[Any]:
@@ -126,8 +133,12 @@ def _waiting() -> QuerySet[Any]:
 
 
 def has_sendable(*, connection: Connection, at: datetime) -> bool:
-    """Whether a claim could find something; a read of what waits, so that an idle relay writes nothing."""
-    return sendable(connection, at).exists()
+    """Whether a claim could find something; a read of what waits, so that an idle relay writes nothing.
+
+    Neither does one that is switched off.
+    """
+    on, off = Exists(_switched_on(connection)), Exists(_all_off())
+    return sendable(connection, at).filter(on, ~off).exists()
 
 
 def sendable(connection: Connection, at: datetime) -> QuerySet[Any]:

@@ -257,6 +257,21 @@ def test_an_idle_connection_has_nothing_to_claim():
     assert has_sendable(connection=plant.connection, at=AT)
 
 
+@pytest.mark.parametrize("switch", ["installation", "connection", "mode"])
+def test_a_relay_that_is_switched_off_finds_nothing_and_so_writes_nothing(switch):
+    plant = factories.plant()
+    ask(plant, mode())
+
+    if switch == "installation":
+        set_installation_dispatch(enabled=False)
+    elif switch == "connection":
+        set_connection_dispatch(connection_id=plant.connection_id, enabled=False)
+    else:
+        Connection.objects.update(mode=ConnectionMode.OBSERVE)
+
+    assert not has_sendable(connection=plant.connection, at=AT)
+
+
 # --- nacked -----------------------------------------------------------------------------------------------------------
 
 

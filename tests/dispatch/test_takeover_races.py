@@ -11,6 +11,7 @@ from django.db import transaction
 
 from dispatch.models import OutboundMessage, Outcome
 from dispatch.services.due import queue_due
+from dispatch.services.site_config import publish_changed
 from dispatch.services.takeover import Takeover
 from tests import factories
 from tests.dispatch.helpers import ask, claims, message_of, mode, setpoint
@@ -18,6 +19,7 @@ from tests.dispatch.takeovers import LATER, successor, taken_over
 from tests.factories import AT
 from tests.link.helpers import ack, hear, realtime, seconds
 from tests.threads import Aside, until_blocked
+from vcp import Family
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
 
@@ -72,3 +74,23 @@ def test_a_takeover_waits_for_an_answer_that_overtook_the_confirm():
     assert isinstance(takeover.answer(), Takeover)
     command.refresh_from_db()
     assert command.state == "ACCEPTED"
+
+
+def test_a_claim_locks_messages_in_the_order_of_their_ids_whatever_their_place_in_the_queue():
+    """Site config has no command to lock first: a rival that takes its messages in order must not meet a circle."""
+    link = factories.connection()
+    for _ in range(2):
+        factories.plant(on=link)
+    publish_changed(at=AT, policy=factories.policy())
+    one, other = OutboundMessage.objects.filter(family=Family.CONFIG_TOPOLOGY).order_by("pk")
+    OutboundMessage.objects.filter(pk=other.pk).update(place=one.pk - 1)
+
+    with transaction.atomic():
+        rows = OutboundMessage.objects.select_for_update()
+        rows.get(pk=one.pk)
+        relay = Aside(lambda: claims(link))
+        until_blocked()
+        free = list(rows.select_for_update(nowait=True).filter(pk=other.pk))
+
+    assert free == [other]
+    assert [claim.outbound_id for claim in relay.answer()] == [other.pk, one.pk]
