@@ -59,6 +59,7 @@ class TimedConnection(amqp.Connection):  # type: ignore[misc]  # py-amqp has no 
     """py-amqp's connection whose waits all end at `give_up_at` (monotonic seconds)."""
 
     give_up_at: float = 0.0
+    addresses: int = 1
 
     def Transport(
         self, host: str, connect_timeout: float, tls: Any, *timeouts: float | None, socket_settings: Any
@@ -73,6 +74,7 @@ class TimedConnection(amqp.Connection):  # type: ignore[misc]  # py-amqp has no 
             write_timeout=write_timeout,
             socket_settings=socket_settings,
             give_up_at=lambda: self.give_up_at,
+            addresses=self.addresses,
         )
 
     def drain_events(self, timeout: float | None = None) -> None:
@@ -284,7 +286,7 @@ def open_link(target: LinkTarget, *, role: str, ca_file: str | None, times: Link
     """
     address = _address(target)
     _check_ca_file(ca_file)
-    _require_name(address, within_s=times.connect_timeout_s)
+    addresses = _addresses(address, within_s=times.connect_timeout_s)
     connection = TimedConnection(
         host=_host_and_port(address),
         userid=address.username,
@@ -306,6 +308,7 @@ def open_link(target: LinkTarget, *, role: str, ca_file: str | None, times: Link
             "connection_name": f"{role} {target.name}"[:200],
         },
     )
+    connection.addresses = addresses
     connection.give_up_at = monotonic() + times.connect_timeout_s
     try:
         connection.connect()
@@ -334,10 +337,10 @@ def _host_and_port(address: AmqpsAddress) -> str:
     return f"{host}:{address.port}"
 
 
-def _require_name(address: AmqpsAddress, *, within_s: float) -> None:
-    """The library asks once more, of a resolver that has just answered."""
+def _addresses(address: AmqpsAddress, *, within_s: float) -> int:
+    """How many addresses the host has. The library asks once more, of a resolver that has just answered."""
     try:
-        resolve(address.host, address.port, timeout_s=within_s)
+        return len(resolve(address.host, address.port, timeout_s=within_s))
     except NameTimeout as error:
         raise LinkError("the name server did not tell the host's address in time") from error
     except NameUnknown as error:

@@ -27,6 +27,9 @@ UNREADABLE_HEADER: Final = "x-unreadable-properties"
 MAX_FRAME_BYTES: Final = 131_072
 """What py-amqp proposes as largest frame; a broker may only agree to less."""
 
+MOST_SHARES: Final = 5
+"""In how many parts at most the time to reach a host is divided among its addresses."""
+
 _METHOD, _CONTENT_HEADER = 1, 2
 _DELIVER: Final = struct.pack(">HH", 60, 60)
 _PROPERTIES_AT: Final = 12  # after class, weight and body size
@@ -49,10 +52,17 @@ class BoundedTransport(SSLTransport):  # type: ignore[misc]  # py-amqp has no ty
 
     _quick_recv: Callable[[int], bytes]
 
-    def __init__(self, *words: Any, give_up_at: Callable[[], float], **options: Any) -> None:
-        """`give_up_at` answers the present deadline in monotonic seconds."""
+    def __init__(
+        self, *words: Any, give_up_at: Callable[[], float], addresses: int = 1, **options: Any
+    ) -> None:
+        """`give_up_at` answers the present deadline in monotonic seconds; `addresses`: how many the host has."""
         super().__init__(*words, **options)
         self._give_up_at = give_up_at
+        self._share = min(max(addresses, 1), MOST_SHARES)
+
+    def _connect(self, host: str, port: int, timeout: float) -> None:
+        """The library grants each address the whole time: with six that are silent, a minute."""
+        super()._connect(host, port, timeout / self._share)
 
     def _setup_transport(self) -> None:
         super()._setup_transport()

@@ -178,6 +178,33 @@ def test_a_resolver_that_hangs_does_not_hold_the_thread_that_connects() -> None:
     assert "name server" in str(error)
 
 
+def test_the_addresses_of_a_host_share_the_time_to_reach_it() -> None:
+    places = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"192.0.2.{n}", 5671)) for n in range(4)]
+    granted: list[float | None] = []
+
+    class Silent(socket.socket):
+        def connect(self, _address: object) -> None:
+            granted.append(self.gettimeout())
+            raise TimeoutError("timed out")
+
+    target = LinkTarget(
+        connection_id=1,
+        name="silent",
+        amqps_uri="amqps://acme:key@broker.invalid:5671/partner-1",
+        vhost="partner-1",
+        queues=queue_names("acme"),
+        routing_prefix="acme",
+    )
+    with (
+        mock.patch.object(socket, "getaddrinfo", autospec=True, return_value=places),
+        mock.patch.object(socket, "socket", Silent),
+        pytest.raises(LinkError),
+    ):
+        AmqpsTransport(None, 10, 5.0, connect_timeout_s=8.0).open_consumer(target, prefetch=10)
+
+    assert granted == [2.0] * 4
+
+
 def _mute_target(broker: MuteBroker) -> LinkTarget:
     return LinkTarget(
         connection_id=1,
