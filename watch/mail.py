@@ -3,12 +3,13 @@
 import re
 import smtplib
 from collections.abc import Mapping, Sequence
-from email.utils import make_msgid
+from email.utils import make_msgid, parseaddr
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.mail import EmailMessage, get_connection
+from django.core.mail import EmailMessage
+from django.core.mail.backends.smtp import EmailBackend
 from django.core.validators import validate_email
 
 from watch.errors import SendError
@@ -36,7 +37,11 @@ def parse_addresses(text: str) -> list[str]:
 
 
 def send_mail(*, addresses: Sequence[str], uid: str, content: Mapping[str, Any], timeout_s: float) -> int:
-    """One mail to all; answers the number of addresses, raises SendError when the server did not take it."""
+    """One mail to all; answers the number of addresses, raises SendError when the server did not take it for each.
+
+    Django's own `send` drops what smtplib answers about single addresses: somebody on call would never hear, and nobody
+    would know. Where some were refused the mail is not repeated, since the others have it.
+    """
     if not settings.EMAIL_HOST:
         raise SendError("no mail server is set up (EMAIL_HOST)", code="NO_MAIL_SERVER")
     domain = settings.DEFAULT_FROM_EMAIL.rpartition("@")[2].strip(" >")
@@ -45,10 +50,9 @@ def send_mail(*, addresses: Sequence[str], uid: str, content: Mapping[str, Any],
         body=text_of(content),
         to=list(addresses),
         headers={"Message-ID": make_msgid(idstring=uid, domain=domain), "Auto-Submitted": "auto-generated"},
-        connection=get_connection(timeout=timeout_s),
     )
     try:
-        message.send()
+        refused = _hand_over(message, timeout_s=timeout_s)
     except smtplib.SMTPAuthenticationError:
         raise SendError("the mail server refused user name or password", code="MAIL_LOGIN") from None
     except smtplib.SMTPRecipientsRefused as error:
@@ -68,4 +72,30 @@ def send_mail(*, addresses: Sequence[str], uid: str, content: Mapping[str, Any],
         raise SendError(
             f"the mail server can't be used: {type(error).__name__}", code="MAIL_SERVER"
         ) from None
+    if refused:
+        raise SendError(
+            f"the mail server refused {refused} of {len(addresses)} addresses; the others have it",
+            code="MAIL_SOME_ADDRESSES",
+            permanent=True,
+        )
     return len(addresses)
+
+
+def _wire_bytes(message: EmailMessage) -> bytes:
+    """As SMTP wants it: every line ends in CR LF."""
+    content: Any = message.message()  # Django's own subclass, which the types do not know
+    return bytes(content.as_bytes(linesep="\r\n"))
+
+
+def _hand_over(message: EmailMessage, *, timeout_s: float) -> int:
+    """Give the mail to the server; answers how many of its addresses the server refused."""
+    backend = EmailBackend(timeout=timeout_s)
+    try:
+        backend.open()
+        server = backend.connection
+        if server is None:
+            raise SendError("the mail server can't be used", code="MAIL_SERVER")
+        refused = server.sendmail(parseaddr(message.from_email)[1], message.to, _wire_bytes(message))
+    finally:
+        backend.close()
+    return len(refused)

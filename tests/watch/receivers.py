@@ -93,9 +93,13 @@ class RawReceiver:
 
 
 class MailSink:
-    """A mail server that takes everything, or answers `refuse` to each RCPT; keeps (recipients, message)."""
+    """A mail server that takes everything, or answers `refuse` to each RCPT; keeps (recipients, message).
 
-    def __init__(self, *, refuse: str = "") -> None:
+    `refused`: the only address that is refused.
+    """
+
+    def __init__(self, *, refuse: str = "", refused: str = "") -> None:
+        self._refused = refused
         self.mails: list[tuple[list[str], EmailMessage]] = []
         self._refuse = refuse
         self._loop = asyncio.new_event_loop()
@@ -131,8 +135,11 @@ class MailSink:
         while line := (await reader.readline()).decode().rstrip("\r\n"):
             verb = line[:4].upper()
             if verb == "RCPT":
-                recipients.append(line.partition("<")[2].partition(">")[0])
-                self._say(writer, self._refuse or "250 fine")
+                address = line.partition("<")[2].partition(">")[0]
+                is_refused = bool(self._refuse) and self._refused in ("", address)
+                if not is_refused:
+                    recipients.append(address)
+                self._say(writer, self._refuse if is_refused else "250 fine")
             elif verb == "DATA":
                 self._say(writer, "354 go on")
                 raw = await reader.readuntil(b"\r\n.\r\n")

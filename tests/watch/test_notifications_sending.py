@@ -265,6 +265,21 @@ def test_a_mail_server_that_refuses_the_addresses_for_good_ends_the_message(post
     assert states() == [(state, 1, code)]
 
 
+def test_an_address_that_the_server_refuses_among_others_is_told_and_the_others_are_not_mailed_twice(
+    post_office,
+):
+    mail_channel()
+    alarm(factories.plant())
+    with MailSink(refuse="550 no such person", refused="night@example.com") as sink:
+        post_office(sink.port)
+        notify(at=AT, product=PRODUCT, options=OPTIONS)
+        notify(at=AT + timedelta(hours=1), product=PRODUCT, options=OPTIONS)
+
+    assert [recipients for recipients, _ in sink.mails] == [["ops@example.com"]]
+    assert states() == [("FAILED", 1, "MAIL_SOME_ADDRESSES")]
+    assert "refused 1 of 2 addresses" in Notification.objects.get().last_error
+
+
 def test_without_a_mail_server_the_message_says_which_setting_is_missing(settings):
     settings.EMAIL_HOST = ""
     mail_channel()
