@@ -113,7 +113,8 @@ else:
         "keepalives_interval": 5,
         "keepalives_count": 3,
         "tcp_user_timeout": 30_000,
-        "options": "-c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000",
+        # Compiling a plan pays for none of our statements: a claim from an outbox of 10,000 took 0.9 s instead of 0.05.
+        "options": "-c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000 -c jit=off",
     }
 DATABASES["default"]["CONN_MAX_AGE"] = 0  # > 0 under an ASGI server exhausts PostgreSQL's connections
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

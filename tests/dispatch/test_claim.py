@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 
 from dispatch.models import Command, OutboundMessage, Outcome
 from dispatch.services.claim import has_sendable
@@ -270,6 +271,14 @@ def test_a_relay_that_is_switched_off_finds_nothing_and_so_writes_nothing(switch
         Connection.objects.update(mode=ConnectionMode.OBSERVE)
 
     assert not has_sendable(connection=plant.connection, at=AT)
+
+
+@pytest.mark.postgresql
+def test_postgresql_does_not_compile_the_plan_of_a_claim():
+    """With thousands of messages in the outbox it would spend seconds on that, and milliseconds on the claim."""
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW jit")
+        assert cursor.fetchone() == ("off",)
 
 
 # --- nacked -----------------------------------------------------------------------------------------------------------
