@@ -33,6 +33,7 @@ from dispatch.services.late import is_late
 from dispatch.services.life import Move, advance_many
 from dispatch.services.site_config import switch_connection
 from dispatch.states import BEFORE_SENT, State
+from plants.errors import Conflict
 from plants.models import Connection, ConnectionMode
 from plants.selectors.connections import SECRET_FIELDS, draining_connections
 from plants.services.alarms import clear_platform_alarm
@@ -256,9 +257,13 @@ def retire_drained(*, at: datetime, grace: timedelta, policy: Policy) -> int:
     """
     retired = 0
     for pk, successor_id, since in draining_connections():
-        with transaction.atomic():
-            strays = move_plants(old_id=pk, new_id=successor_id)
-            follow(plant_ids=strays, at=at, policy=policy)
+        try:
+            with transaction.atomic():
+                strays = move_plants(old_id=pk, new_id=successor_id)
+                follow(plant_ids=strays, at=at, policy=policy)
+        except Conflict as error:  # a person must put the plant right; other connections go on
+            log.error("stray plants not moved", action="connection.stray", connection_id=pk, code=error.code)
+            continue
         if OutboundMessage.objects.filter(connection_id=pk, outcome=Outcome.PENDING).exists():
             continue
         if at < since + grace and _awaits_words(pk, at):

@@ -206,6 +206,23 @@ def test_a_plant_that_reached_the_old_connection_during_the_takeover_is_moved_on
     assert Plant.objects.get().connection == new
 
 
+def test_a_stray_plant_that_cannot_be_moved_on_keeps_no_other_connection_from_retiring():
+    old = factories.connection()
+    new = successor(old)
+    taken_over(old, new)
+    elsewhere = factories.plant(
+        on=factories.connection(owner=old.organisation), voke_uuid=factories.plant(on=new).voke_uuid
+    )
+    Plant.objects.filter(pk=elsewhere.pk).update(connection=old)
+    later = factories.connection(owner=old.organisation)
+    taken_over(later, successor(later))
+
+    assert retired(LATER) == 1
+
+    later.refresh_from_db()
+    assert later.retired_at == LATER
+
+
 def test_a_connection_that_nobody_took_over_never_retires():
     factories.connection()
 
