@@ -104,8 +104,15 @@ class Connection(models.Model):
         null=True,
         blank=True,
         editable=False,
-        help_text="Drained: nothing is published or consumed any more.",
+        help_text="Drained: nothing is published or consumed any more; what was published before is stored.",
     )
+    draining_code = models.CharField(
+        max_length=48,
+        blank=True,
+        editable=False,
+        help_text="Why it still drains, or what was left unread when it retired; empty = nothing to tell.",
+    )
+    draining_note = models.CharField(max_length=200, blank=True, editable=False)
 
     class Meta:
         ordering = ["organisation_id", "name"]
@@ -124,6 +131,7 @@ class LinkState(models.TextChoices):
     CONNECTED = "CONNECTED"
     SILENT = "SILENT", "Silent (connected, and nothing arrives)"
     BLOCKED = "BLOCKED", "Blocked (the broker takes nothing)"
+    SLOW = "SLOW", "Slow (messages arrive, and the database does not store them in time)"
     REFUSED = "REFUSED", "Refused (credentials, vhost, permission or certificate)"
     DOWN = "DOWN"
 
@@ -147,6 +155,27 @@ class LinkHealth(models.Model):
     error_code = models.CharField(max_length=48, blank=True, help_text="Stable code of the last error.")
     last_error = models.CharField(max_length=400, blank=True)
     error_at = models.DateTimeField(null=True)
+    heard_until = models.DateTimeField(
+        null=True, help_text="Up to when a consumer knows what arrived; NULL = it has not looked yet."
+    )
+    unstored_since = models.DateTimeField(
+        null=True, help_text="When the oldest message arrived that is taken and not stored; NULL = there is none."
+    )
+    unstored_count = models.PositiveIntegerField(
+        default=0, help_text="How many messages are taken and not stored."
+    )
+
+    # Consumers of a connection that was taken over: how far its event queues are read (`link.drained`).
+    unread = models.PositiveIntegerField(
+        null=True, help_text="Messages that waited at the last look or were not stored yet; NULL = not known."
+    )
+    unread_at = models.DateTimeField(null=True, help_text="When this process last looked.")
+    read_since = models.DateTimeField(
+        null=True, help_text="Since when each look found the queues read to the end, on one and the same link."
+    )
+    read_until = models.DateTimeField(
+        null=True, help_text="Of what was in the queues before, this process holds nothing that is not stored."
+    )
 
     class Meta:
         constraints = [

@@ -12,7 +12,7 @@ from vcp import ConnectionBundle, Family, KeyDecoding, ProtocolError, queue_name
 # What services of their own change.
 _KEPT = {
     *SECRET_FIELDS, "id", "organisation", "mode", "dispatch_enabled", "activated_at", "created_at", "succeeded_by",
-    "handed_over_at", "retired_at",
+    "handed_over_at", "retired_at", "draining_code", "draining_note",
 }  # fmt: skip
 # On what of it depends whether, where and under which siteId a plant's topology and limits are told.
 _TOLD = ("scopes", "site_id_kind", "routing_prefix")
