@@ -159,7 +159,8 @@ class LinkHealth(models.Model):
         null=True, help_text="Up to when a consumer knows what arrived; NULL = it has not looked yet."
     )
     unstored_since = models.DateTimeField(
-        null=True, help_text="When the oldest message arrived that is taken and not stored; NULL = there is none."
+        null=True,
+        help_text="When the oldest message arrived that is taken and not stored; NULL = there is none.",
     )
     unstored_count = models.PositiveIntegerField(
         default=0, help_text="How many messages are taken and not stored."
@@ -171,10 +172,12 @@ class LinkHealth(models.Model):
     )
     unread_at = models.DateTimeField(null=True, help_text="When this process last looked.")
     read_since = models.DateTimeField(
-        null=True, help_text="Since when each look found the queues read to the end, on one and the same link."
+        null=True,
+        help_text="Since when each look found the queues read to the end, on one and the same link.",
     )
     read_until = models.DateTimeField(
-        null=True, help_text="Of what was in the queues before, this process holds nothing that is not stored."
+        null=True,
+        help_text="Of what was in the queues before, this process holds nothing that is not stored.",
     )
 
     class Meta:
