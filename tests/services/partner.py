@@ -101,8 +101,8 @@ def amqps_uri(user: str, password: str, port: int, vhost: str) -> str:
     )
 
 
-def definitions(partners: list[Partner], voke_password: str) -> dict[str, Any]:
-    """RabbitMQ definitions for these partners and for Voke's own user."""
+def definitions(partners: list[Partner], voke_password: str, *, quorum: bool = False) -> dict[str, Any]:
+    """RabbitMQ definitions for these partners and for Voke's own user; their queues classic, or quorum queues."""
     result: dict[str, Any] = {
         "users": [{"name": VOKE_USER, "password": voke_password, "tags": []}],
         "vhosts": [],
@@ -114,7 +114,7 @@ def definitions(partners: list[Partner], voke_password: str) -> dict[str, Any]:
     }
     for partner in partners:
         _add_rights(result, partner)
-        _add_topology(result, partner)
+        _add_topology(result, partner, quorum=quorum)
     return result
 
 
@@ -143,7 +143,7 @@ def _add_rights(result: dict[str, Any], partner: Partner) -> None:
     )
 
 
-def _add_topology(result: dict[str, Any], partner: Partner) -> None:
+def _add_topology(result: dict[str, Any], partner: Partner, *, quorum: bool) -> None:
     vhost = partner.vhost
     result["exchanges"].append(
         {
@@ -155,10 +155,11 @@ def _add_topology(result: dict[str, Any], partner: Partner) -> None:
             "arguments": {},
         }
     )
+    kind = {"x-queue-type": "quorum"} if quorum else {}
     dead_letter = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": partner.dead_queue}
     for name in partner.queues.values():
-        result["queues"].append(_queue(name, vhost, dead_letter))
-    result["queues"].append(_queue(partner.dead_queue, vhost, {}))
+        result["queues"].append(_queue(name, vhost, kind | dead_letter))
+    result["queues"].append(_queue(partner.dead_queue, vhost, kind))
     result["bindings"] += [
         {
             "source": EXCHANGE,

@@ -32,13 +32,14 @@ class RabbitServer(Server):
     """Boots with the partner `acme` (vhost `partner-test1`) and a pool of partners for `lease_partner`.
 
     Ready in about five seconds. Queues are durable: persistent messages survive `restart`, and `kill` +
-    `start`.
+    `start`. With `quorum` the queues are quorum queues, as a broker in production has them.
     """
 
     name = "rabbit"
 
-    def __init__(self) -> None:
+    def __init__(self, *, quorum: bool = False) -> None:
         super().__init__()
+        self._quorum = quorum
         self.port = free_port()
         self._distribution_port = free_port()
         self._epmd_port = free_port()
@@ -216,7 +217,7 @@ class RabbitServer(Server):
     def _write_definitions(self, partners: list[Partner], name: str) -> Path:
         path = self.directory / name
         path.touch(mode=0o600)
-        path.write_text(json.dumps(definitions(partners, self._voke_password)))
+        path.write_text(json.dumps(definitions(partners, self._voke_password, quorum=self._quorum)))
         return path
 
     def _stop_epmd(self) -> None:

@@ -1,0 +1,117 @@
+"""What every row works on: private servers as in production, the platform's tables, partners, plants.
+
+RabbitMQ with TLS and quorum queues, PostgreSQL with fsync and synchronous_commit on, Redis; all on free ports, stopped
+at the end. Django is set up here, so modules of the platform may be imported by a row only inside functions, after
+`World` was entered.
+"""
+
+import os
+import uuid
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import django
+import psycopg
+from django.core.management import call_command
+
+from scripts.production_env import production_environment
+from tests.services.partner import Partner
+from tests.services.postgres import PostgresServer
+from tests.services.rabbit import RabbitServer
+from tests.services.redis import RedisServer
+
+if TYPE_CHECKING:
+    from plants.models import Connection, Plant
+
+START = datetime(2026, 1, 2, 3, 0, tzinfo=UTC)
+"""When the data of a bench begin: fixed, so that every run stores the same rows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """One partner key: what the broker knows of it and our connection."""
+
+    partner: Partner
+    connection: "Connection"
+
+
+class World:
+    """The servers and the platform's database; `quick` asks rows for less work."""
+
+    def __init__(self, *, quick: bool = False) -> None:
+        self.quick = quick
+        self.rabbit = RabbitServer(quorum=True)
+        self.postgres = PostgresServer(durable=True)
+        self.redis = RedisServer()
+        self._stack = ExitStack()
+        self.environment: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        try:
+            for server in (self.postgres, self.redis, self.rabbit):
+                self._stack.enter_context(server)
+            self.environment = production_environment(
+                DATABASE_URL=self.postgres.url,
+                REDIS_URL=self.redis.url,
+                ALLOWED_HOSTS="127.0.0.1,localhost",
+                SSL_REDIRECT="false",
+                LOG_LEVEL="ERROR",
+                AMQP_CA_FILE=str(self.rabbit.ca_file),
+            )
+            os.environ.update(self.environment)
+            django.setup()
+            from django.db import connections  # noqa: PLC0415 - after the settings
+
+            self._stack.callback(connections.close_all)
+            call_command("migrate", verbosity=0)
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def side(self) -> Side:
+        """A partner key of its own with an ACTIVE connection of a new organisation."""
+        from tests import factories  # noqa: PLC0415
+
+        partner = self.rabbit.lease_partner()
+        connection = factories.connection(
+            slug=partner.slug,
+            queue_prefix=partner.slug,
+            routing_prefix=partner.slug,
+            vhost=partner.vhost,
+            key_id=partner.key_id,
+            amqps_uri=partner.uri,
+            api_key=partner.api_key,
+            signing_key=partner.signing_key,
+        )
+        return Side(partner=partner, connection=connection)
+
+    def plants(self, connection: "Connection", count: int) -> "Sequence[Plant]":
+        """`count` plants on a connection, with a UUID of Voke's each and no assets."""
+        from plants.models import Plant  # noqa: PLC0415
+        from tests import factories  # noqa: PLC0415
+
+        drafts = [
+            factories.unsaved_plant(on=connection, voke_uuid=uuid.uuid4(), created_at=START, updated_at=START)
+            for _ in range(count)
+        ]
+        made: Sequence[Plant] = Plant.objects.bulk_create(drafts, batch_size=2000)
+        return made
+
+    def database(self) -> "psycopg.Connection[Any]":
+        """A connection of psycopg's own to the same database, in autocommit; close it."""
+        return psycopg.connect(self.postgres.url, autocommit=True)
+
+    def truncate(self, *tables: str) -> None:
+        """Empty tables (and what refers to them) between repetitions."""
+        with self.database() as database:
+            database.execute(f"TRUNCATE {', '.join(tables)} CASCADE")
