@@ -5,16 +5,16 @@
 Runs `manage.py web` on a private PostgreSQL (durable) and Redis. A good client at 127.0.0.1 asks for a plant's config
 50 times a second over one connection and gets the whole answer each time. Rounds of two phases: idle, then under fire
 from 127.0.0.2, a process of its own, which guesses the secret of the good client's own client id over 50 connections
-that stay, or (--fresh) with a new connection for every guess.
-Prints per phase the median over the rounds of p50, p99 and the longest answer in ms, then the ratio of the p99s.
+that stay, or (--fresh) with a new connection for every guess, 1,000 a second with up to 2,000 in flight, whatever the
+server does to them (bench/guesser.py).
+Prints per phase the median over the rounds of p50, p99 and the longest answer in ms, then what
+became of the guesses, and the ratio of the p99s.
 """
 
 import argparse
-import asyncio
 import http.client
 import json
 import os
-import secrets
 import statistics
 import subprocess
 import sys
@@ -30,22 +30,23 @@ from time import perf_counter
 import django
 from django.core.management import call_command
 
+from bench import guesser
 from scripts.production_env import production_environment
 from tests.services.postgres import PostgresServer
 from tests.services.proc import ManagedProcess, free_port, wait_until
 from tests.services.redis import RedisServer
 
 ROOT = Path(__file__).resolve().parent.parent
-ATTACKER, GOOD = "127.0.0.2", "127.0.0.1"
-CONNECTIONS, PULLS_PER_S = 50, 50
+GOOD = "127.0.0.1"
+PULLS_PER_S = 50
 
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """Latencies of one phase in ms, and how many guesses a second were answered in it, by status."""
+    """Latencies of one phase in ms, and how many guesses a second ended how in it."""
 
     latencies_ms: Sequence[float]
-    guesses_per_s: Counter[int]
+    guesses_per_s: Counter[str]
 
     def percentile(self, share: float) -> float:
         """The latency that this share of the answers did not exceed."""
@@ -61,104 +62,6 @@ class Target:
     client_id: str
     client_secret: str
     plant: str
-
-
-# --- the attacker, a process of its own -----------------------------------------------------------------------------
-class Guesser(asyncio.Protocol):
-    """One connection that guesses when it is told to and counts what it is answered."""
-
-    def __init__(
-        self, client_id: str, statuses: Counter[int], answered: "asyncio.Future[None] | None" = None
-    ) -> None:
-        self._answered = answered
-        self._client_id = client_id
-        self._statuses = statuses
-        self._transport: asyncio.Transport | None = None
-        self._unread = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
-
-    def guess(self) -> None:
-        """Send one request; answers may still be on their way."""
-        if self._transport is None:
-            self._statuses[0] += 1  # the server closed it
-            return
-        body = json.dumps({"clientId": self._client_id, "clientSecret": secrets.token_urlsafe(32)}).encode()
-        head = (
-            f"POST /trading/token HTTP/1.1\r\nHost: {GOOD}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n"
-        )
-        self._transport.write(head.encode() + body)
-
-    def data_received(self, data: bytes) -> None:
-        self._unread += data
-        while b"\r\n\r\n" in self._unread:
-            head, _, rest = self._unread.partition(b"\r\n\r\n")
-            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-            if len(rest) < length:
-                return
-            self._statuses[int(head.split(b" ", 2)[1])] += 1
-            self._unread = rest[length:]
-            if self._answered is not None and not self._answered.done():
-                self._answered.set_result(None)
-
-
-async def attack(port: int, client_id: str, rate: int, seconds: float, *, fresh: bool) -> Counter[int]:
-    """Guess `rate` times a second, whatever the server does; the answers by status (0 = no connection)."""
-    if fresh:
-        return await attack_anew(port, client_id, rate, seconds)
-    loop, statuses = asyncio.get_running_loop(), Counter[int]()
-    guessers = []
-    for _ in range(CONNECTIONS):
-        _, guesser = await loop.create_connection(
-            lambda: Guesser(client_id, statuses), GOOD, port, local_addr=(ATTACKER, 0)
-        )
-        guessers.append(guesser)
-    print("ready", flush=True)
-    started, sent = loop.time(), 0
-    while (elapsed := loop.time() - started) < seconds:
-        while sent < elapsed * rate:
-            guessers[sent % CONNECTIONS].guess()
-            sent += 1
-        await asyncio.sleep(0.002)
-    return statuses
-
-
-async def attack_anew(port: int, client_id: str, rate: int, seconds: float) -> Counter[int]:
-    """The same with a connection for each guess, at most 200 at a time."""
-    loop, statuses, room = asyncio.get_running_loop(), Counter[int](), asyncio.Semaphore(200)
-
-    async def guess() -> None:
-        answered = loop.create_future()
-        try:
-            transport, guesser = await loop.create_connection(
-                lambda: Guesser(client_id, statuses, answered), GOOD, port, local_addr=(ATTACKER, 0)
-            )
-            guesser.guess()
-            await asyncio.wait_for(answered, 10)
-            transport.close()
-        except (OSError, TimeoutError):
-            statuses[0] += 1
-        finally:
-            room.release()
-
-    print("ready", flush=True)
-    started, sent, tasks = loop.time(), 0, set[asyncio.Task[None]]()
-    while (elapsed := loop.time() - started) < seconds:
-        while sent < elapsed * rate and not room.locked():
-            await room.acquire()
-            task = asyncio.create_task(guess())
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
-            sent += 1
-        await asyncio.sleep(0.002)
-    await asyncio.gather(*tasks)
-    return statuses
 
 
 # --- the server -----------------------------------------------------------------------------------------------------
@@ -261,7 +164,7 @@ def under_fire(target: Target, *, rate: int, seconds: float, fresh: bool) -> Pha
     attacker.stdout.readline()  # its connections stand
     latencies = pull(target, seconds)
     told, _ = attacker.communicate(timeout=fire_s + 30)
-    answered = {int(status): times / fire_s for status, times in json.loads(told).items()}
+    answered = {outcome: times / fire_s for outcome, times in json.loads(told).items()}
     return Phase(
         latencies_ms=latencies, guesses_per_s=Counter({key: round(n) for key, n in answered.items()})
     )
@@ -299,9 +202,9 @@ def report(idle: Sequence[Phase], fire: Sequence[Phase]) -> None:
     ratios = [
         after.percentile(0.99) / before.percentile(0.99) for before, after in zip(idle, fire, strict=True)
     ]
-    total = sum((phase.guesses_per_s for phase in fire), Counter[int]())
-    answered = ", ".join(f"{status}: {times / len(fire):.0f}/s" for status, times in sorted(total.items()))
-    print(f"guesses answered: {answered}")
+    total = sum((phase.guesses_per_s for phase in fire), Counter[str]())
+    outcomes = ", ".join(f"{name}: {times / len(fire):.0f}/s" for name, times in sorted(total.items()))
+    print(f"guesses: {outcomes}")
     shown = ", ".join(f"{ratio:.2f}" for ratio in ratios)
     print(f"p99 under fire / p99 idle: {statistics.median(ratios):.2f} (rounds: {shown})")
 
@@ -319,11 +222,10 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.attack:
         port, client_id = asked.attack
-        print(
-            json.dumps(
-                asyncio.run(attack(int(port), client_id, asked.rate, asked.seconds, fresh=asked.fresh))
-            )
+        outcomes = guesser.guess(
+            int(port), client_id, rate=asked.rate, seconds=asked.seconds, fresh=asked.fresh
         )
+        print(json.dumps(outcomes))
     else:
         run(rounds=asked.rounds, seconds=asked.seconds, rate=asked.rate, fresh=asked.fresh)
 
