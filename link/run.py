@@ -18,7 +18,8 @@ from link.reconnect import Backoff
 from link.relay import RelayOptions
 from link.supervisor import Supervisor
 from link.watchdog import Limits
-from link.workers import ConsumeOptions, ConsumeWorker, RelayWorker, Worker
+from link.worker import Worker
+from link.workers import ConsumeOptions, ConsumeWorker, RelayWorker
 from plants.encryption import UndecryptableSecret
 from plants.models import Connection, ConnectionMode, LinkHealth, LinkState
 from plants.services.link_health import note_link

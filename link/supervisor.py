@@ -19,7 +19,7 @@ from django.db import close_old_connections
 
 from link.health import DATABASE_TROUBLE
 from link.reconnect import Backoff
-from link.workers import Worker, run_worker
+from link.worker import Worker, run_worker
 from plants.models import Connection
 
 log = structlog.get_logger(__name__)

@@ -1,32 +1,26 @@
-"""The workers of relay and consumer: one per connection, each in its own thread with its own link.
-
-A worker is `while not stop: x_once()`. A broken link is written down and tried again with jitter; a broken database
-makes it back off without acknowledging anything. Every step says how long it may last (`link.watchdog`);
-`link.supervisor` keeps one worker per connection and ends those that stand still.
-"""
+"""The workers of relay and consumer: one per connection, each in its own thread with its own link (`link.worker`)."""
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
 
 import structlog
-from django.db import close_old_connections, connections
+from django.db import close_old_connections
 
 from dispatch.policy import Policy
 from dispatch.selectors import has_urgent_waiting
 from link import metrics
 from link.broker import Clock, Consumer, Delivery, LinkError, Outgoing, Publisher, Sent, Transport
-from link.health import DATABASE_TROUBLE, Health, Streams
+from link.health import DATABASE_TROUBLE, Streams
 from link.inbox import Inlet, Patience, Report, receive
 from link.parsing import MAX_BODY_BYTES
-from link.reconnect import Backoff
 from link.relay import RelayOptions, relay_once, release_lease
 from link.side_thread import SideThread
 from link.silence import Silence
 from link.targets import target_of
 from link.watchdog import Limits, Progress, Step
+from link.worker import Worker
 from plants.models import Connection, LinkHealth, LinkState, StreamHealth
 from plants.selectors.link_health import expected_period_s, tolerance_of
 
@@ -48,76 +42,6 @@ class ConsumeOptions:
     wait_s: float = 1.0
     max_body_bytes: int = MAX_BODY_BYTES
     holder: str = ""
-
-
-class Worker:
-    """What relay and consumer have in common: a link, its health, and where the thread stands."""
-
-    role: LinkHealth.Role
-
-    def __init__(
-        self,
-        *,
-        connection: Connection,
-        transport: Transport,
-        clock: Clock,
-        holder: str,
-        limits: Limits | None = None,
-    ) -> None:
-        self._connection = connection
-        self._transport = transport
-        self._clock = clock
-        self.progress = Progress(limits)
-        self._health = Health(connection_id=connection.pk, role=self.role, clock=clock, holder=holder)
-        self._link: Publisher | Consumer | None = None
-
-    @property
-    def connection_id(self) -> int:
-        """Whose link it is."""
-        return self._connection.pk
-
-    def once(self, stop: threading.Event) -> None:
-        """One turn."""
-        raise NotImplementedError
-
-    def broken(self, error: LinkError) -> None:
-        """Forget a broken link and write down why."""
-        metrics.broken(self._connection, role=self.role.value, code=error.code)
-        self.close_link()
-        state = LinkState.REFUSED if error.permanent else LinkState.DOWN
-        with self.progress.during(Step.DATABASE):
-            self._health.tell(state, str(error), code=error.code)
-
-    def hurried(self) -> bool:
-        """During a pause: say that the worker is still there; True ends the pause."""
-        with self.progress.during(Step.DATABASE):
-            self._health.renew()
-        return False
-
-    def close_link(self) -> None:
-        """Close the link if there is one."""
-        link, self._link = self._link, None
-        if link is not None:
-            with self.progress.during(Step.LINK):
-                link.close()
-
-    def abort(self) -> None:
-        """From another thread: cut the link, so that a call which hangs on it ends; this worker's word is over."""
-        self._health.mute()
-        link = self._link
-        if link is not None:
-            link.abort()
-
-    def finish(self) -> None:
-        """At the end of the worker."""
-        self.close_link()
-
-    @contextmanager
-    def _connecting(self) -> Iterator[None]:
-        with self.progress.during(Step.DATABASE):
-            self._health.starting()
-        with self.progress.during(Step.CONNECT):
-            yield
 
 
 class _WatchedPublisher:
@@ -351,47 +275,3 @@ class ConsumeWorker(Worker):
         """At the end of the worker: close the link; what was not acknowledged goes back to its queue."""
         super().finish()
         self._side.stop()
-
-
-def run_worker(worker: Worker, stop: threading.Event, *, backoff: Backoff) -> None:
-    """`once` until `stop`; every kind of trouble is answered by closing the link and waiting with jitter."""
-    structlog.contextvars.bind_contextvars(
-        connection_id=worker.connection_id
-    )  # of every log line of this thread
-    try:
-        while not stop.is_set():
-            close_old_connections()
-            try:
-                worker.once(stop)
-                backoff.reset()
-            except LinkError as error:
-                log.warning(
-                    "link broken", action="link.broken", role=worker.role, code=error.code, error=str(error)
-                )
-                worker.broken(error)
-                backoff.wait(stop, refused=error.permanent, hurried=worker.hurried)
-            except DATABASE_TROUBLE as error:
-                # Stop consuming: what is unacknowledged goes back to the broker until the database is there again.
-                log.warning(
-                    "database away", action="link.database", role=worker.role, error=type(error).__name__
-                )
-                # Its kind only: the text of a database error may hold what somebody sent.
-                worker.broken(LinkError(type(error).__name__, code="DATABASE_AWAY"))
-                backoff.wait(stop, hurried=worker.hurried)
-            except Exception as error:  # a fault of ours on one connection: said, and tried again with pauses
-                log.exception("worker failed", action="link.failed", role=worker.role)
-                worker.broken(LinkError(type(error).__name__, code="INTERNAL_ERROR"))
-                backoff.wait(stop, hurried=worker.hurried)
-        _finish(worker)
-    finally:
-        structlog.contextvars.unbind_contextvars("connection_id")
-        connections.close_all()
-
-
-def _finish(worker: Worker) -> None:
-    try:
-        worker.finish()
-    except DATABASE_TROUBLE as error:  # the lease runs out by itself
-        log.warning(
-            "not finished cleanly", action="link.finish", role=worker.role, error=type(error).__name__
-        )

@@ -11,7 +11,7 @@ from django.db import OperationalError
 from link import workers
 from link.broker import LinkError
 from link.inbox import Report
-from link.workers import run_worker
+from link.worker import run_worker
 from plants.models import LinkHealth, LinkState, StreamHealth
 from plants.selectors.link_health import connection_health, watched_connections
 from tests import factories

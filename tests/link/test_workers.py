@@ -12,7 +12,8 @@ from dispatch.states import State
 from link import workers
 from link.broker import LinkError
 from link.relay import RelayOptions
-from link.workers import ConsumeOptions, ConsumeWorker, RelayWorker, run_worker
+from link.worker import run_worker
+from link.workers import ConsumeOptions, ConsumeWorker, RelayWorker
 from plants.models import Connection, DeadLetter, InboundMessage, LinkHealth, TelemetryReading
 from tests import factories
 from tests.dispatch.helpers import ask, mode, state_of

@@ -12,7 +12,7 @@ from plants.advice import ADVICE, advice
 ROOT = Path(link.__file__).parent
 SOURCES = [
     *ROOT.glob("amqp*.py"),
-    *(ROOT / f"{name}.py" for name in ("memory", "workers", "run", "silence", "broker")),
+    *(ROOT / f"{name}.py" for name in ("memory", "worker", "workers", "run", "silence", "broker")),
 ]
 
 
