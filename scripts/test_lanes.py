@@ -17,6 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PORTABLE = (
     "tests/plants",
+    "tests/metering",
     "tests/dispatch",
     "tests/link",
     "tests/trading_api",

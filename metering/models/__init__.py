@@ -1,0 +1,24 @@
+"""What plants measured over time: rollups, energy from registers, and the holes."""
+
+from metering.models.gaps import Gap
+from metering.models.marks import RollupDue, RollupMark, Stream, StreamPeriod
+from metering.models.meters import MeterDay, MeterHour, MeterQuarter, MeterRollup, RegisterEvent, RegisterKind
+from metering.models.telemetry import TelemetryDay, TelemetryHour, TelemetryQuarter, TelemetryRollup
+
+__all__ = [
+    "Gap",
+    "MeterDay",
+    "MeterHour",
+    "MeterQuarter",
+    "MeterRollup",
+    "RegisterEvent",
+    "RegisterKind",
+    "RollupDue",
+    "RollupMark",
+    "Stream",
+    "StreamPeriod",
+    "TelemetryDay",
+    "TelemetryHour",
+    "TelemetryQuarter",
+    "TelemetryRollup",
+]

@@ -1,0 +1,1 @@
+"""Reads: bounded, with pinned query counts."""
