@@ -10,7 +10,7 @@ SERVERS := rabbitmq-server postgresql redis-server chromium
 UV_VERSION := 0.13.8
 LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
-.PHONY: help demo test soak check up lock openapi venv servers
+.PHONY: help demo test soak check bench up lock openapi venv servers
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -34,6 +34,9 @@ check: $(VENV)/.dev ## linters, types, import rules, migrations, deployment chec
 	$(RUN) $(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(BIN)/python scripts/lock_check.py
 	$(BIN)/python scripts/audit.py
+
+bench: $(VENV)/.dev servers ## measure on private servers, beside the naive way and the raw parts (QUICK=1: 3 minutes, ONLY=rows)
+	$(BIN)/python -m bench $(if $(filter-out 0 no,$(QUICK)),--quick) $(if $(ONLY),--only $(ONLY))
 
 up: ## the full installation in containers (see .env.example; PROFILE=sim adds a broker and the stand-in for Voke)
 	$(if $(filter sim,$(PROFILE)),AMQP_CA_FILE=/srv/sim/tls/ca.pem )docker compose $(if $(PROFILE),--profile $(PROFILE)) up --build --detach --wait

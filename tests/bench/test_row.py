@@ -1,0 +1,80 @@
+"""How repetitions of a bench's row are run and summed up."""
+
+import pytest
+
+from bench.row import Better, Row, Target, Variant, at_least, at_most, measure
+
+
+def row(better, *variants, targets=()):
+    return Row(name="r", what="w", unit="u", better=better, variants=variants, targets=targets)
+
+
+def says(name, *values):
+    """A variant that answers these values in turn; the first is that of the round which warms up."""
+    left = list(values)
+    return Variant(name=name, run=lambda: left.pop(0))
+
+
+def test_the_round_that_warms_up_does_not_count():
+    result = measure(row(Better.HIGHER, says("ours", 1e9, 10.0, 30.0, 20.0)), repetitions=3)
+
+    assert (result.value, result.spread) == (20.0, 1.0)
+
+
+def test_of_rates_the_parts_of_the_floor_are_done_after_each_other():
+    found = row(Better.HIGHER, says("ours", 1, 20.0), says("floor: a", 1, 60.0), says("floor: b", 1, 30.0))
+
+    result = measure(found, repetitions=1)
+
+    assert result.floor == pytest.approx(20.0)
+    assert result.ratio_to_floor == pytest.approx(1.0)
+    assert result.others == {"floor: a": 60.0, "floor: b": 30.0}
+
+
+def test_of_times_the_parts_of_the_floor_are_added_and_a_ratio_still_says_how_much_better():
+    found = row(
+        Better.LOWER,
+        says("ours", 1, 4.0),
+        says("naive", 1, 40.0),
+        says("floor: a", 1, 1.0),
+        says("floor: b", 1, 1.0),
+    )
+
+    result = measure(found, repetitions=1)
+
+    assert (result.floor, result.ratio_to_floor, result.ratio_to_naive) == (2.0, 0.5, 10.0)
+
+
+def test_a_ratio_is_taken_within_a_repetition():
+    """A machine that is slow for one round slows both: the medians of each would say 2."""
+    found = row(Better.HIGHER, says("ours", 1, 10.0, 1.0, 10.0), says("naive", 1, 5.0, 0.5, 1.0))
+
+    assert measure(found, repetitions=3).ratio_to_naive == 2.0
+
+
+def test_the_order_of_the_variants_turns():
+    order = []
+    variants = [
+        Variant(name=name, run=lambda name=name: order.append(name) or 1.0)
+        for name in ("ours", "naive", "floor")
+    ]
+
+    measure(row(Better.HIGHER, *variants), repetitions=2)
+
+    assert order == ["ours", "naive", "floor", "naive", "floor", "ours", "floor", "ours", "naive"]
+
+
+@pytest.mark.parametrize(
+    ("target", "met"),
+    [
+        (at_least("naive", 2.0), True),
+        (at_least("naive", 2.1), False),
+        (at_least("floor", 0.1), False),
+        (at_most(20.0, "u"), True),
+        (at_most(19.0, "u"), False),
+    ],
+)
+def test_a_target_is_met_or_it_is_not(target: Target, met):
+    found = row(Better.HIGHER, says("ours", 1, 20.0), says("naive", 1, 10.0), targets=[target])
+
+    assert measure(found, repetitions=1).targets == {target.text: met}
