@@ -228,8 +228,12 @@ SETPOINT_DELIVER_BY_S = _env.integer("SETPOINT_DELIVER_BY_S", 900, low=1, high=8
 COMMAND_DELIVER_BY_S = _env.integer("COMMAND_DELIVER_BY_S", 60, low=1, high=3600)
 ACK_TIMEOUT_S = _env.integer("ACK_TIMEOUT_S", 60, low=1, high=86_400)
 EXECUTION_TIMEOUT_S = _env.integer("EXECUTION_TIMEOUT_S", 900, low=1, high=86_400)
-# A connection that was taken over is retired when what it sent is answered and executed, at the latest after this.
+# A connection that was taken over is retired when what it sent is answered and executed and its queues are read to the
+# end, after TAKEOVER_DRAIN_S at the earliest and TAKEOVER_GRACE_S at the latest.
 TAKEOVER_GRACE_S = _env.integer("TAKEOVER_GRACE_S", 86_400, low=60, high=30 * 86_400)
+TAKEOVER_DRAIN_S = _env.integer("TAKEOVER_DRAIN_S", min(120, TAKEOVER_GRACE_S), low=5, high=86_400)
+if TAKEOVER_DRAIN_S > TAKEOVER_GRACE_S:
+    raise SettingError("TAKEOVER_DRAIN_S", "must not exceed TAKEOVER_GRACE_S")
 EMERGENCY_REISSUE_S = _env.integer("EMERGENCY_REISSUE_S", 15, low=1, high=600)
 SIGN_EMERGENCY = _env.boolean("SIGN_EMERGENCY", True)
 EMERGENCY_SCOPE = _env.text("EMERGENCY_SCOPE", "vcp:write:setpoint")

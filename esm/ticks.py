@@ -18,6 +18,7 @@ from django.core.cache import cache
 from django.db import connection
 
 from dispatch.policy import current_policy
+from dispatch.services.draining import DrainRules, retire_drained
 from dispatch.services.due import DUE_BATCH, queue_due
 from dispatch.services.emergency import care_for_undelivered
 from dispatch.services.emergency_doubt import watch_latched
@@ -25,7 +26,7 @@ from dispatch.services.late import settle_late
 from dispatch.services.overdue import flag_execution_overdue, mark_ack_overdue
 from dispatch.services.retention import prune_inbound
 from dispatch.services.site_config import publish_changed
-from dispatch.services.takeover import follow_moved, retire_drained
+from dispatch.services.takeover import follow_moved
 from plants.services.dead_letters import prune_dead_letters
 from plants.services.link_health import prune_link_health
 from plants.services.partitions import maintain_partitions
@@ -57,8 +58,13 @@ def _queue_due(at: datetime) -> None:
 
 
 def _retire_drained(at: datetime) -> None:
-    grace = timedelta(seconds=settings.TAKEOVER_GRACE_S)
-    retire_drained(at=at, grace=grace, policy=current_policy())
+    rules = DrainRules(
+        least=timedelta(seconds=settings.TAKEOVER_DRAIN_S),
+        grace=timedelta(seconds=settings.TAKEOVER_GRACE_S),
+        # A broker notices after two heartbeats that a process is gone, and gives back what it held.
+        gone_after=timedelta(seconds=max(15, 3 * settings.AMQP_HEARTBEAT_S)),
+    )
+    retire_drained(at=at, rules=rules, policy=current_policy())
 
 
 TICKS: tuple[Tick, ...] = (

@@ -19,7 +19,7 @@ from typing import Any
 
 from link.amqp_connection import AmqpsLink
 from link.amqp_errors import ChannelClosed, queue_error
-from link.broker import Delivery, LinkError
+from link.broker import Delivery, LinkError, Tally
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,7 @@ class AmqpsConsumer:
         self._queues = tuple(dict.fromkeys(queues))
         self._arrived: deque[Delivery] = deque()
         self._unacknowledged: dict[int, None] = {}  # in the order of their numbers
+        self._last_number = 0
         self._cancelled: str | None = None
         for queue in self._queues:
             try:
@@ -92,6 +93,11 @@ class AmqpsConsumer:
             total += depth
         return total
 
+    def tally(self) -> Tally:
+        """The numbers of a channel are those of its deliveries, from one on without a gap."""
+        oldest_open = next(iter(self._unacknowledged), self._last_number + 1)
+        return Tally(came=self._last_number, settled=oldest_open - 1)
+
     def close(self) -> None:
         """Close the link, within about a second; never raises. What is unacknowledged goes back to its queue."""
         self._link.close()
@@ -128,6 +134,7 @@ class AmqpsConsumer:
         info = message.delivery_info
         number = int(info["delivery_tag"])
         self._unacknowledged[number] = None
+        self._last_number = number
         self._arrived.append(
             Delivery(
                 queue=queue,

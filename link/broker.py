@@ -70,6 +70,14 @@ class Delivery:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tally:
+    """Deliveries of one link in the order of their coming: how many came, and of how many first ones none is open."""
+
+    came: int
+    settled: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class LinkTarget:
     """Where and as whom to connect, and what is read there."""
 
@@ -129,6 +137,9 @@ class Consumer(Protocol):
 
         Raises `LinkError` when the link broke.
         """
+
+    def tally(self) -> Tally:
+        """How many deliveries came over this link so far, and up to which all of them are acknowledged."""
 
     def close(self) -> None:
         """Close the link; never raises. Unacknowledged deliveries go back to their queues."""

@@ -8,7 +8,18 @@ here too.
 import time
 from collections.abc import Sequence
 
-from link.broker import Clock, Consumer, Delivery, Fate, LinkError, LinkTarget, Outgoing, Publisher, Sent
+from link.broker import (
+    Clock,
+    Consumer,
+    Delivery,
+    Fate,
+    LinkError,
+    LinkTarget,
+    Outgoing,
+    Publisher,
+    Sent,
+    Tally,
+)
 from membroker import Consumer as BrokerConsumer
 from membroker import (
     ConsumerClosed,
@@ -91,6 +102,8 @@ class MemoryConsumer:
         self._consumer = consumer
         self._vhost = vhost
         self._queues = tuple(dict.fromkeys(queues))
+        self._came = 0
+        self._open: dict[int, int] = {}  # delivery tag (of the vhost): the delivery's number at this consumer
 
     def fetch(self, *, max_messages: int, wait_s: float, flush_s: float) -> list[Delivery]:
         """Up to `max_messages`: waits `wait_s` for the first and then `flush_s` for more."""
@@ -104,6 +117,9 @@ class MemoryConsumer:
                 taken += more
         except ConsumerClosed as error:
             raise LinkError("the broker ended the consumer", code="CONSUMER_CANCELLED") from error
+        for delivery in taken:
+            self._came += 1
+            self._open[delivery.delivery_tag] = self._came
         return [_as_delivery(delivery) for delivery in taken]
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
@@ -114,6 +130,12 @@ class MemoryConsumer:
             raise LinkError("a delivery is not open on this link", code="UNKNOWN_DELIVERY") from error
         except ConsumerClosed as error:
             raise LinkError("the broker ended the consumer", code="CONSUMER_CANCELLED") from error
+        for delivery in deliveries:
+            del self._open[delivery.tag.delivery_tag]
+
+    def tally(self) -> Tally:
+        """What was taken, and up to which all of it is acknowledged."""
+        return Tally(came=self._came, settled=next(iter(self._open.values()), self._came + 1) - 1)
 
     def keep_alive(self) -> None:
         """Nothing can be gone in one process."""

@@ -12,6 +12,7 @@ from dispatch.policy import Policy
 from dispatch.selectors import has_urgent_waiting
 from link import metrics
 from link.broker import Clock, Consumer, Delivery, LinkError, Outgoing, Publisher, Sent, Transport
+from link.drained import Drained
 from link.health import DATABASE_TROUBLE, Streams
 from link.inbox import Inlet, Patience, Report, receive
 from link.parsing import MAX_BODY_BYTES
@@ -178,6 +179,13 @@ class ConsumeWorker(Worker):
         self._patience = Patience()
         self._streams = Streams(connection_id=connection.pk)
         self._silence = Silence(renew_after_s=self._renew_after_s)
+        self._drained = Drained(
+            connection_id=connection.pk,
+            holder=options.holder,
+            clock=clock,
+            progress=self.progress,
+            quiet_after_s=self._renew_after_s,
+        )
         self._side = SideThread(name=f"store-{connection.pk}")
 
     def once(self, _stop: threading.Event) -> None:
@@ -196,6 +204,8 @@ class ConsumeWorker(Worker):
             self._take(batch, consumer)
         else:
             self._look_for_more(consumer)
+        if self._link is not None:
+            self._drained.look(consumer)
 
     def _look_for_more(self, consumer: Consumer) -> None:
         with self.progress.during(Step.LINK):

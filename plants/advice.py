@@ -140,6 +140,49 @@ ADVICE: Mapping[str, Advice] = {
         "whose timestamp is more than five minutes off.",
         action="Check the time synchronisation (NTP) of this machine first, then ask Voke.",
     ),
+    # --- an old connection, after another one took over ---
+    "DRAINING_PENDING": Advice(
+        title="Draining: messages are still on their way",
+        meaning="What was attempted on this connection is sent again only here, within the replay margin.",
+        action="Nothing: it ends by itself within REPLAY_MARGIN_S.",
+    ),
+    "DRAINING_AWAITS_WORDS": Advice(
+        title="Draining: answers of Voke are awaited",
+        meaning="Commands that were sent here may still be acknowledged or reported on here.",
+        action="Nothing; keep the old key valid at Voke.",
+    ),
+    "DRAINING_MINIMUM": Advice(
+        title="Draining: the least time is not over",
+        meaning="Voke may still publish here what belongs to the time before the takeover.",
+        action="Nothing; keep the old key valid at Voke.",
+    ),
+    "DRAINING_UNREAD": Advice(
+        title="Draining: its queues are not read to the end",
+        meaning="Messages still wait at Voke, or are with a consumer that has not stored them, or nobody has proven "
+        "the contrary yet.",
+        action="Nothing while the number falls; else look at the consumer and the database. Keep the old key valid.",
+    ),
+    "DRAINING_LAST_LOOK": Advice(
+        title="Draining: its queues are read, and are looked at once more",
+        meaning="They have to be empty for one expected period after everything else has ended.",
+        action="Nothing; this takes seconds.",
+    ),
+    "DRAINING_NOT_READ": Advice(
+        title="Draining: nobody reads its queues",
+        meaning="No consumer is connected with the old key: what waits there is not stored.",
+        action="Start `manage.py consume`, or see why it can't connect. If Voke revoked the old key already, what is "
+        "left there is lost, and the connection retires when TAKEOVER_GRACE_S is over.",
+    ),
+    "DRAINING_STRAY": Advice(
+        title="Draining: a plant can't be moved on",
+        meaning="A plant reached this connection after the takeover, and the new one can't take it.",
+        action="Put the plant right: usually another plant of the new connection has its Voke UUID.",
+    ),
+    "TAKEOVER_UNREAD": Advice(
+        title="Retired with messages unread",
+        meaning="TAKEOVER_GRACE_S was over and its queues were not read to the end: what waits there stays there.",
+        action="Ask Voke's administrator what is left in the old key's queues; nothing of it is read any more.",
+    ),
     # --- our own side ---
     "NO_PROCESS": Advice(
         title="No process serves it",

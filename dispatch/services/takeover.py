@@ -2,7 +2,7 @@
 
 The old connection drains: what was attempted there is sent again there as the same bytes, within its replay margin,
 until each message is settled. What was never attempted is signed anew with the new connection's key, in the same place
-of its plant's order. ADR 9 says why.
+of its plant's order. ADR 9 says why; `dispatch.services.draining` ends it.
 
 Edge cases (the concurrency policy):
 - Locks are taken in the usual order: connections, plants, commands, messages; ids ascend within each.
@@ -17,7 +17,7 @@ Edge cases (the concurrency policy):
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -33,12 +33,11 @@ from dispatch.services.late import is_late
 from dispatch.services.life import Move, advance_many
 from dispatch.services.site_config import switch_connection
 from dispatch.states import BEFORE_SENT, State
-from plants.errors import Conflict
 from plants.models import Connection, ConnectionMode
-from plants.selectors.connections import SECRET_FIELDS, draining_connections
+from plants.selectors.connections import SECRET_FIELDS
 from plants.services.alarms import clear_platform_alarm
 from plants.services.connections import may_send, set_connection_dispatch
-from plants.services.succession import hand_over, lock_pair, lock_plants, move_plants, retire
+from plants.services.succession import hand_over, lock_pair, lock_plants, move_plants
 from vcp import Family
 
 log = structlog.get_logger(__name__)
@@ -222,7 +221,7 @@ class _Move:
         Command.objects.filter(pk__in=command_ids).update(connection=self.connection)
 
 
-# --- until drained ----------------------------------------------------------------------------------------------------
+# --- afterwards ------------------------------------------------------------------------------------------------------
 
 
 def follow_moved(
@@ -247,39 +246,3 @@ def follow_moved(
         lock_plants(plant_ids=plant_ids)
         follow(plant_ids=plant_ids, at=at, policy=policy, new_id=new_id)
     return len(plant_ids)
-
-
-def retire_drained(*, at: datetime, grace: timedelta, policy: Policy) -> int:
-    """Tick: retire connections that were taken over and have nothing left to end; answers how many.
-
-    A plant that reached one of them meanwhile is moved on first. What it sent is waited for until the deadlines of
-    acknowledgement and execution are over, at most for `grace` after the takeover.
-    """
-    retired = 0
-    for pk, successor_id, since in draining_connections():
-        try:
-            with transaction.atomic():
-                strays = move_plants(old_id=pk, new_id=successor_id)
-                follow(plant_ids=strays, at=at, policy=policy)
-        except Conflict as error:  # a person must put the plant right; other connections go on
-            log.error("stray plants not moved", action="connection.stray", connection_id=pk, code=error.code)
-            continue
-        if OutboundMessage.objects.filter(connection_id=pk, outcome=Outcome.PENDING).exists():
-            continue
-        if at < since + grace and _awaits_words(pk, at):
-            continue
-        if retire(connection_id=pk, at=at):
-            retired += 1
-            log.info("connection retired", action="connection.retired", connection_id=pk)
-    return retired
-
-
-def _awaits_words(connection_id: int, at: datetime) -> bool:
-    """Whether Voke may still say something in time about what was sent there."""
-    sent = Command.objects.filter(connection_id=connection_id)
-    unanswered = sent.filter(state=State.SENT, ack_due_at__gt=at)
-    under_way = sent.filter(
-        state__in=[State.ACCEPTED, State.PARTIAL, State.EXECUTING, State.QUEUED_BY_VOKE],
-        execution_due_at__gt=at,
-    )
-    return unanswered.exists() or under_way.exists()

@@ -1,7 +1,6 @@
 """Reading connections: the health of their secrets without ever showing one."""
 
 from collections.abc import Iterator
-from datetime import datetime
 
 from django.db import connection as database
 
@@ -74,14 +73,3 @@ def predecessors_of(connection_id: int) -> list[int]:
             break
         known += newest
     return known[1:]
-
-
-def draining_connections() -> list[tuple[int, int, datetime]]:
-    """(connection, its successor, since when) of every connection that was taken over and is not retired yet."""
-    rows = Connection.objects.filter(succeeded_by__isnull=False, retired_at__isnull=True).order_by("pk")
-    found = rows.values_list("pk", "succeeded_by", "handed_over_at")
-    return [
-        (pk, successor, since)
-        for pk, successor, since in found
-        if successor is not None and since is not None
-    ]

@@ -2,7 +2,7 @@
 
 Edge cases (the concurrency policy):
 - Both connections are locked in order of their ids, then the plants in theirs; a plant that reaches the old connection
-  while this runs is moved by the next tick (`dispatch.services.takeover`).
+  while this runs is moved by the next tick (`dispatch.services.draining`).
 - A connection that has a successor is never a successor itself, so that a line of successors can't be a circle.
 """
 
@@ -120,7 +120,10 @@ def hand_over(*, old_id: int, new_id: int, at: datetime) -> None:
     Alarm.objects.filter(~Exists(theirs), pk__in=ids).update(connection_id=new_id)
 
 
-def retire(*, connection_id: int, at: datetime) -> bool:
-    """The old connection is drained: relay and consumer leave it alone; False when it was retired already."""
+def retire(*, connection_id: int, at: datetime, code: str = "", note: str = "") -> bool:
+    """The old connection is drained: relay and consumer leave it alone; False when it was retired already.
+
+    `at`: what Voke's broker had confirmed before is stored. `code` and `note`: what was left behind, '' = nothing.
+    """
     rows = Connection.objects.filter(pk=connection_id, succeeded_by__isnull=False, retired_at__isnull=True)
-    return bool(rows.update(retired_at=at))
+    return bool(rows.update(retired_at=at, draining_code=code, draining_note=note[:200]))

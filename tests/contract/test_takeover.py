@@ -6,10 +6,13 @@ import pytest
 from django.db import transaction
 
 from dispatch.policy import current_policy
-from dispatch.services.takeover import retire_drained, take_over
+from dispatch.services.draining import DrainRules, retire_drained
+from dispatch.services.takeover import take_over
 from dispatch.states import State
 from esm import clock
-from plants.models import Connection, ConnectionMode, DeadLetter
+from link import drained
+from plants.models import Alarm, Connection, ConnectionMode, DeadLetter
+from plants.selectors.draining import reading_of
 from tests import factories
 from tests.contract.test_scenarios import setpoint
 from tests.contract.world import World, eventually, memory_world
@@ -17,6 +20,8 @@ from voke_sim.config import PartnerConfig, SimConfig, TransportConfig, Transport
 from voke_sim.simulator import Simulator
 
 pytestmark = pytest.mark.django_db(transaction=True)
+AT_ONCE = DrainRules(least=timedelta(0), grace=timedelta(0), gone_after=timedelta(seconds=30))
+PERIOD = timedelta(seconds=0.5)
 NEW_KEY = "ffeeddccbbaa99887766554433221100" * 2
 
 
@@ -62,8 +67,17 @@ def effects_of(command, *simulators: Simulator) -> int:
     return sum(int(row["n"]) for row in rows)
 
 
-def test_commands_that_flow_during_a_takeover_are_each_carried_out_once():
+def is_read_for(span: timedelta, old: Connection) -> bool:
+    """Whether the consumer has proven so long that nothing is left in the old queues."""
+    found = reading_of(connection_id=old.pk, at=clock.now(), gone_after=AT_ONCE.gone_after)
+    return found.since is not None and found.until is not None and found.until - found.since >= span
+
+
+def test_commands_that_flow_during_a_takeover_are_each_carried_out_once(monkeypatch):
+    monkeypatch.setattr(drained, "LOOK_EVERY_S", 0.1)
+    monkeypatch.setattr(drained, "ASK_EVERY_S", 0.1)
     with memory_world() as world:
+        Connection.objects.filter(pk=world.connection.pk).update(realtime_period_s=PERIOD.total_seconds())
         other = second_voke(world)
         other.declare_topology()
         with other:
@@ -77,10 +91,8 @@ def test_commands_that_flow_during_a_takeover_are_each_carried_out_once():
             assert [effects_of(one, world.simulator, other) for one in commands] == [1] * 12
             assert {one.connection_id for one in commands[8:]} == {new.pk}
             assert effects_of(commands[-1], other) == 1
-            later = clock.now() + timedelta(hours=1)
-            retired = eventually(
-                lambda: retire_drained(at=later, grace=timedelta(0), policy=current_policy()),
-                what="the old one retires",
-            )
+            eventually(lambda: is_read_for(PERIOD, world.connection), what="the old one is read to the end")
+            retired = retire_drained(at=clock.now(), rules=AT_ONCE, policy=current_policy())
         assert retired == 1
+        assert not Alarm.objects.exists()
         assert not DeadLetter.objects.exists()

@@ -35,7 +35,7 @@ from dispatch.services.emergency import care_for_undelivered
 from dispatch.services.late import settle_late
 from dispatch.services.overdue import mark_ack_overdue
 from dispatch.services.site_config import publish_changed
-from dispatch.services.takeover import follow_moved, retire_drained, take_over
+from dispatch.services.takeover import follow_moved, take_over
 from dispatch.services.voke_words import Told, apply_words
 from dispatch.states import FROM_VOKE, NEVER_SENT, TRANSITIONS, State
 from plants.errors import Conflict
@@ -43,6 +43,7 @@ from plants.models import Connection, Disposition, InboundMessage, Plant
 from plants.services.plants import set_plant_dispatch
 from tests import factories
 from tests.dispatch.helpers import ask, hold_now, mode, release, setpoint, stop_now
+from tests.dispatch.takeovers import retired
 from tests.factories import AT, OPERATOR
 from vcp import CommandAck, Execution
 
@@ -161,7 +162,7 @@ class LifeOfCommands(RuleBasedStateMachine):
         mark_ack_overdue(at=self.at)
         care_for_undelivered(at=self.at, policy=policy)
         publish_changed(at=self.at, policy=policy)
-        retire_drained(at=self.at, grace=timedelta(days=1), policy=policy)
+        retired(self.at)
 
     # --- what relays and the broker do --------------------------------------------------------------------------------
 

@@ -1,20 +1,15 @@
-"""Takeovers: what is refused, one plant alone, when the old connection retires, and several at once."""
-
-from datetime import timedelta
+"""Takeovers: what is refused, one plant alone, and several at once."""
 
 import pytest
 
 from dispatch.models import OutboundMessage, Outcome
-from dispatch.services.life import advance
-from dispatch.services.takeover import follow_moved, retire_drained, take_over
-from dispatch.states import State
+from dispatch.services.takeover import follow_moved, take_over
 from plants.errors import Conflict
 from plants.models import Connection, ConnectionMode, Plant
 from plants.services.connections import attach_plants
 from tests import factories
 from tests.dispatch.helpers import (
     ask,
-    broker_says,
     claims,
     deliver,
     lease,
@@ -29,7 +24,6 @@ from tests.factories import AT
 from tests.threads import together
 
 pytestmark = pytest.mark.django_db
-GRACE = timedelta(days=1)
 
 
 # --- refused ----------------------------------------------------------------------------------------------------------
@@ -154,79 +148,6 @@ def test_when_nothing_moved_the_tick_finds_nothing():
     ask(plant, mode())
 
     assert follow_moved(at=AT, policy=factories.policy()) == 0
-
-
-# --- drained ----------------------------------------------------------------------------------------------------------
-
-
-def retired(at):
-    return retire_drained(at=at, grace=GRACE, policy=factories.policy())
-
-
-def test_the_old_connection_retires_when_nothing_is_pending_and_its_deadlines_are_over():
-    plant = factories.plant()
-    old = plant.connection
-    new = successor(old)
-    command = ask(plant, mode())
-    window = claims(old)
-    taken_over(old, new)
-    while_pending = retired(LATER)
-    broker_says(Outcome.CONFIRMED, *window, at=LATER)
-    command.refresh_from_db()
-
-    before, after = retired(command.ack_due_at - timedelta(seconds=1)), retired(command.ack_due_at)
-
-    old.refresh_from_db()
-    assert (while_pending, before, after) == (0, 0, 1)
-    assert old.retired_at == command.ack_due_at
-    assert retired(command.ack_due_at) == 0
-
-
-def test_a_long_execution_is_waited_for_until_the_grace_is_over():
-    plant = factories.plant()
-    old = plant.connection
-    start = AT + 3 * GRACE
-    command = ask(plant, setpoint(valid_from=start, valid_until=start + timedelta(hours=1)))
-    deliver(old)
-    advance(command_id=command.pk, to=State.ACCEPTED, at=AT, cause="ACK_ACCEPTED")
-    taken_over(old, successor(old))
-
-    assert [retired(LATER + GRACE - timedelta(seconds=1)), retired(LATER + GRACE)] == [0, 1]
-
-
-def test_a_plant_that_reached_the_old_connection_during_the_takeover_is_moved_on():
-    old = factories.connection()
-    new = successor(old)
-    taken_over(old, new)
-    stray = factories.plant(on=new)
-    Plant.objects.filter(pk=stray.pk).update(connection=old)
-
-    retired(LATER)
-
-    assert Plant.objects.get().connection == new
-
-
-def test_a_stray_plant_that_cannot_be_moved_on_keeps_no_other_connection_from_retiring():
-    old = factories.connection()
-    new = successor(old)
-    taken_over(old, new)
-    elsewhere = factories.plant(
-        on=factories.connection(owner=old.organisation), voke_uuid=factories.plant(on=new).voke_uuid
-    )
-    Plant.objects.filter(pk=elsewhere.pk).update(connection=old)
-    later = factories.connection(owner=old.organisation)
-    taken_over(later, successor(later))
-
-    assert retired(LATER) == 1
-
-    later.refresh_from_db()
-    assert later.retired_at == LATER
-
-
-def test_a_connection_that_nobody_took_over_never_retires():
-    factories.connection()
-
-    assert retired(AT + 10 * GRACE) == 0
 
 
 # --- at once with others ----------------------------------------------------------------------------------------------

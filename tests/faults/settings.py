@@ -39,6 +39,7 @@ _environment = production_environment(
     ACK_TIMEOUT_S="10",
     EXECUTION_TIMEOUT_S="20",
     EMERGENCY_REISSUE_S="2",
+    TAKEOVER_DRAIN_S="10",
     WEB_THREADS="2",
 )
 for _name, _value in _environment.items():

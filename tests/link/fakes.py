@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from link.broker import Clock, Delivery, Fate, LinkError, LinkTarget, Outgoing, Sent
+from link.broker import Clock, Delivery, Fate, LinkError, LinkTarget, Outgoing, Sent, Tally
 from link.reconnect import Backoff
 
 
@@ -59,6 +59,7 @@ class FakeConsumer:
     kept_alive: int = 0
     gone: LinkError | None = None
     depth: int | None = 0
+    came: int = 0
 
     def fetch(self, *, max_messages: int, wait_s: float, flush_s: float) -> list[Delivery]:
         if not self.batches:
@@ -67,7 +68,11 @@ class FakeConsumer:
         batch = self.batches.pop(0)
         if isinstance(batch, Exception):
             raise batch
+        self.came += len(batch)
         return batch
+
+    def tally(self) -> Tally:
+        return Tally(came=self.came, settled=len(self.acked))
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
         if self.ack_fails is not None:

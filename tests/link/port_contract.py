@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from link.broker import Consumer, Fate, LinkError, LinkTarget, Publisher
+from link.broker import Consumer, Fate, LinkError, LinkTarget, Publisher, Tally
 from tests.link.port_world import NOW, Arrived, FarSide, ManualClock, fates, fetch_all, outgoing
 from vcp import QueueNames
 
@@ -257,6 +257,24 @@ class PortContract:
             assert again.fetch(max_messages=1, wait_s=0.1, flush_s=0) == []
         finally:
             again.close()
+
+    def test_the_tally_tells_up_to_which_delivery_all_are_acknowledged(
+        self, far_side: FarSide, consumer: Consumer
+    ) -> None:
+        for number in range(3):
+            far_side.publish("event.alarm", str(number).encode())
+        first, *others = fetch_all(consumer, 3)
+        tallies = [consumer.tally()]
+
+        for batch in (others, [first]):
+            consumer.ack(batch)
+            tallies.append(consumer.tally())
+
+        assert tallies == [
+            Tally(came=3, settled=0),
+            Tally(came=3, settled=0),
+            Tally(came=3, settled=3),
+        ]
 
     def test_no_more_than_the_prefetch_is_handed_out_unacknowledged(
         self, far_side: FarSide, target: LinkTarget
