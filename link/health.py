@@ -1,28 +1,33 @@
 """What a worker tells of its link, and what its consumer learns of the streams; all of it cheap.
 
 State goes to the database at once when it changes, else every few seconds; streams every few seconds. A database that
-is away is not this module's business: what could not be written is written next time.
+is away is not this module's business: what could not be written is written next time, and no attempt lasts for long,
+because the thread that makes it also keeps the link alive.
 """
 
+import threading
 from collections import deque
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from statistics import median_low
+from typing import Protocol
 
 import structlog
 from django.db import DatabaseError, InterfaceError
 
 from link.broker import Clock
 from link.parsing import Parsed
+from plants.bounded import bounded_statements
 from plants.models import LinkHealth, LinkState, StreamHealth
 from plants.selectors.link_health import tolerance_of
-from plants.services.link_health import StreamNote, note_link, note_streams
+from plants.services.link_health import Holding, StreamNote, note_link, note_streams
 from plants.services.readings import FUTURE_MARGIN
 from vcp import MeterTelemetry, RealtimeTelemetry
 
 log = structlog.get_logger(__name__)
 HEALTH_EVERY = timedelta(seconds=5)
 DATABASE_TROUBLE = (DatabaseError, InterfaceError)
+WRITE_WITHIN_MS = 2000
 
 _MOST_SITES = 2000
 _GAPS_KEPT = 20
@@ -31,15 +36,38 @@ _SKEWS_KEPT = 31
 _SHORTEST_PERIOD_S, _LONGEST_PERIOD_S = 1.0, 900.0
 
 
+class Held(Protocol):
+    """What a consumer adds to its health (`link.arrivals`)."""
+
+    def held(self) -> Holding:
+        """What it holds."""
+
+    def slow(self, *, at: datetime) -> bool:
+        """Whether it holds it for too long."""
+
+    def write(self, *, at: datetime) -> bool:
+        """Write down what was heard; False when the database did not take it."""
+
+
 class Health:
     """Writes a link's state into the database: at once when it changes, else every few seconds."""
 
-    def __init__(self, *, connection_id: int, role: LinkHealth.Role, clock: Clock, holder: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        connection_id: int,
+        role: LinkHealth.Role,
+        clock: Clock,
+        holder: str = "",
+        held: Held | None = None,
+    ) -> None:
         self._connection_id = connection_id
         self._role = role
         self._clock = clock
         self._holder = holder
+        self._held = held
         self._said: tuple[LinkState, str, str] | None = None
+        self._was_slow = False
         self._written_at: datetime | None = None
         self._event_at: datetime | None = None
         self._muted = False
@@ -66,24 +94,35 @@ class Health:
     def tell(self, state: LinkState, error: str = "", *, code: str = "") -> None:
         """Note the state, with the error and its code when there is one."""
         at = self._clock()
-        said = (state, error, code)
-        if self._muted or (said == self._said and _is_fresh(self._written_at, at=at)):
+        said, slow = (state, error, code), self._held is not None and self._held.slow(at=at)
+        is_old = said == self._said and slow == self._was_slow
+        if self._muted or (is_old and _is_fresh(self._written_at, at=at)):
             return
+        self._said, self._was_slow = said, slow
+        self._written_at = at if self._write(state, error, code, at=at) else None
+
+    def _write(self, state: LinkState, error: str, code: str, *, at: datetime) -> bool:
+        """What was heard goes first: to vouch for a silence one must have told of every sound."""
+        holding = None if self._held is None else self._held.held()
+        if self._held is not None and not self._held.write(at=at):
+            return False
         try:
-            note_link(
-                connection_id=self._connection_id,
-                role=self._role,
-                holder=self._holder,
-                state=state,
-                at=at,
-                error=error,
-                error_code=code,
-                event_at=self._event_at,
-            )
+            with bounded_statements(timeout_ms=WRITE_WITHIN_MS):
+                note_link(
+                    connection_id=self._connection_id,
+                    role=self._role,
+                    holder=self._holder,
+                    state=state,
+                    at=at,
+                    error=error,
+                    error_code=code,
+                    event_at=self._event_at,
+                    holding=holding,
+                )
         except DATABASE_TROUBLE as trouble:
             log.warning("health not written", action="link.health", error=type(trouble).__name__)
-            return
-        self._said, self._written_at = said, at
+            return False
+        return True
 
 
 class _Site:
@@ -125,7 +164,8 @@ class _Stream:
             # A timestamp of the far future would be the newest for ever.
             if sent_at <= at + FUTURE_MARGIN and (self.last_sent_at is None or sent_at > self.last_sent_at):
                 self.last_sent_at = sent_at
-            if freshest is None or at - sent_at < freshest:
+            # One that the broker gave before has waited for us: it says nothing about clocks.
+            if not one.delivery.redelivered and (freshest is None or at - sent_at < freshest):
                 freshest = at - sent_at
             site = self._site(one.envelope.site_id, one.moment)
             if site is not None:
@@ -166,33 +206,54 @@ class _Stream:
 
 
 class Streams:
-    """Learns from what a consumer hears, and writes it down every few seconds."""
+    """Learns from what a consumer hears, and writes it down every few seconds; one thread may hear, another write."""
 
     def __init__(self, *, connection_id: int) -> None:
         self._connection_id = connection_id
+        self._lock = threading.Lock()
         self._known: dict[StreamHealth.Stream, _Stream] = {}
         self._changed: set[StreamHealth.Stream] = set()
         self._written_at: datetime | None = None
 
     def period_s(self, stream: StreamHealth.Stream) -> float | None:
         """Seconds between two messages of a plant, as learnt by this consumer; None = not yet."""
-        known = self._known.get(stream)
-        return known.period_s if known else None
+        with self._lock:
+            known = self._known.get(stream)
+            return known.period_s if known else None
 
     def hear(self, understood: Iterable[Parsed], *, at: datetime) -> None:
         """A batch arrived at `at`."""
         sorted_out: dict[StreamHealth.Stream, list[Parsed]] = {}
         for one in understood:
             sorted_out.setdefault(_stream_of(one), []).append(one)
-        for stream, batch in sorted_out.items():
-            self._known.setdefault(stream, _Stream()).hear(batch, at=at)
-            self._changed.add(stream)
+        with self._lock:
+            for stream, batch in sorted_out.items():
+                self._known.setdefault(stream, _Stream()).hear(batch, at=at)
+                self._changed.add(stream)
 
-    def write(self, *, at: datetime) -> None:
-        """Write down what has changed, unless that was done a moment ago."""
-        if not self._changed or _is_fresh(self._written_at, at=at):
-            return
-        notes = [
+    def write(self, *, at: datetime, hurry: bool = False) -> bool:
+        """Write down what has changed, unless that was done a moment ago and there is no `hurry`.
+
+        False when the database did not take it.
+        """
+        if not self._changed or (not hurry and _is_fresh(self._written_at, at=at)):
+            return True
+        with self._lock:
+            changed, self._changed = self._changed, set()
+            notes = self._notes(changed)
+        try:
+            with bounded_statements(timeout_ms=WRITE_WITHIN_MS):
+                note_streams(connection_id=self._connection_id, notes=notes)
+        except DATABASE_TROUBLE as trouble:
+            log.warning("streams not written", action="link.streams", error=type(trouble).__name__)
+            with self._lock:
+                self._changed |= changed
+            return False
+        self._written_at = at
+        return True
+
+    def _notes(self, changed: set[StreamHealth.Stream]) -> list[StreamNote]:
+        return [
             StreamNote(
                 stream=stream,
                 last_at=known.last_at,
@@ -201,15 +262,8 @@ class Streams:
                 skew_ms=known.skew_ms,
             )
             for stream, known in sorted(self._known.items())
-            if stream in self._changed and known.last_at is not None
+            if stream in changed and known.last_at is not None
         ]
-        try:
-            note_streams(connection_id=self._connection_id, notes=notes)
-        except DATABASE_TROUBLE as trouble:
-            log.warning("streams not written", action="link.streams", error=type(trouble).__name__)
-            return
-        self._changed.clear()
-        self._written_at = at
 
 
 def _is_fresh(written_at: datetime | None, *, at: datetime) -> bool:

@@ -13,14 +13,20 @@ Edge cases (the concurrency policy):
 - A half whose other half went well holds the guilty message: it is halved without being tried as a whole. One guilty
   message in n costs at most 2 + 2·log2(n) transactions and g of them about g times 2 + 2·log2(n / g); every good half
   is committed as soon as it is found.
-- A statement timeout may be a lock or a load, so it is raised at first. A connection whose batches end so
-  `TIMEOUTS_ENDURED` times in a row (`Patience`) is halved too, with a short timeout, so that it comes to an end.
+- A statement timeout may be a lock or a load. While a table of ours is locked or a trivial write lasts too long as well
+  it is the database's: raised each time, so the messages stay at the broker. Else it is raised at first, and a
+  connection whose batches end so `TIMEOUTS_ENDURED` times in a row (`Patience`) is halved too, with a short timeout.
+  Those that are slow alone are tried together once more, and become dead letters only when others of their batch went
+  through: where nothing does, no message is to blame. One message that came alone has no others to compare with.
+  Interpretation: a session that hangs on the row of one plant costs that plant's messages (they can be replayed),
+  because waiting for it would stop all others of the connection.
 - A partition that another process dropped after we had seen it is made anew, and the batch tried again.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from math import ceil, log2
 
 import structlog
 from django.db import connection, transaction
@@ -28,7 +34,7 @@ from django.db import connection, transaction
 from dispatch.services.life import LostRace
 from link.applying import Inlet, Report, apply_together
 from link.broker import Delivery
-from link.database_trouble import NO_PARTITION, Fault, fault_of, sqlstate_of, words_of
+from link.database_trouble import NO_PARTITION, Fault, fault_of, slow_as_a_whole, sqlstate_of, words_of
 from link.parsing import Parsed, letter_of, parse_batch
 from plants.services.dead_letters import Letter
 from plants.services.partitions import ensure_partitions, forget_known_partitions
@@ -58,6 +64,10 @@ def _nothing() -> None:
     pass
 
 
+def _ignore(_understood: Sequence[Parsed]) -> None:
+    pass
+
+
 def receive(
     batch: Sequence[Delivery],
     *,
@@ -65,14 +75,17 @@ def receive(
     at: datetime,
     patience: Patience | None = None,
     on_step: Callable[[], None] = _nothing,
+    on_understood: Callable[[Sequence[Parsed]], None] = _ignore,
 ) -> Report:
     """Store a batch of deliveries; when it returns, every one of them is in the database or is a dead letter.
 
-    `on_step` is called after each transaction: a sign of life for whoever watches.
+    `on_understood` is told what could be read, before anything is stored. `on_step` is called after each transaction: a
+    sign of life for whoever watches.
     """
     parsed, letters = parse_batch(
         batch, routing_prefix=inlet.routing_prefix, max_body_bytes=inlet.max_body_bytes
     )
+    on_understood(parsed)
     # Before the transaction: making a partition waits for locks that the batch must not hold meanwhile.
     _ensure_partitions(parsed, inlet=inlet, at=at)
     work = _Work(inlet=inlet, at=at, patience=patience or Patience(), on_step=on_step)
@@ -101,6 +114,9 @@ class _Work:
     on_step: Callable[[], None]
     report: Report = field(default_factory=Report)
     guilty: list[Letter] = field(default_factory=list)
+    suspects: list[tuple[Parsed, Exception]] = field(default_factory=list)
+    timeouts: int = 0
+    some_went_through: bool = False
 
     def store(self, parsed: Sequence[Parsed], letters: Sequence[Letter]) -> None:
         """Everything together; when that fails, what is good first, then all dead letters in one transaction."""
@@ -109,6 +125,7 @@ class _Work:
             return
         if parsed:
             self._divide(parsed, error)
+            self._second_chance()
             error = self._apply([], [*letters, *self.guilty])
         if error is not None:  # no message is left that could be blamed
             raise error
@@ -116,7 +133,10 @@ class _Work:
     def _divide(self, parsed: Sequence[Parsed], error: Exception) -> None:
         """`parsed` holds a guilty message, and `error` is what it caused."""
         if len(parsed) == 1:
-            self._blame(parsed[0], error)
+            if fault_of(error) is Fault.SLOW:
+                self.suspects.append((parsed[0], error))
+            else:
+                self._blame(parsed[0], error, reason="NOT_APPLICABLE")
             return
         middle = len(parsed) // 2
         first, second = parsed[:middle], parsed[middle:]
@@ -132,7 +152,19 @@ class _Work:
         if second_error is not None:
             self._divide(second, second_error)
 
-    def _blame(self, one: Parsed, error: Exception) -> None:
+    def _second_chance(self) -> None:
+        """What was slow alone, together and without hurry: a lock may be gone by now."""
+        if not self.suspects:
+            return
+        error = self._apply([one for one, _ in self.suspects], [], in_a_hurry=False)
+        if error is None:
+            return
+        if len(self.suspects) > 1 and not self.some_went_through:
+            raise error
+        for one, cause in self.suspects:
+            self._blame(one, cause, reason="TOO_SLOW")
+
+    def _blame(self, one: Parsed, error: Exception, *, reason: str) -> None:
         log.error(
             "dead letter",
             action="inbox.unusable",
@@ -140,10 +172,11 @@ class _Work:
             routing_key=one.delivery.routing_key,
             exc_info=None if self.guilty else error,  # one traceback tells enough of a batch
         )
-        reason = "TOO_SLOW" if fault_of(error) is Fault.SLOW else "NOT_APPLICABLE"
         self.guilty.append(letter_of(one.delivery, reason=reason, detail=words_of(error)))
 
-    def _apply(self, parsed: Sequence[Parsed], letters: Sequence[Letter]) -> Exception | None:
+    def _apply(
+        self, parsed: Sequence[Parsed], letters: Sequence[Letter], *, in_a_hurry: bool = True
+    ) -> Exception | None:
         """One transaction, tried again where a rival was in the way; the error that is a message's own fault.
 
         Raises what is not: then nothing of this part is stored, and nothing of the batch may be acknowledged.
@@ -151,7 +184,8 @@ class _Work:
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 with transaction.atomic():
-                    self._be_quick()
+                    if in_a_hurry:
+                        self._be_quick()
                     outcome = apply_together(parsed, letters, inlet=self.inlet, at=self.at)
             except Exception as error:
                 self.on_step()
@@ -165,6 +199,7 @@ class _Work:
                 return error
             self.on_step()
             self.report.add(outcome)
+            self.some_went_through |= bool(parsed)
             return None
         raise AssertionError("unreachable")
 
@@ -183,14 +218,24 @@ class _Work:
             case Fault.MESSAGE:
                 return True
             case Fault.SLOW:
-                if self.patience.over:
-                    return True
-                self.patience.timeouts += 1
-                return False
+                return self._is_slow_itself()
             case Fault.RIVAL:
                 return isinstance(error, LostRace)  # lost each time: not by chance
             case Fault.AWAY:
                 return False
+
+    def _is_slow_itself(self) -> bool:
+        """After a statement timeout: whether the search for the message that caused it may go on."""
+        why = slow_as_a_whole(connection_id=self.inlet.connection_id)
+        if why:
+            log.warning("database slow", action="inbox.slow", why=why)
+            return False
+        if not self.patience.over:
+            self.patience.timeouts += 1
+            return False
+        self.timeouts += 1
+        # So many are met before the first good message is alone, at worst.
+        return self.some_went_through or self.timeouts <= 2 * ceil(log2(self.report.received)) + 2
 
     def _be_quick(self) -> None:
         """With the patience gone, a part that is slow must not cost the usual timeout again and again."""

@@ -6,9 +6,10 @@ of the far side. The state of links and queues is not here: the database tells i
 """
 
 from collections import Counter as Tally
+from collections.abc import Callable
 from datetime import datetime
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from link.applying import Report
 from link.broker import Sent
@@ -50,6 +51,13 @@ STORE_SECONDS = Histogram(
     _CONNECTION,
     buckets=_SECONDS,
 )
+UNSTORED_SECONDS = Gauge(
+    "esm_link_unstored_oldest_age_seconds",
+    "For how long the oldest message is taken from the broker and not stored; 0 = there is none. Grows while the"
+    " database is slow or away, whether or not it can tell so itself.",
+    _CONNECTION,
+)
+UNSTORED = Gauge("esm_link_unstored_messages", "Messages that are taken and not stored.", _CONNECTION)
 BATCH = Histogram("esm_link_batch_messages", "Deliveries in a stored batch.", _CONNECTION, buckets=_SIZES)
 EVENT_DELAY_SECONDS = Histogram(
     "esm_link_event_delay_seconds",
@@ -86,6 +94,13 @@ def stored(connection: Connection, report: Report, *, at: datetime, took_s: floa
         DELIVERED.labels(*where, family).inc()
         delay_s = (at - one.envelope.timestamp).total_seconds()
         EVENT_DELAY_SECONDS.labels(*where, family).observe(max(0.0, delay_s))
+
+
+def watch_unstored(connection: Connection, *, age_s: Callable[[], float], count: Callable[[], float]) -> None:
+    """Ask a consumer, at each scrape, what it holds; a later one of the same connection takes its place."""
+    where = _of(connection)
+    UNSTORED_SECONDS.labels(*where).set_function(age_s)
+    UNSTORED.labels(*where).set_function(count)
 
 
 def broken(connection: Connection, *, role: str, code: str) -> None:

@@ -23,7 +23,7 @@ from django.db import DatabaseError, transaction
 from dispatch.services.life import LostRace
 from link.applying import Inlet, apply_understood
 from link.broker import Delivery
-from link.database_trouble import NO_PARTITION, Fault, fault_of, sqlstate_of, words_of
+from link.database_trouble import NO_PARTITION, Fault, fault_of, slow_as_a_whole, sqlstate_of, words_of
 from link.parsing import Parsed, parse
 from plants.errors import Invalid
 from plants.models import Connection, DeadLetter
@@ -115,11 +115,23 @@ def _replay_one(letter_id: int, *, actor: str, at: datetime, retention_days: int
         )
     except Exception as error:  # whatever this message provokes must not stop the others
         fault = fault_of(error)
-        if fault is Fault.AWAY:
+        if _is_the_databases(fault, error, connection_id=letter.connection_id):
             raise
         log.exception("dead letter", action="letter.unusable", dead_letter_id=letter_id)
         reason = "TOO_SLOW" if fault is Fault.SLOW else "NOT_APPLICABLE"
         return _dead_again(letter_id, reason=reason, path="", detail=words_of(error), actor=actor, at=at)
+
+
+def _is_the_databases(fault: Fault, error: Exception, *, connection_id: int) -> bool:
+    match fault:
+        case Fault.AWAY:
+            return True
+        case Fault.RIVAL:
+            return not isinstance(error, LostRace)
+        case Fault.SLOW:
+            return bool(slow_as_a_whole(connection_id=connection_id))
+        case Fault.MESSAGE:
+            return False
 
 
 def _delivery_of(letter: DeadLetter) -> Delivery:

@@ -14,7 +14,7 @@ from django.db import close_old_connections, connections
 
 from link import metrics
 from link.broker import Clock, Consumer, LinkError, Publisher, Transport
-from link.health import DATABASE_TROUBLE, Health
+from link.health import DATABASE_TROUBLE, Health, Held
 from link.reconnect import Backoff
 from link.watchdog import Limits, Progress, Step
 from plants.models import Connection, LinkHealth, LinkState
@@ -35,12 +35,15 @@ class Worker:
         clock: Clock,
         holder: str,
         limits: Limits | None = None,
+        held: Held | None = None,
     ) -> None:
         self._connection = connection
         self._transport = transport
         self._clock = clock
         self.progress = Progress(limits)
-        self._health = Health(connection_id=connection.pk, role=self.role, clock=clock, holder=holder)
+        self._health = Health(
+            connection_id=connection.pk, role=self.role, clock=clock, holder=holder, held=held
+        )
         self._link: Publisher | Consumer | None = None
 
     @property
@@ -54,11 +57,24 @@ class Worker:
 
     def broken(self, error: LinkError) -> None:
         """Forget a broken link and write down why."""
-        metrics.broken(self._connection, role=self.role.value, code=error.code)
-        self.close_link()
         state = LinkState.REFUSED if error.permanent else LinkState.DOWN
+        self._give_up(state, str(error), code=error.code)
+
+    def troubled(self, error: Exception) -> None:
+        """Close the link, so that what is unacknowledged waits at the broker, and write down what the database did."""
+        state, code = self.trouble_of(error)
+        # Its kind only: the text of a database error may hold what somebody sent.
+        self._give_up(state, type(error).__name__, code=code)
+
+    def trouble_of(self, _error: Exception) -> tuple[LinkState, str]:
+        """(state, code) of a link that is closed because of the database."""
+        return LinkState.DOWN, "DATABASE_AWAY"
+
+    def _give_up(self, state: LinkState, words: str, *, code: str) -> None:
+        metrics.broken(self._connection, role=self.role.value, code=code)
+        self.close_link()
         with self.progress.during(Step.DATABASE):
-            self._health.tell(state, str(error), code=error.code)
+            self._health.tell(state, words, code=code)
 
     def hurried(self) -> bool:
         """During a pause: say that the worker is still there; True ends the pause."""
@@ -114,8 +130,7 @@ def run_worker(worker: Worker, stop: threading.Event, *, backoff: Backoff) -> No
                 log.warning(
                     "database away", action="link.database", role=worker.role, error=type(error).__name__
                 )
-                # Its kind only: the text of a database error may hold what somebody sent.
-                worker.broken(LinkError(type(error).__name__, code="DATABASE_AWAY"))
+                worker.troubled(error)
                 backoff.wait(stop, hurried=worker.hurried)
             except Exception as error:  # a fault of ours on one connection: said, and tried again with pauses
                 log.exception("worker failed", action="link.failed", role=worker.role)

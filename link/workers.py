@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from time import monotonic
 
 import structlog
@@ -11,7 +12,9 @@ from django.db import close_old_connections
 from dispatch.policy import Policy
 from dispatch.selectors import has_urgent_waiting
 from link import metrics
+from link.arrivals import Arrivals
 from link.broker import Clock, Consumer, Delivery, LinkError, Outgoing, Publisher, Sent, Transport
+from link.database_trouble import Fault, fault_of
 from link.drained import Drained
 from link.health import DATABASE_TROUBLE, Streams
 from link.inbox import Inlet, Patience, Report, receive
@@ -165,8 +168,18 @@ class ConsumeWorker(Worker):
         options: ConsumeOptions,
         limits: Limits | None = None,
     ) -> None:
+        self._streams = Streams(connection_id=connection.pk)
+        self._arrivals = Arrivals(streams=self._streams)
         super().__init__(
-            connection=connection, transport=transport, clock=clock, holder=options.holder, limits=limits
+            connection=connection,
+            transport=transport,
+            clock=clock,
+            holder=options.holder,
+            limits=limits,
+            held=self._arrivals,
+        )
+        metrics.watch_unstored(
+            connection, age_s=self._arrivals.unstored_age_s, count=self._arrivals.unstored_count
         )
         self._options = options
         self._consumer: Consumer | None = None
@@ -177,7 +190,6 @@ class ConsumeWorker(Worker):
             max_body_bytes=options.max_body_bytes,
         )
         self._patience = Patience()
-        self._streams = Streams(connection_id=connection.pk)
         self._silence = Silence(renew_after_s=self._renew_after_s)
         self._drained = Drained(
             connection_id=connection.pk,
@@ -194,14 +206,16 @@ class ConsumeWorker(Worker):
         if self._link is None or consumer is None:
             consumer = self._open()
         with self.progress.during(Step.DATABASE):
-            self._health.tell(LinkState.CONNECTED)
             self._streams.write(at=self._clock())
+            self._health.tell(LinkState.CONNECTED)
         with self.progress.during(Step.LINK):
             batch = consumer.fetch(
                 max_messages=self._options.batch, wait_s=self._options.wait_s, flush_s=self._options.flush_s
             )
+        at = self._clock()
+        self._arrivals.taken(len(batch), at=at)
         if batch:
-            self._take(batch, consumer)
+            self._take(batch, consumer, at=at)
         else:
             self._look_for_more(consumer)
         if self._link is not None:
@@ -223,15 +237,15 @@ class ConsumeWorker(Worker):
         self._silence.reopened()
         return opened
 
-    def _take(self, batch: Sequence[Delivery], consumer: Consumer) -> None:
+    def _take(self, batch: Sequence[Delivery], consumer: Consumer, *, at: datetime) -> None:
         self._silence.heard()
         self._health.event()
-        at, began = self._clock(), monotonic()
-        report = self._store(batch, consumer)
+        began = monotonic()
+        report = self._store(batch, consumer, at=at)
+        self._arrivals.let_go()
         metrics.stored(self._connection, report, at=self._clock(), took_s=monotonic() - began)
         with self.progress.during(Step.LINK):
             consumer.ack(batch)
-        self._streams.hear(report.understood, at=at)
         log.debug(
             "received",
             action="consumer.received",
@@ -241,19 +255,18 @@ class ConsumeWorker(Worker):
             dead_letters=report.dead_letters,
         )
 
-    def _store(self, batch: Sequence[Delivery], consumer: Consumer) -> Report:
+    def _store(self, batch: Sequence[Delivery], consumer: Consumer, *, at: datetime) -> Report:
         """Store beside, and keep the link alive meanwhile. A link that breaks is told after the batch has ended."""
         close_old_connections()  # the thread beside needs one: a worker must not wait for itself in the pool
-        job = self._side.do(lambda: self._receive(batch))
+        job = self._side.do(lambda: self._receive(batch, at=at))
         broken: LinkError | None = None
         with self.progress.during(Step.DATABASE):
             while not job.wait(KEEP_ALIVE_EVERY_S):
-                if broken is not None:
-                    continue
-                try:
-                    consumer.keep_alive()
-                except LinkError as error:
-                    broken = error
+                if broken is None:
+                    try:
+                        consumer.keep_alive()
+                    except LinkError as error:
+                        broken = error
                 self._health.renew()
                 close_old_connections()
         report = job.result()
@@ -261,14 +274,26 @@ class ConsumeWorker(Worker):
             raise broken
         return report
 
-    def _receive(self, batch: Sequence[Delivery]) -> Report:
+    def _receive(self, batch: Sequence[Delivery], *, at: datetime) -> Report:
         return receive(
             batch,
             inlet=self._inlet,
-            at=self._clock(),
+            at=at,
             patience=self._patience,
             on_step=self.progress.beat,
+            on_understood=lambda understood: self._arrivals.hear(understood, at=at),
         )
+
+    def broken(self, error: LinkError) -> None:
+        """What it held goes back to the broker, and that is no delay of the database's."""
+        self._arrivals.let_go()
+        super().broken(error)
+
+    def trouble_of(self, error: Exception) -> tuple[LinkState, str]:
+        """Locks and time limits: a slow database, which still answers; everything else: it is away."""
+        if fault_of(error) in (Fault.SLOW, Fault.RIVAL):
+            return LinkState.SLOW, "STORING_SLOWLY"
+        return super().trouble_of(error)
 
     def _renew_after_s(self) -> float:
         """After how long a silence the link is made anew where the broker does not say what waits."""
@@ -283,5 +308,6 @@ class ConsumeWorker(Worker):
 
     def finish(self) -> None:
         """At the end of the worker: close the link; what was not acknowledged goes back to its queue."""
+        self._arrivals.let_go()
         super().finish()
         self._side.stop()

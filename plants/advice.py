@@ -189,6 +189,12 @@ ADVICE: Mapping[str, Advice] = {
         meaning="No relay or consumer has reported on this half of the link for 30 seconds.",
         action="Start `manage.py relay` and `manage.py consume`; look at their logs and the database's.",
     ),
+    "STORING_SLOWLY": Advice(
+        title="Messages arrive and are stored slowly or not at all",
+        meaning="Voke delivers; our database does not take it in time. Nothing of it is acknowledged, so nothing is "
+        "lost.",
+        action="Look at PostgreSQL, not at Voke: locks on tables, transactions open for long, its disk and load.",
+    ),
     "DATABASE_AWAY": Advice(
         title="The database does not take what arrives",
         meaning="Relay or consumer met an error of PostgreSQL and backs off; nothing is acknowledged, so nothing is "

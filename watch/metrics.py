@@ -21,10 +21,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from dispatch.models import Command, EmergencyLatch, OutboundMessage, Outcome
+from plants.bounded import bounded_statements
 from plants.models import Alarm, Connection, DeadLetter, LinkState
 from plants.selectors.link_health import ConnectionHealth, connection_health, watched_connections
 from trading_api.models import Credential, PullJournal
-from watch.bounded import ask_database, bounded_statements
+from watch.bounded import ask_database
 from watch.metrics_steps import step_seconds
 from watch.models import Notification, Severity, TickRun
 

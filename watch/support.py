@@ -17,8 +17,9 @@ from typing import Any
 import structlog
 from django.db import Error
 
+from plants.bounded import bounded_statements
 from watch import support_database, support_installation
-from watch.bounded import ask_database, bounded_statements
+from watch.bounded import ask_database
 from watch.support_redaction import Redactor, secrets_of_rows, secrets_of_settings
 
 log = structlog.get_logger(__name__)

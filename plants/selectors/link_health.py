@@ -6,7 +6,11 @@
 - A connection is as bad as the worst half that it should have: one that observes has no publishing half, one that is
   retired has none at all.
 - SILENT is judged here, because only time passing brings it about: its consumer is connected, it has plants, and for
-  longer than the tolerance of the expected period nothing came. Never having heard anything counts too.
+  longer than the tolerance of the expected period nothing came. Never having heard anything counts too. The time that
+  counts is the one up to which every consumer says that it knows what arrived (`heard_until`): the row of one that
+  can't write, or is busy with a batch, says nothing about Voke.
+- SLOW means our database, never Voke: a consumer holds messages and could not store them within `STORED_WITHIN`, or its
+  statements ended in their time limit. It outweighs the CONNECTED of another process, which may hold nothing.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +28,8 @@ DEFAULT_PERIOD_S: Mapping[str, float] = {
     StreamHealth.Stream.REALTIME.value: 10.0,
     StreamHealth.Stream.METER.value: 60.0,
 }
+# Usually it is a part of a second; less than the least tolerance of a stream (8 s).
+STORED_WITHIN = timedelta(seconds=5)
 PERIODS_TOLERATED = 3
 JITTER_S = 5.0
 SKEW_WARNING_MS = 30_000
@@ -32,6 +38,7 @@ SKEW_WARNING_MS = 30_000
 CONNECTIONS_WATCHED = 1000
 _BEST_FIRST = (
     LinkState.BLOCKED,
+    LinkState.SLOW,
     LinkState.CONNECTED,
     LinkState.CONNECTING,
     LinkState.REFUSED,
@@ -40,6 +47,7 @@ _BEST_FIRST = (
 _WORST_FIRST = (
     LinkState.REFUSED,
     LinkState.DOWN,
+    LinkState.SLOW,
     LinkState.BLOCKED,
     LinkState.CONNECTING,
     LinkState.SILENT,
@@ -64,6 +72,8 @@ class HalfHealth:
     """One half of a link. `expected` False: there should be none, so its state is nobody's business.
 
     `since`: since when in this state; `processes`: how many vouch for it now; `code` of the present state, '' = fine.
+    `heard_until`: every consumer in this state knows what arrived until then. `unstored_since`, `unstored_count`: since
+    when consumers hold the oldest message that is not stored, and how many they hold.
     """
 
     role: LinkHealth.Role
@@ -77,6 +87,9 @@ class HalfHealth:
     last_error: str
     error_at: datetime | None
     processes: int
+    heard_until: datetime | None
+    unstored_since: datetime | None
+    unstored_count: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,7 +190,10 @@ def judge(
     publish = _half(connection, LinkHealth.Role.PUBLISH, rows, at=at)
     consume = _half(connection, LinkHealth.Role.CONSUME, rows, at=at)
     listening = consume.since if consume.expected and consume.state is LinkState.CONNECTED else None
-    streams = _streams(connection, list(heard), listening=listening if has_plants else None, at=at)
+    span = None
+    if has_plants and listening is not None:
+        span = (listening, min(at, consume.heard_until or at))
+    streams = _streams(connection, list(heard), span=span)
     parts = [(half.state, half.code, half.since) for half in (publish, consume) if half.expected]
     silence = silence_of(streams, consume)
     if silence is not None:
@@ -223,6 +239,11 @@ def _half(
         last_error=failed.last_error if failed else "",
         error_at=failed.error_at if failed else None,
         processes=len(fresh),
+        heard_until=min(
+            (row.heard_until or row.seen_at for row in fresh if row.state == state), default=None
+        ),
+        unstored_since=min((row.unstored_since for row in fresh if row.unstored_since), default=None),
+        unstored_count=sum(row.unstored_count for row in fresh),
     )
 
 
@@ -231,25 +252,44 @@ def _state_of(
 ) -> tuple[LinkState, str, datetime | None]:
     if not fresh:
         return LinkState.DOWN, "NO_PROCESS", max((row.seen_at for row in rows), default=None)
-    state = min((LinkState(row.state) for row in fresh), key=_BEST_FIRST.index)
-    same = sorted((row for row in fresh if row.state == state), key=lambda row: row.since)
+    states = [state_said(row) for row in fresh]
+    state = min(states, key=_BEST_FIRST.index)
+    same = sorted(
+        (row for row, one in zip(fresh, states, strict=True) if one is state), key=lambda row: row.since
+    )
     if state in (LinkState.CONNECTED, LinkState.CONNECTING):
         return state, "", same[0].since
+    if state is LinkState.SLOW:
+        return state, "STORING_SLOWLY", min(row.unstored_since or row.since for row in same)
     code = next((row.error_code for row in same if row.error_code), "LINK_DOWN")
     return state, code, same[0].since
+
+
+def state_said(row: LinkHealth) -> LinkState:
+    """The state that a process wrote down; SLOW for one that is connected and holds a message for too long."""
+    state = LinkState(row.state)
+    is_up = state in (LinkState.CONNECTED, LinkState.SLOW)
+    return LinkState.SLOW if is_up and stores_slowly(row.unstored_since, at=row.seen_at) else state
+
+
+def stores_slowly(unstored_since: datetime | None, *, at: datetime) -> bool:
+    """Whether a message that arrived then and is not stored at `at` says that the database is slow."""
+    return unstored_since is not None and at - unstored_since > STORED_WITHIN
 
 
 # --- streams ----------------------------------------------------------------------------------------------------------
 
 
 def _streams(
-    connection: Connection, heard: Sequence[StreamHealth], *, listening: datetime | None, at: datetime
+    connection: Connection, heard: Sequence[StreamHealth], *, span: tuple[datetime, datetime] | None
 ) -> tuple[StreamState, ...]:
-    """Every stream in the order of the table; `listening`: since when its messages would reach us, None = not now."""
+    """Every stream in the order of the table.
+
+    `span`: from when to when we know what reached us, None = messages would not reach us now.
+    """
     rows = {row.stream: row for row in heard}
     return tuple(
-        _stream(connection, stream, rows.get(stream.value), listening=listening, at=at)
-        for stream in StreamHealth.Stream
+        _stream(connection, stream, rows.get(stream.value), span=span) for stream in StreamHealth.Stream
     )
 
 
@@ -258,8 +298,7 @@ def _stream(
     stream: StreamHealth.Stream,
     row: StreamHealth | None,
     *,
-    listening: datetime | None,
-    at: datetime,
+    span: tuple[datetime, datetime] | None,
 ) -> StreamState:
     period_s, learnt = expected_period_s(connection, stream, row.period_s if row else None)
     tolerance_s = None if period_s is None else tolerance_of(period_s)
@@ -267,9 +306,10 @@ def _stream(
     silent_since = None
     # Meters only once they have spoken: a plant may have none.
     counts = stream == StreamHealth.Stream.REALTIME or last_at is not None
-    if counts and tolerance_s is not None and listening is not None:
+    if counts and tolerance_s is not None and span is not None:
+        listening, until = span
         waiting_since = listening if last_at is None else max(listening, last_at)
-        if at - waiting_since > timedelta(seconds=tolerance_s):
+        if until - waiting_since > timedelta(seconds=tolerance_s):
             silent_since = last_at or listening
     return StreamState(
         stream=stream,

@@ -7,7 +7,7 @@ Edge cases (the concurrency policy):
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from django.db.models import Exists, F, OuterRef
@@ -16,6 +16,19 @@ from django.db.models.functions import Greatest
 from plants.models import LinkHealth, LinkState, StreamHealth
 
 PRUNE_AFTER = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holding:
+    """What a consumer has in its hands.
+
+    `heard_until`: it knows what arrived until then, None = it has not looked; `unstored_since`: when the oldest message
+    arrived that is not stored yet, None = there is none; `unstored_count`: how many there are.
+    """
+
+    heard_until: datetime | None
+    unstored_since: datetime | None
+    unstored_count: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +55,13 @@ def note_link(
     error: str = "",
     error_code: str = "",
     event_at: datetime | None = None,
+    holding: Holding | None = None,
 ) -> None:
-    """Write down what a process (`holder`) knows of its link; `since` moves only when the state changes."""
+    """Write down what a process (`holder`) knows of its link; `since` moves only when the state changes.
+
+    `holding` None: nothing new about what is held.
+    """
+    held: dict[str, object] = {} if holding is None else asdict(holding)
     row, created = LinkHealth.objects.get_or_create(
         connection_id=connection_id,
         role=role,
@@ -56,11 +74,12 @@ def note_link(
             "last_error": error[:400],
             "error_at": at if error else None,
             "last_event_at": event_at,
+            **held,
         },
     )
     if created:
         return
-    changes: dict[str, object] = {"seen_at": at}
+    changes: dict[str, object] = {"seen_at": at, **held}
     if row.state != state:
         changes |= {"state": state, "since": at}
     if error:
@@ -68,6 +87,12 @@ def note_link(
     if event_at is not None:
         changes["last_event_at"] = event_at
     LinkHealth.objects.filter(pk=row.pk).update(**changes)
+
+
+def write_nothing_new(*, connection_id: int) -> None:
+    """Write a number of a connection's consumers as it is: for who wants to know whether a trivial write works."""
+    rows = LinkHealth.objects.filter(connection_id=connection_id, role=LinkHealth.Role.CONSUME)
+    rows.update(unstored_count=F("unstored_count"))
 
 
 def note_streams(*, connection_id: int, notes: Sequence[StreamNote]) -> None:

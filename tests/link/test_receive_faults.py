@@ -16,14 +16,13 @@ from django.db import (
     NotSupportedError,
     OperationalError,
     ProgrammingError,
-    connection,
 )
 
 from dispatch.services.life import LostRace
 from link import inbox
 from link.applying import Inlet, Report
 from link.database_trouble import Fault, fault_of
-from link.inbox import MAX_ATTEMPTS, TIMEOUTS_ENDURED, Patience, receive
+from link.inbox import MAX_ATTEMPTS, receive
 from link.parsing import BYTES_KEPT
 from plants.models import DeadLetter, InboundMessage, RecentTelemetryBody
 from tests import factories
@@ -67,6 +66,8 @@ def told_by_server(kind, sqlstate):
         (OperationalError, "40P01", Fault.RIVAL),
         (OperationalError, "40001", Fault.RIVAL),
         (OperationalError, "55P03", Fault.RIVAL),
+        (OperationalError, "40003", Fault.RIVAL),
+        (OperationalError, "55006", Fault.RIVAL),
         (OperationalError, "57014", Fault.SLOW),
         (DataError, "22021", Fault.MESSAGE),
         (DataError, "22003", Fault.MESSAGE),
@@ -105,6 +106,7 @@ class Poison:
     def __init__(self, guilty, error=None):
         self.guilty = {json.loads(one.body)["messageId"] for one in guilty}
         self.error = error or (lambda: IntegrityError("refused"))
+        self.ends_after = math.inf
         self.transactions = 0
         self.stored = []
         self.letters = []
@@ -112,7 +114,7 @@ class Poison:
     def __call__(self, parsed, letters, *, inlet, at):
         self.transactions += 1
         ids = [one.envelope.message_id for one in parsed]
-        if self.guilty.intersection(ids):
+        if self.transactions <= self.ends_after and self.guilty.intersection(ids):
             raise self.error()
         self.stored += ids
         self.letters += letters
@@ -200,61 +202,6 @@ def test_a_race_that_is_lost_each_time_is_the_messages_fault_in_the_end():
 
     assert (report.applied, report.dead_letters) == (1, 1)
     assert poison.transactions <= 3 * MAX_ATTEMPTS
-
-
-# --- statement timeouts -----------------------------------------------------------------------------------------------
-
-
-def slow():
-    return told_by_server(OperationalError, "57014")
-
-
-def test_a_batch_that_is_always_too_slow_is_backed_off_from_a_few_times_and_then_comes_to_an_end():
-    plant = factories.plant()
-    batch = [realtime(plant) for _ in range(16)]
-    patience = Patience()
-    with poisoned([batch[5]], slow) as poison:
-        for _ in range(TIMEOUTS_ENDURED):
-            with pytest.raises(OperationalError):
-                receive(batch, inlet=inlet(plant.connection), at=AT, patience=patience)
-        report = receive(batch, inlet=inlet(plant.connection), at=AT, patience=patience)
-
-    assert (report.applied, report.dead_letters) == (15, 1)
-    assert [one.reason for one in poison.letters] == ["TOO_SLOW"]
-    assert patience.timeouts == 0
-
-
-def test_a_batch_that_goes_well_starts_the_patience_anew():
-    plant = factories.plant()
-    patience = Patience(timeouts=TIMEOUTS_ENDURED - 1)
-
-    receive([realtime(plant)], inlet=inlet(plant.connection), at=AT, patience=patience)
-
-    assert patience.timeouts == 0
-
-
-@pytest.mark.postgresql
-@pytest.mark.django_db(transaction=True)
-def test_with_the_patience_gone_statements_get_a_short_time_for_this_transaction_only():
-    plant = factories.plant()
-    seen = []
-
-    def apply(parsed, letters, *, inlet, at):
-        with connection.cursor() as cursor:
-            cursor.execute("SHOW statement_timeout")
-            seen.append(cursor.fetchone()[0])
-        return Report()
-
-    with mock.patch.object(inbox, "apply_together", autospec=True, side_effect=apply):
-        for timeouts in (TIMEOUTS_ENDURED, 0):
-            receive(
-                [realtime(plant)],
-                inlet=inlet(plant.connection),
-                at=AT,
-                patience=Patience(timeouts=timeouts),
-            )
-
-    assert (seen[0], seen[1] == "5s") == ("5s", False)
 
 
 def test_each_transaction_is_a_sign_of_life():

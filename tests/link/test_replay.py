@@ -190,7 +190,6 @@ class ServerSaid(Exception):
         (OperationalError, "40P01", 2, "APPLIED", 3),
         (IntegrityError, "23514", 1, "APPLIED", 2),
         (IntegrityError, "23514", 9, "DEAD_AGAIN", 2),
-        (OperationalError, "40P01", 9, "DEAD_AGAIN", 3),
         (OperationalError, "57014", 9, "DEAD_AGAIN", 1),
     ],
 )
@@ -205,10 +204,25 @@ def test_what_a_rival_caused_is_tried_again_and_has_an_end(
     assert len(calls) == asked
 
 
-def test_while_the_database_is_away_nothing_is_decided(monkeypatch):
+@pytest.mark.parametrize(
+    ("sqlstate", "why"),
+    [
+        ("57P01", ""),
+        ("25006", ""),
+        ("53100", ""),
+        ("40P01", ""),
+        ("55P03", ""),
+        ("57014", "a table is locked"),
+    ],
+    ids=["away", "read-only", "disk full", "always a deadlock", "always a lock", "slow as a whole"],
+)
+def test_what_the_database_refuses_is_no_fault_of_the_letter_and_nothing_is_decided(
+    monkeypatch, sqlstate, why
+):
     unknown_then_known(alarm(UUID))
-    apply, _ = failing_with(database_error(OperationalError, "57P01"), times=9)
+    apply, _ = failing_with(database_error(OperationalError, sqlstate), times=9)
     monkeypatch.setattr("link.replay.apply_understood", apply)
+    monkeypatch.setattr("link.replay.slow_as_a_whole", lambda *, connection_id: why)
 
     with pytest.raises(OperationalError):
         again()
