@@ -18,6 +18,7 @@ from dispatch.states import FROM_VOKE, State, Verdict
 from plants.models import DeadLetter, InboundMessage, MeterReading, TelemetryReading
 from tests.faults.evidence import Arrival, CommandFact, Evidence, MessageFact, Told
 from tests.faults.stage import Side, Stage
+from tests.faults.verdict import demanded
 from vcp import format_timestamp, parse_timestamp
 
 _RELEASE = "Emergency released:"
@@ -158,8 +159,8 @@ def _rows(journal: Path, query: str, *values: object) -> list[Any]:
 def _journal(side: Side, since: Mark, until: Mark, ids: set[str]) -> _Journal:
     confirmed = _rows(
         side.journal,
-        "SELECT DISTINCT message_id, COALESCE(correlation_id, ''), family, site_id, created_at FROM published "
-        "WHERE state = 'confirmed' AND seq > ? AND seq <= ?",
+        "SELECT message_id, COALESCE(correlation_id, ''), family, site_id, created_at, MIN(settled_at) FROM published "
+        "WHERE state = 'confirmed' AND seq > ? AND seq <= ? GROUP BY 1, 2, 3, 4, 5",
         since.told.get(side.process, 0),
         until.told.get(side.process, 0),
     )
@@ -172,9 +173,10 @@ def _journal(side: Side, since: Mark, until: Mark, ids: set[str]) -> _Journal:
                 correlation_id=correlation_id,
                 family=family,
                 plant=plant,
-                created_at=at,
+                created_at=created_at,
+                confirmed_at=confirmed_at,
             )
-            for message_id, correlation_id, family, plant, at in confirmed
+            for message_id, correlation_id, family, plant, created_at, confirmed_at in confirmed
         ],
         effects=Counter({message_id: count for message_id, count in effects if message_id in ids}),
         heard={message_id for (message_id,) in heard if message_id in ids},
@@ -182,12 +184,8 @@ def _journal(side: Side, since: Mark, until: Mark, ids: set[str]) -> _Journal:
 
 
 def _still_heard(side: Side, told: list[Told]) -> list[Told]:
-    """Without what was said on a key that was retired before: nobody listens there any more, as documented."""
     side.connection.refresh_from_db(fields=["retired_at"])
-    retired_at = side.connection.retired_at
-    return (
-        told if retired_at is None else [one for one in told if parse_timestamp(one.created_at) < retired_at]
-    )
+    return demanded(told, retired_at=side.connection.retired_at)
 
 
 def _settled_up_to(journal: Path) -> int:
@@ -202,6 +200,12 @@ def is_all_heard(side: Side) -> bool:
     """Whether the stand-in wrote down everything that the tap saw arrive."""
     heard = {message_id for (message_id,) in _rows(side.journal, "SELECT DISTINCT message_id FROM messages")}
     return all(arrival.message_id in heard for arrival in side.tap.arrivals())
+
+
+def newest_event(side: Side) -> int:
+    """Sequence number of the last event that the broker took from the stand-in."""
+    query = "SELECT COALESCE(MAX(seq), 0) FROM published WHERE state = 'confirmed'"
+    return int(_rows(side.journal, query)[0][0])
 
 
 def newest_message(side: Side) -> int:

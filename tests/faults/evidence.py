@@ -65,13 +65,14 @@ class Arrival:
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """An event that the broker confirmed to the stand-in; `plant` is its site's UUID, `created_at` wire text."""
+    """An event that the broker confirmed to the stand-in; `plant` is its site's UUID, both moments are wire text."""
 
     message_id: str
     correlation_id: str
     family: str
     plant: str
     created_at: str
+    confirmed_at: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.faults.evidence import Arrival, CommandFact, Evidence, MessageFact, Told
-from tests.faults.verdict import Count, judge, summary
+from tests.faults.verdict import Count, demanded, judge, summary
 
 AT = datetime(2026, 1, 2, 3, 0, tzinfo=UTC)
 PLANT = "7a1d2c3b-4e5f-4a6b-8c7d-9e0f1a2b3c4d"
@@ -67,6 +67,7 @@ def event(number: int, family: str = "event.command.ack") -> Told:
         family=family,
         plant=PLANT,
         created_at=f"2026-01-02T03:00:0{number}.000Z",
+        confirmed_at=f"2026-01-02T03:00:0{number}.500Z",
     )
 
 
@@ -253,6 +254,14 @@ def test_across_vhosts_only_what_certainly_came_later_counts():
     found = {at: counts(replace(evidence, arrivals=[one, arrival(2)])) for at, one in moved.items()}
 
     assert found == {1.05: [], 3.0: [Count.LATE]}
+
+
+def test_what_the_broker_took_on_an_old_key_before_it_was_retired_is_demanded_and_nothing_after_that():
+    told = [event(1), event(2), replace(event(3), created_at=event(1).created_at)]
+
+    assert demanded(told, retired_at=second(2.501)) == told[:2]
+    assert demanded(told, retired_at=second(2.5)) == told[:1]
+    assert demanded(told, retired_at=None) == told
 
 
 @pytest.mark.parametrize("family", ["event.execution", "event.telemetry.realtime", "event.telemetry.meter"])

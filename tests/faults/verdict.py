@@ -6,12 +6,13 @@ STOP, or after it was said that it was not sent).
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from tests.faults.evidence import Arrival, CommandFact, Evidence, MessageFact, Told
+from vcp import parse_timestamp
 
 # From the relay's last look at the clock to the broker's queue, on a machine with more work than it has time for.
 TRAVEL = timedelta(seconds=1)
@@ -48,6 +49,14 @@ def summary(violations: list[Violation]) -> str:
     """The last line of a run."""
     counts = Counter(violation.count for violation in violations)
     return ", ".join(f"{count.value} {counts[count]}" for count in Count)
+
+
+def demanded(told: Sequence[Told], *, retired_at: datetime | None) -> list[Told]:
+    """Of what was said on one key: what the broker had taken before the key was retired (None: it is not).
+
+    Nobody listens there afterwards, as documented. What it had taken before is promised, however late it is read.
+    """
+    return [one for one in told if retired_at is None or parse_timestamp(one.confirmed_at) < retired_at]
 
 
 def asked_and_kept(evidence: Evidence) -> Iterator[Violation]:
