@@ -241,6 +241,14 @@ EMERGENCY_SCOPE = _env.text("EMERGENCY_SCOPE", "vcp:write:setpoint")
 # --- how long data is kept ---------------------------------------------------------------------------------------
 TELEMETRY_RETENTION_DAYS = _env.integer("TELEMETRY_RETENTION_DAYS", 400, low=2, high=36_500)
 INBOX_RETENTION_DAYS = _env.integer("INBOX_RETENTION_DAYS", 7, low=7, high=3650)
+ROLLUP_RETENTION_DAYS = _env.integer("ROLLUP_RETENTION_DAYS", 1100, low=2, high=36_500)
+
+# --- metering: what streams are expected to do, and when their rollups are made ------------------------------------
+REALTIME_PERIOD_S = _env.number("REALTIME_PERIOD_S", 10.0, low=1.0, high=900.0)
+METER_PERIOD_S = _env.number("METER_PERIOD_S", 60.0, low=1.0, high=3600.0)
+ROLLUP_GRACE_S = _env.number("ROLLUP_GRACE_S", 60.0, low=0.0, high=3600.0)
+ROLLUP_CHUNK = _env.integer("ROLLUP_CHUNK", 1000, low=1, high=20_000)
+ROLLUP_BUDGET_S = _env.number("ROLLUP_BUDGET_S", 20.0, low=1.0, high=300.0)
 
 # --- watch: dead-man alarms and who is told ------------------------------------------------------------------------
 WATCH_NO_ACK_COUNT = _env.integer("WATCH_NO_ACK_COUNT", 3, low=1, high=1000)

@@ -1,0 +1,71 @@
+"""Marks of what changed: written in the transaction that stores readings, so that no change is ever forgotten.
+
+A reading changes the quarter-hour that it was measured in. A realtime sample also speaks in the next one when it is
+held across the boundary (at most 1.5 expected periods).
+"""
+
+import threading
+import time
+from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from django.db.models import Max
+
+from metering.models import RollupMark, Stream, StreamPeriod
+from metering.rules import HOLD_PERIODS, QUARTER_S, current_rules
+
+LONGEST_KNOWN_FOR_S = 60.0
+"""A process asks this often for the longest period; a new one is valid no sooner than twice this span from now."""
+
+
+class _Longest(NamedTuple):
+    period_s: float
+    asked_at: float
+
+
+_longest: dict[str, _Longest] = {}
+_longest_lock = threading.Lock()
+
+
+def mark_changed(*, stream: Stream, changed: Collection[tuple[int, datetime]]) -> None:
+    """Mark the quarter-hours in which these readings count: (plant id, moment of the reading), any order, repeats too.
+
+    Call within the transaction that stores the readings: one INSERT, no row that anybody else touches.
+    """
+    if not changed:
+        return
+    hold_s = HOLD_PERIODS * _longest_period_s() if stream == Stream.REALTIME else 0.0
+    touched: dict[int, set[int]] = {}
+    for plant_id, moment in changed:
+        moment_s = moment.timestamp()
+        quarter = int(moment_s // QUARTER_S)
+        touched.setdefault(quarter, set()).add(plant_id)
+        for later in range(quarter + 1, -int(-(moment_s + hold_s) // QUARTER_S)):
+            touched.setdefault(later, set()).add(plant_id)
+    RollupMark.objects.bulk_create(
+        RollupMark(
+            stream=stream,
+            start_at=datetime.fromtimestamp(quarter * QUARTER_S, UTC),
+            plant_ids=sorted(touched[quarter]),
+        )
+        for quarter in sorted(touched)
+    )
+
+
+def forget_longest_period() -> None:
+    """Drop this process's memory of the longest realtime period (after one was set, between tests)."""
+    with _longest_lock:
+        _longest.clear()
+
+
+def _longest_period_s() -> float:
+    """The longest realtime period of any plant: what holds a sample at most, without a query per batch."""
+    known = _longest.get(Stream.REALTIME)
+    if known is not None and time.monotonic() - known.asked_at < LONGEST_KNOWN_FOR_S:
+        return known.period_s
+    of_plants = StreamPeriod.objects.filter(stream=Stream.REALTIME).aggregate(longest=Max("period_s"))
+    period_s = max(of_plants["longest"] or 0.0, current_rules().realtime_period_s)
+    with _longest_lock:
+        _longest[Stream.REALTIME] = _Longest(period_s, time.monotonic())
+    return period_s
