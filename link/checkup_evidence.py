@@ -45,6 +45,8 @@ def check_events(walk: Walk) -> CheckResult:
     facts: Facts = {one.stream.value.lower(): _instant(one.last_at) for one in health.streams}
     heard = ", ".join(_heard(one, at=walk.at) for one in health.streams)
     consume = health.consume
+    if consume.state is LinkState.SLOW:
+        return _slow(walk, heard=heard, facts=facts)
     if consume.state is not LinkState.CONNECTED:
         why = f"{consume.last_error}; " if consume.last_error and consume.code != "NO_PROCESS" else ""
         verdict = Verdict.FAILED if consume.code else Verdict.UNKNOWN  # without a code it only connects
@@ -56,6 +58,19 @@ def check_events(walk: Walk) -> CheckResult:
     if all(one.last_at is None for one in health.streams):
         return problem(Step.EVENTS, "TOO_EARLY", verdict=Verdict.UNKNOWN, facts=facts)
     return ok(Step.EVENTS, heard, facts=facts)
+
+
+def _slow(walk: Walk, *, heard: str, facts: Facts) -> CheckResult:
+    """Messages arrive; where they wait, at the broker too, it is for our database and not for our link."""
+    consume = walk.health().consume
+    since = consume.unstored_since or consume.since
+    lasted = (
+        ""
+        if since is None
+        else f"{consume.unstored_count} wait, the oldest for {age_text(walk.at - since)}; "
+    )
+    told: Facts = {**facts, "unstored": consume.unstored_count, "unstored_since": _instant(since)}
+    return problem(Step.EVENTS, consume.code, f"{lasted}{heard}", facts=told)
 
 
 def _silent(walk: Walk, *, code: str, since: datetime | None, heard: str, facts: Facts) -> CheckResult:

@@ -59,13 +59,14 @@ _LINK_CODES: Mapping[str, tuple[str, Severity]] = {
     "DOWN": ("LINK_DOWN", Severity.ERROR),
     "CONNECTING": ("LINK_DOWN", Severity.ERROR),
     "REFUSED": ("LINK_REFUSED", Severity.ERROR),
+    "SLOW": ("LINK_SLOW", Severity.ERROR),
     "BLOCKED": ("LINK_BLOCKED", Severity.WARNING),
     "SILENT": ("LINK_SILENT", Severity.WARNING),
 }
 
 
 def link_broken(facts: Facts, at: datetime, limits: Limits) -> Iterator[Finding]:
-    """LINK_DOWN, LINK_REFUSED, LINK_BLOCKED, LINK_SILENT: one alarm per connection, whichever it is at the moment."""
+    """LINK_DOWN, LINK_REFUSED, LINK_SLOW, LINK_BLOCKED, LINK_SILENT: one alarm per connection, of the present state."""
     for link in facts.links:
         if limits.link_grace and link.state in _LINK_CODES:
             code, severity = _LINK_CODES[link.state]
@@ -107,7 +108,11 @@ def clock_skew(facts: Facts, _at: datetime, limits: Limits) -> Iterator[Finding]
 
 
 def no_ack(facts: Facts, _at: datetime, limits: Limits) -> Iterator[Finding]:
-    """NO_ACK: commands reach the broker and none is answered. Kept until one is, however long nobody sends."""
+    """NO_ACK: commands reach the broker and none is answered. Kept until one is, however long nobody sends.
+
+    Not raised while our database takes nothing: the answers may be among what waits.
+    """
+    unstored = _unstored(facts)
     for fact in facts.acks if limits.no_ack_within else ():
         if fact.last_unanswered_at is None:
             continue
@@ -121,7 +126,9 @@ def no_ack(facts: Facts, _at: datetime, limits: Limits) -> Iterator[Finding]:
             f"{clock_text(fact.last_unanswered_at)}. Voke drops unsigned and wrongly signed messages without a word: "
             "check signing key and decoding, then ask Voke. Never send again blindly.",
             connection_id=fact.connection_id,
-            raises=fact.answered == 0 and fact.unanswered >= limits.no_ack_count,
+            raises=fact.answered == 0
+            and fact.unanswered >= limits.no_ack_count
+            and fact.connection_id not in unstored,
         )
 
 
@@ -142,19 +149,31 @@ def outbox_old(facts: Facts, at: datetime, limits: Limits) -> Iterator[Finding]:
             )
 
 
+def _unstored(facts: Facts) -> set[int]:
+    """Connections whose messages arrive and are not stored: what stays away there is not Voke's fault."""
+    return {link.connection_id for link in facts.links if link.code in ("STORING_SLOWLY", "DATABASE_AWAY")}
+
+
 # --- what should arrive -----------------------------------------------------------------------------------------------
 
 
 def no_meter_row(facts: Facts, _at: datetime, limits: Limits) -> Iterator[Finding]:
     """NO_METER_ROW: plants that reported meters have stopped; one alarm each, or one for the connection when many."""
+    unstored = _unstored(facts)
     for fact in facts.meters if limits.no_meter_for else ():
+        ours = fact.connection_id in unstored
         if fact.silent_count > PLANTS_NAMED or (fact.silent_count == fact.known > 1):
-            yield _meters_of_connection(fact)
+            yield _meters_of_connection(
+                fact, _OURS if ours else "Ask Voke whether the plants' meters are read."
+            )
         elif fact.silent_count:
-            yield from _meters_of_plants(fact)
+            yield from _meters_of_plants(fact, _OURS if ours else "Is its meter still read?")
 
 
-def _meters_of_connection(fact: MeterFact) -> Finding:
+_OURS = "What arrives is not stored: look at the database first."
+
+
+def _meters_of_connection(fact: MeterFact, action: str) -> Finding:
     whole = fact.silent_count == fact.known
     return Finding(
         key=f"NO_METER_ROW:{fact.connection_id}",
@@ -163,19 +182,19 @@ def _meters_of_connection(fact: MeterFact) -> Finding:
         message=f"{fact.name}: "
         + ("no plant has" if whole else f"{fact.silent_count} of {fact.known} plants have no")
         + (" any" if whole else "")
-        + " new meter row. Ask Voke whether the plants' meters are read.",
+        + f" new meter row. {action}",
         connection_id=fact.connection_id,
         after=SETTLED,
     )
 
 
-def _meters_of_plants(fact: MeterFact) -> Iterator[Finding]:
+def _meters_of_plants(fact: MeterFact, action: str) -> Iterator[Finding]:
     for meter in fact.silent:
         yield Finding(
             key=f"NO_METER_ROW:{fact.connection_id}:{meter.plant_id}",
             code="NO_METER_ROW",
             severity=Severity.WARNING,
-            message=f"{meter.name}: no new meter row since {clock_text(meter.last_at)}. Is its meter still read?",
+            message=f"{meter.name}: no new meter row since {clock_text(meter.last_at)}. {action}",
             connection_id=fact.connection_id,
             plant_id=meter.plant_id,
             after=SETTLED,

@@ -51,7 +51,9 @@ def half_cell(half: HalfHealth, *, at: datetime) -> SafeString:
         return lines(told)
     if half.since is not None:
         told.append(muted(format_html("for {}", age_span(half.since, now=at))))
-    if half.last_error and half.state not in _FINE:
+    if half.state is LinkState.SLOW:
+        told.append(muted(waiting_text(half, at=at)))
+    elif half.last_error and half.state not in _FINE:
         told.append(muted(plain_error(half.last_error)))
     return lines(told)
 
@@ -84,6 +86,8 @@ def half_facts(half: HalfHealth, *, at: datetime) -> tuple[str, SafeString, Safe
         told.append(format_html("In this state since {}", moment(half.since)))
         if half.processes > 1:
             told.append(f"{half.processes} processes serve it")
+    if half.state is LinkState.SLOW:
+        told.append(waiting_text(half, at=at))
     told.append(format_html("Last delivery or confirm: {}", ago(half.last_event_at, now=at)))
     if half.last_error:
         told.append(
@@ -91,6 +95,15 @@ def half_facts(half: HalfHealth, *, at: datetime) -> tuple[str, SafeString, Safe
         )
         told.append(format_html("What to do: {}", advice(half.error_code).action))
     return title, chips([link_chip(half.state, half.code)]), lines(told)
+
+
+def waiting_text(half: HalfHealth, *, at: datetime) -> str:
+    """`12 messages wait to be stored, the oldest for 40 s`."""
+    if half.unstored_since is None:
+        return "Messages wait to be stored"
+    number = half.unstored_count
+    words = "1 message waits" if number == 1 else f"{number} messages wait"
+    return f"{words} to be stored, the oldest for {span_text(at - half.unstored_since)}"
 
 
 def stream_facts(stream: StreamState, *, at: datetime) -> tuple[str, SafeString, SafeString]:

@@ -12,6 +12,7 @@ LINK_LOOKS: Mapping[str, Look] = {
     LinkState.CONNECTED: Look(icon="link", word="Connected", family=Family.OK),
     LinkState.SILENT: Look(icon="hearing_disabled", word="Silent", family=Family.DOUBT),
     LinkState.BLOCKED: Look(icon="block", word="Blocked", family=Family.DOUBT),
+    LinkState.SLOW: Look(icon="hourglass_top", word="Slow", family=Family.FAIL),
     LinkState.REFUSED: Look(icon="gpp_bad", word="Refused", family=Family.FAIL),
     LinkState.DOWN: Look(icon="link_off", word="Down", family=Family.FAIL),
 }

@@ -6,7 +6,7 @@ import pytest
 
 from dispatch.services.site_config import publish_changed
 from plants.models import Connection, ConnectionMode, LinkHealth, LinkState, StreamHealth
-from plants.services.link_health import StreamNote, note_link, note_streams
+from plants.services.link_health import Holding, StreamNote, note_link, note_streams
 from tests import factories
 from tests.admin.pages import page, text_of
 from tests.factories import AT
@@ -60,6 +60,27 @@ def test_the_page_of_a_silent_connection_says_what_it_means_and_what_to_do(jana)
     assert "Connected, and nothing at all has ever arrived" in shown
     assert "What to do: Ask Voke's administrator to check the federation" in shown.replace("&#x27;", "'")
     assert "Silent for 6 min Connected, and nothing at all has ever arrived" in listed
+
+
+def test_a_slow_database_is_shown_as_such_with_what_waits(jana):
+    link = factories.plant(on=factories.connection(mode=ConnectionMode.OBSERVE)).connection
+    since = AT - timedelta(minutes=2)
+    note_link(
+        connection_id=link.pk,
+        role=LinkHealth.Role.CONSUME,
+        state=LinkState.CONNECTED,
+        at=AT,
+        holding=Holding(heard_until=since, unstored_since=since, unstored_count=12),
+    )
+
+    listed = text_of(jana.get(page("plants_connection_changelist")))
+    shown = text_of(jana.get(page("plants_connection_change", link.pk)))
+    first = text_of(jana.get("/admin/"))
+
+    assert "Slow for 2 min 12 messages wait to be stored, the oldest for 2 min" in listed
+    assert "What to do: Look at PostgreSQL, not at Voke" in shown
+    assert "12 messages wait to be stored, the oldest for 2 min" in shown
+    assert "1 link whose messages are stored too slowly" in first
 
 
 def test_the_page_tells_last_error_its_advice_streams_and_clocks(jana):

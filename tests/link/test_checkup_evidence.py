@@ -6,7 +6,7 @@ import pytest
 
 from link.checkup import Step
 from plants.models import LinkHealth, LinkState, StreamHealth
-from plants.services.link_health import StreamNote, note_link, note_streams
+from plants.services.link_health import Holding, StreamNote, note_link, note_streams
 from tests import factories
 from tests.dispatch.helpers import ask, deliver, message_of, mode, setpoint, stop_now
 from tests.factories import AT
@@ -111,6 +111,29 @@ def test_a_consumer_that_is_refused_is_why_nothing_arrives():
 
     assert (result.verdict.value, result.code) == ("FAILED", "REFUSED_VHOST")
     assert "the broker refused the vhost" in result.words
+
+
+def test_messages_that_wait_for_our_database_are_not_a_link_that_is_half_open():
+    """Regression: messages waited at the broker too, the prefetch being full, and the link was called HALF_OPEN."""
+    link = factories.plant().connection
+    consuming(link, since=AT - seconds(600))
+    heard(link, Stream.REALTIME, ago_s=90)
+    holding = Holding(heard_until=NOW - seconds(90), unstored_since=NOW - seconds(90), unstored_count=40)
+    note_link(
+        connection_id=link.pk,
+        role=LinkHealth.Role.CONSUME,
+        state=LinkState.CONNECTED,
+        at=NOW,
+        holder="c",
+        holding=holding,
+    )
+
+    result = evidence(link)[Step.EVENTS]
+
+    assert (result.verdict.value, result.code) == ("FAILED", "STORING_SLOWLY")
+    assert "40 wait, the oldest for 1 min; realtime 1 min ago" in result.words
+    assert result.facts["unstored"] == 40
+    assert "not at Voke" in result.fix
 
 
 def test_without_plants_nothing_is_expected():

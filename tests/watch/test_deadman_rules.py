@@ -36,6 +36,7 @@ def test_an_installation_without_anything_is_calm():
         ("DOWN", "LINK_DOWN", Severity.ERROR),
         ("CONNECTING", "LINK_DOWN", Severity.ERROR),
         ("REFUSED", "LINK_REFUSED", Severity.ERROR),
+        ("SLOW", "LINK_SLOW", Severity.ERROR),
         ("BLOCKED", "LINK_BLOCKED", Severity.WARNING),
         ("SILENT", "LINK_SILENT", Severity.WARNING),
     ],
@@ -65,6 +66,13 @@ def test_clocks_that_differ_too_much_are_found_and_kept_until_they_are_well_belo
 
 
 # --- commands ---------------------------------------------------------------------------------------------------------
+
+
+def test_answers_that_may_wait_to_be_stored_raise_no_alarm_and_end_none():
+    slow = (link("SLOW", code="STORING_SLOWLY"),)
+    kept = found(links=slow, acks=(ack(unanswered=LIMITS.no_ack_count),))
+
+    assert {key: one.raises for key, one in kept.items()} == {"LINK:7": True, "NO_ACK:7": False}
 
 
 def test_enough_commands_without_any_answer_are_an_alarm():
@@ -106,6 +114,20 @@ def test_many_plants_without_meter_rows_are_one_alarm_of_the_connection():
 
     assert (one.key, one.severity, one.plant_id) == ("NO_METER_ROW:7", Severity.WARNING, None)
     assert "6 of 10 plants have no new meter row" in one.message
+
+
+@pytest.mark.parametrize("code", ["STORING_SLOWLY", "DATABASE_AWAY"])
+@pytest.mark.parametrize("silent", [1, 6], ids=["of a plant", "of the connection"])
+def test_missing_meter_rows_are_not_blamed_on_voke_while_the_database_takes_nothing(code, silent):
+    (one,) = (
+        one
+        for key, one in found(
+            links=(link("SLOW", code=code),), meters=(meters(known=9, silent=silent),)
+        ).items()
+        if key.startswith("NO_METER_ROW")
+    )
+
+    assert one.message.endswith("What arrives is not stored: look at the database first.")
 
 
 def test_a_connection_none_of_whose_plants_reports_meters_is_worse():

@@ -93,12 +93,14 @@ def _links(at: datetime) -> Matter | None:
     found = connection_health(connections=watched_connections(), at=at).values()
     states = {state: sum(one.state is state for one in found) for state in LinkState}
     broken = states[LinkState.DOWN] + states[LinkState.REFUSED]
+    slow = states[LinkState.SLOW]
     waiting = states[LinkState.SILENT] + states[LinkState.BLOCKED]
     skewed = sum(one.skewed for one in found)
-    if not broken + waiting + skewed:
+    if not broken + slow + waiting + skewed:
         return None
     told = [
         (broken, "link down or refused", "links down or refused"),
+        (slow, "link whose messages are stored too slowly", "links whose messages are stored too slowly"),
         (states[LinkState.BLOCKED], "blocked by the broker", "blocked by the broker"),
         (states[LinkState.SILENT], "connected and silent", "connected and silent"),
         (skewed, "with another clock than ours", "with other clocks than ours"),
@@ -106,7 +108,7 @@ def _links(at: datetime) -> Matter | None:
     words = [_many(number, one, more) for number, one, more in told if number]
     return Matter(
         icon="link_off",
-        family=Family.FAIL if broken else Family.DOUBT,
+        family=Family.FAIL if broken + slow else Family.DOUBT,
         title=words[0][:1].upper() + words[0][1:],
         text=f"{', '.join(words[1:]) + '. ' if words[1:] else ''}Each connection says why and what to do.",
         url=reverse("admin:plants_connection_changelist"),
