@@ -1,14 +1,14 @@
 """What 1,000 bad secrets a second from one address do to another client's `plant/config`.
 
-    python -m bench.bad_secrets [--rounds 5] [--seconds 8] [--rate 1000]
+    python -m bench.bad_secrets [--rounds 5] [--seconds 8] [--rate 1000] [--connections 50 | --fresh]
 
 Runs `manage.py web` on a private PostgreSQL (durable) and Redis. A good client at 127.0.0.1 asks for a plant's config
 50 times a second over one connection and gets the whole answer each time. Rounds of two phases: idle, then under fire
-from 127.0.0.2, a process of its own, which guesses the secret of the good client's own client id over 50 connections
-that stay, or (--fresh) with a new connection for every guess, 1,000 a second with up to 2,000 in flight, whatever the
-server does to them (bench/guesser.py).
-Prints per phase the median over the rounds of p50, p99 and the longest answer in ms, then what
-became of the guesses, and the ratio of the p99s.
+from 127.0.0.2, a process of its own (bench/guesser.py), which guesses the secret of the good client's own client id:
+over 50 connections that stay (or as many as --connections says), or (--fresh) with a new connection for every guess, up
+to 2,000 in flight, whatever the server does to them.
+Prints per phase the median over the rounds of p50, p99 and the longest answer in ms, then what became of the guesses,
+and the ratio of the p99s.
 """
 
 import argparse
@@ -152,11 +152,11 @@ def pull(target: Target, seconds: float) -> list[float]:
     return latencies
 
 
-def under_fire(target: Target, *, rate: int, seconds: float, fresh: bool) -> Phase:
+def under_fire(target: Target, *, rate: int, seconds: float, connections: int) -> Phase:
     """The good client's phase while the attacker runs."""
     fire_s = seconds + 2
     command = [sys.executable, "-m", "bench.bad_secrets", "--attack", str(target.port), target.client_id]
-    command += ["--fresh"] if fresh else []
+    command += ["--connections", str(connections)]
     attacker = subprocess.Popen(
         [*command, "--rate", str(rate), "--seconds", str(fire_s)], stdout=subprocess.PIPE, text=True, cwd=ROOT
     )
@@ -170,7 +170,7 @@ def under_fire(target: Target, *, rate: int, seconds: float, fresh: bool) -> Pha
     )
 
 
-def run(*, rounds: int, seconds: float, rate: int, fresh: bool) -> None:
+def run(*, rounds: int, seconds: float, rate: int, connections: int) -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as scratch, PostgresServer() as postgres, RedisServer() as redis:
         settings = production_environment(
@@ -187,7 +187,7 @@ def run(*, rounds: int, seconds: float, rate: int, fresh: bool) -> None:
             idle, fire = [], []
             for _ in range(rounds):
                 idle.append(Phase(latencies_ms=pull(target, seconds), guesses_per_s=Counter()))
-                fire.append(under_fire(target, rate=rate, seconds=seconds, fresh=fresh))
+                fire.append(under_fire(target, rate=rate, seconds=seconds, connections=connections))
             report(idle, fire)
 
 
@@ -217,17 +217,19 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--rate", type=int, default=1000)
+    parser.add_argument("--connections", type=int, default=50)
     parser.add_argument("--fresh", action="store_true", help="A new connection for every guess.")
     parser.add_argument("--attack", nargs=2, metavar=("PORT", "CLIENT_ID"), help=argparse.SUPPRESS)
     asked = parser.parse_args()
+    connections = 0 if asked.fresh else asked.connections
     if asked.attack:
         port, client_id = asked.attack
         outcomes = guesser.guess(
-            int(port), client_id, rate=asked.rate, seconds=asked.seconds, fresh=asked.fresh
+            int(port), client_id, rate=asked.rate, seconds=asked.seconds, connections=connections
         )
         print(json.dumps(outcomes))
     else:
-        run(rounds=asked.rounds, seconds=asked.seconds, rate=asked.rate, fresh=asked.fresh)
+        run(rounds=asked.rounds, seconds=asked.seconds, rate=asked.rate, connections=connections)
 
 
 if __name__ == "__main__":

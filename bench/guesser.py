@@ -17,7 +17,7 @@ from contextlib import suppress
 from time import monotonic
 
 ATTACKER, TARGET = "127.0.0.2", "127.0.0.1"
-CONNECTIONS, IN_FLIGHT_MAX, PATIENCE_S = 50, 2_000, 10.0
+IN_FLIGHT_MAX, PATIENCE_S = 2_000, 10.0
 CUT, REFUSED, SILENT, NOT_OFFERED = "cut without an answer", "refused", "no answer in 10 s", "not offered"
 _RESET = struct.pack("ii", 1, 0)
 _ANSWER, _ROOM = select.EPOLLIN | select.EPOLLRDHUP, select.EPOLLOUT
@@ -35,25 +35,37 @@ def request(client_id: str) -> bytes:
 
 # --- connections that stay ------------------------------------------------------------------------------------------
 class Guesser(asyncio.Protocol):
-    """One connection that guesses when it is told to and counts what it is answered."""
+    """One connection that guesses when it is told to, counts what it is answered, and comes back when it is lost."""
 
     def __init__(self, client_id: str, outcomes: Counter[str]) -> None:
         self._client_id = client_id
         self._outcomes = outcomes
         self._transport: asyncio.Transport | None = None
+        self._lost = asyncio.Event()
         self._unread = b""
+
+    async def stay(self, port: int) -> None:
+        """Be connected, until cancelled; a second between two attempts."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self._lost.clear()
+            with suppress(OSError):
+                await loop.create_connection(lambda: self, TARGET, port, local_addr=(ATTACKER, 0))
+                await self._lost.wait()
+            await asyncio.sleep(1.0)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport, self._unread = transport, b""
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
+        self._lost.set()
 
     def guess(self) -> None:
         """Send one request; answers may still be on their way."""
         if self._transport is None:
-            self._outcomes[CUT] += 1
+            self._outcomes[NOT_OFFERED] += 1
         else:
             self._transport.write(request(self._client_id))
 
@@ -68,22 +80,22 @@ class Guesser(asyncio.Protocol):
             self._unread = rest[length:]
 
 
-async def attack(port: int, client_id: str, rate: int, seconds: float) -> Counter[str]:
+async def attack(port: int, client_id: str, rate: int, seconds: float, connections: int) -> Counter[str]:
     """Guess `rate` times a second over connections that stay, whatever the server does; outcomes by name."""
     loop, outcomes = asyncio.get_running_loop(), Counter[str]()
-    guessers = []
-    for _ in range(CONNECTIONS):
-        _, guesser = await loop.create_connection(
-            lambda: Guesser(client_id, outcomes), TARGET, port, local_addr=(ATTACKER, 0)
-        )
-        guessers.append(guesser)
+    guessers = [Guesser(client_id, outcomes) for _ in range(connections)]
+    staying = [asyncio.create_task(guesser.stay(port)) for guesser in guessers]
+    await asyncio.sleep(0.5)  # most of them stand
     print("ready", flush=True)
     started, sent = loop.time(), 0
     while (elapsed := loop.time() - started) < seconds:
         while sent < elapsed * rate:
-            guessers[sent % CONNECTIONS].guess()
+            guessers[sent % connections].guess()
             sent += 1
         await asyncio.sleep(0.002)
+    for task in staying:
+        task.cancel()
+    await asyncio.gather(*staying, return_exceptions=True)
     return outcomes
 
 
@@ -160,9 +172,9 @@ def status_of(head: bytes) -> str:
     return head.split(b" ", 2)[1].decode()
 
 
-def guess(port: int, client_id: str, *, rate: int, seconds: float, fresh: bool) -> Counter[str]:
-    """Print "ready", then guess; what became of the guesses, by status or by name."""
-    if not fresh:
-        return asyncio.run(attack(port, client_id, rate, seconds))
+def guess(port: int, client_id: str, *, rate: int, seconds: float, connections: int) -> Counter[str]:
+    """Print "ready", then guess; what became of the guesses, by status or by name. 0 connections = always new ones."""
+    if connections:
+        return asyncio.run(attack(port, client_id, rate, seconds, connections))
     print("ready", flush=True)
     return Flood(port, client_id).run(rate=rate, seconds=seconds)

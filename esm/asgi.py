@@ -31,6 +31,8 @@ def build_shell() -> Shell:
         warm=_warm,
         overload=turned_away.overload,
         doorman=turned_away.doorman,
+        line_of=turned_away.line_of,
+        cut=turned_away.cut,
         after_turning_away=turned_away.write_down,
         always=frozenset(HEALTH_VIEWS),
     )

@@ -21,7 +21,7 @@ from esm.security_headers import FOR_PROGRAMS
 from esm.shell import Answer, Headers, Scope
 from trading_api.gate import GATE
 from trading_api.journal import count_refused
-from trading_api.limits import client_address
+from trading_api.limits import client_address, counted_as
 from trading_api.paths import Endpoint, endpoint_of, is_reverse_channel
 from trading_api.selectors import usable_secrets
 
@@ -29,6 +29,7 @@ log = structlog.get_logger(__name__)
 _ADDRESSES_MAX = 256
 _SECRETS_MAX = 5_000
 _KNOWN_FOR_S = 10.0
+_CUT_COUNTS_AS = 429
 _TOKEN_BODY_MAX = 8192  # what names no client id is let in until its address has failed too often
 
 
@@ -47,6 +48,7 @@ class TurnedAway:
         self._now = now
         self._guard = threading.Lock()
         self._counts: Counter[tuple[str | None, int]] = Counter()
+        self._cut = 0
         self._told_gate_at: float | None = None
 
     def overload(self, scope: Scope) -> Answer:
@@ -72,6 +74,22 @@ class TurnedAway:
         self._count(address, problem.status)
         return _answer(scope, problem)
 
+    def line_of(self, peer: str) -> str | None:
+        """The line for a new connection of this address (see `esm.door`): only that of an address that floods.
+
+        Behind a proxy there is none: its connections are everybody's, and they stay.
+        """
+        if settings.TRUSTED_PROXY_COUNT:
+            return None
+        address = client_address(peer=peer, forwarded_for="", trusted_proxies=0)
+        return counted_as(address) if GATE.is_flooding(address, at=self._now()) else None
+
+    def cut(self, peer: str) -> None:
+        """A connection was cut because its line was full: in the journal one more that came too often (429)."""
+        self._count(client_address(peer=peer, forwarded_for="", trusted_proxies=0), _CUT_COUNTS_AS)
+        with self._guard:
+            self._cut += 1
+
     def _count(self, address: str | None, status: int) -> None:
         key = (address, status)
         with self._guard:
@@ -85,6 +103,11 @@ class TurnedAway:
         """
         with self._guard:
             counts, self._counts = self._counts, Counter()
+            cut, self._cut = self._cut, 0
+        if cut:
+            log.warning(
+                "connections of addresses that guess secrets were cut", action="connections_cut", times=cut
+            )
         at = self._now()
         try:
             for (address, status), times in counts.items():

@@ -78,7 +78,8 @@ class Shell:
     """An ASGI application around a WSGI one.
 
     `warm` runs once before the first request; `overload` makes the answer of a request that found the queue full,
-    `doorman` that of a complete request which it turns away (None = let it in; it must be quick). Soon after either
+    `doorman` that of a complete request which it turns away (None = let it in; it must be quick). `line_of` and `cut`
+    are the rules of the door before it, by the peer's address. Soon after something was turned away or cut
     `after_turning_away` is called in a worker thread. Requests to `always` pass a full queue.
     """
 
@@ -91,6 +92,8 @@ class Shell:
         overload: Callable[[Scope], Answer],
         after_turning_away: Callable[[], None],
         doorman: Callable[[Scope, bytes], Answer | None] = lambda _scope, _body: None,
+        line_of: Callable[[str], str | None] = lambda _peer: None,
+        cut: Callable[[str], None] = lambda _peer: None,
         always: frozenset[str] = frozenset(),
     ) -> None:
         self._app = app
@@ -99,6 +102,8 @@ class Shell:
         self._overload = overload
         self._after_turning_away = after_turning_away
         self._doorman = doorman
+        self._line_of = line_of
+        self._cut = cut
         self._always = always
         self._pool = ThreadPoolExecutor(max_workers=limits.threads, thread_name_prefix="web")
         # Only the event loop touches these.
@@ -106,6 +111,15 @@ class Shell:
         self._busy = 0  # of these, those that run or wait for a thread
         self._held = 0  # of the open ones, those whose refusal is held back
         self._noting: asyncio.TimerHandle | None = None
+
+    def line_of(self, peer: str) -> str | None:
+        """The line in which a new connection of this address has to wait (see `esm.door`); None = it need not."""
+        return self._line_of(peer)
+
+    def cut(self, peer: str) -> None:
+        """A connection of this address was cut at the door."""
+        self._cut(peer)
+        self._note_soon()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One ASGI connection: http or lifespan; anything else is not served."""
@@ -135,24 +149,31 @@ class Shell:
         turned_away = None if scope[REFUSAL] else self._doorman(scope, body)
         if turned_away is not None:
             self._note_soon()
-            await self._hold_back()
-            await self._send(turned_away, send)
+            held = await self._hold_back()
+            await self._send(turned_away, send, close=not held and self._comes_back_in_line(scope))
         elif self._busy >= self._limits.queue_max and scope["path"] not in self._always:
             await self._turn_away(scope, send)
         else:
             await self._send(await self._run(scope, body), send)
 
-    async def _hold_back(self) -> None:
+    async def _hold_back(self) -> bool:
         """Let whom the doorman turned away wait: its connection can't ask again before it is answered.
 
-        Bounded, so that waiting guesses never take the places of others.
+        Bounded, so that waiting guesses never take the places of others; False = there was no room to let it wait.
         """
-        if self._held < self._limits.open_max // _HELD_SHARE:
-            self._held += 1
-            try:
-                await asyncio.sleep(_HOLD_S)
-            finally:
-                self._held -= 1
+        if self._held >= self._limits.open_max // _HELD_SHARE:
+            return False
+        self._held += 1
+        try:
+            await asyncio.sleep(_HOLD_S)
+        finally:
+            self._held -= 1
+        return True
+
+    def _comes_back_in_line(self, scope: Scope) -> bool:
+        """Whether a guesser whose connection is closed has to wait at the door: that slows it as holding would."""
+        peer, _ = scope.get("client") or ("", 0)
+        return self._line_of(peer) is not None
 
     async def _turn_away(self, scope: Scope, send: Send) -> None:
         self._note_soon()
@@ -198,14 +219,14 @@ class Shell:
     def _one_less(self, _: "asyncio.Future[Answer]") -> None:
         self._busy -= 1
 
-    async def _send(self, answer: Answer, send: Send) -> None:
+    async def _send(self, answer: Answer, send: Send, *, close: bool = False) -> None:
         # One place for the length: not every answer passed Django's own, which says 0 for a 304 and so would describe
         # the body that the client already has.
         headers = [(name, value) for name, value in answer.headers if name != b"content-length"]
         if answer.status not in _BODILESS:
             headers.append((b"content-length", str(len(answer.body)).encode()))
-        if answer.status == TOO_SLOW.status:
-            headers.append((b"connection", b"close"))  # what still drips in is nobody's next request
+        if close or answer.status == TOO_SLOW.status:  # what still drips in is nobody's next request
+            headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
 

@@ -14,6 +14,7 @@ from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from esm.asgi import build_shell
+from esm.door import Door, Rules
 from esm.security_headers import FOR_PROGRAMS
 
 log = structlog.get_logger(__name__)
@@ -97,12 +98,23 @@ class DeadlineProtocol(H11Protocol):
 
 
 class _Server(Server):
-    """uvicorn's server that ends when `stop` is set and leaves signals to whoever started it."""
+    """uvicorn's server behind our door: it ends when `stop` is set and leaves signals to whoever started it."""
 
-    def __init__(self, config: Config, *, stop: threading.Event, ready: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        listener: socket.socket,
+        rules: Rules,
+        stop: threading.Event,
+        ready: Callable[[], None],
+    ) -> None:
         super().__init__(config)
+        self._listener = listener
+        self._rules = rules
         self._stop = stop
         self._ready = ready
+        self._door: Door | None = None
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -110,10 +122,23 @@ class _Server(Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Announce readiness once connections are accepted."""
-        await super().startup(sockets=sockets)
+        """Announce readiness once connections are accepted; uvicorn itself is given nothing to listen on."""
+        await super().startup(sockets=[])
         if self.started:
+            self._door = Door(self._listener, rules=self._rules, protocol=self._protocol)
+            self._door.open()
             self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the door first, so that uvicorn sees every connection that was let in."""
+        if self._door is not None:
+            await self._door.close()
+        await super().shutdown(sockets=[])
+
+    def _protocol(self) -> DeadlineProtocol:
+        return DeadlineProtocol(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
     async def on_tick(self, counter: int) -> bool:
         """Called ten times a second."""
@@ -139,9 +164,11 @@ def serve(
         else:
             ready(bound)
 
-    server = _Server(Config(build_shell(), **_uvicorn_options()), stop=stop, ready=announce)
+    shell = build_shell()
+    config = Config(shell, **_uvicorn_options())
+    server = _Server(config, listener=listener, rules=shell, stop=stop, ready=announce)
     with listener:
-        asyncio.run(server.serve(sockets=[listener]))
+        asyncio.run(server.serve())
     log.info("web server stopped", action="web_stopped", port=bound)
 
 

@@ -11,8 +11,13 @@ organisations from few addresses, so the guesser and the honest client may share
 passes always, and so does any right secret once the gate was told the stored hashes (`know`), which happens about a
 second after it first made somebody wait.
 
-Bounds: 10,000 addresses, client ids and pairs a minute (beyond these nothing new is learnt), 1,000 right secrets as
-keyed digests, the hashes that `know` is given. IPv6 addresses of one /64 are one. Safe between threads.
+It also tells whose new connections should come one after the other (`is_flooding`): an address that failed or was made
+to wait more than 25 times within a clock second, until a minute has passed without such a second. That is far above
+what a forgotten client with an old secret does, so its neighbours never notice it.
+
+Bounds: 10,000 addresses, client ids and pairs a minute (beyond these nothing new is learnt), 1,000 flooding addresses,
+1,000 right secrets as keyed digests, the hashes that `know` is given. IPv6 addresses of one /64 are one. Safe between
+threads.
 """
 
 import hashlib
@@ -33,6 +38,9 @@ WIDER: Final = 10
 _KEYS_MAX: Final = 10_000
 _RIGHT_MAX: Final = 1_000
 _WINDOW_S: Final = 60
+FLOOD_PER_S: Final = 25
+FLOOD_KEPT_S: Final = 60
+_FLOODING_MAX: Final = 1_000
 KeyT = TypeVar("KeyT")
 
 
@@ -44,6 +52,12 @@ class _Minute:
     by_pair: Counter[tuple[str, bytes]] = field(default_factory=Counter)
 
 
+@dataclass(kw_only=True)
+class _Second:
+    number: int = 0
+    by_address: Counter[str] = field(default_factory=Counter)
+
+
 class SecretGate:
     """What one process knows of the failures of this minute."""
 
@@ -51,6 +65,8 @@ class SecretGate:
         self._guard = threading.Lock()
         self._key = secrets.token_bytes(32)
         self._minute = _Minute()
+        self._second = _Second()
+        self._flooding: dict[str, float] = {}  # until when, in seconds of the epoch
         self._right: OrderedDict[bytes, None] = OrderedDict()
         self._stored: Mapping[str, tuple[str, str]] = {}
 
@@ -79,6 +95,8 @@ class SecretGate:
             client_secret, stored_hash=stored_hash, pepper_version=pepper_version
         ):
             return None
+        with self._guard:
+            self._count_try(place, at)
         return _WINDOW_S - int(at.timestamp()) % _WINDOW_S
 
     def note_failure(self, *, address: str | None, client_id: str, client_secret: str, at: datetime) -> None:
@@ -87,10 +105,23 @@ class SecretGate:
         with self._guard:
             minute = self._now(at)
             _count(minute.by_address, place)
+            self._count_try(place, at)
             if client_id:
                 _count(minute.by_client, client)
                 _count(minute.by_pair, (place, client))
                 self._right.pop(self._digest(client_id, client_secret), None)
+
+    def is_flooding(self, address: str | None, *, at: datetime) -> bool:
+        """Whether new connections of this address should wait for their turn; cheap while nobody floods."""
+        if not self._flooding:
+            return False
+        now, place = at.timestamp(), counted_as(address)
+        with self._guard:
+            until = self._flooding.get(place, 0.0)
+            if now < until <= now + FLOOD_KEPT_S:  # a clock that was set back must not keep anybody longer
+                return True
+            self._flooding.pop(place, None)
+            return False
 
     def note_right(self, *, client_id: str, client_secret: str) -> None:
         """This secret opened its client id."""
@@ -110,12 +141,24 @@ class SecretGate:
         """Forget everything."""
         with self._guard:
             self._minute, self._right, self._stored = _Minute(), OrderedDict(), {}
+            self._second, self._flooding = _Second(), {}
 
     def _now(self, at: datetime) -> _Minute:
         number = int(at.timestamp()) // _WINDOW_S
         if self._minute.number != number:
             self._minute = _Minute(number=number)
         return self._minute
+
+    def _count_try(self, place: str, at: datetime) -> None:
+        now = at.timestamp()
+        if self._second.number != int(now):
+            self._second = _Second(number=int(now))
+        _count(self._second.by_address, place)
+        if self._second.by_address[place] > FLOOD_PER_S:
+            if place not in self._flooding and len(self._flooding) >= _FLOODING_MAX:
+                self._flooding = {other: until for other, until in self._flooding.items() if until > now}
+            if place in self._flooding or len(self._flooding) < _FLOODING_MAX:
+                self._flooding[place] = now + FLOOD_KEPT_S
 
     def _digest(self, *parts: str) -> bytes:
         # Surrogates can't come from JSON that we accept; here nothing may raise.

@@ -15,7 +15,7 @@ from esm.overload import TurnedAway
 from esm.shell import Scope
 from tests import factories
 from tests.factories import AT
-from trading_api.gate import GATE
+from trading_api.gate import FLOOD_PER_S, GATE
 from trading_api.models import PullJournal
 from trading_api.services import issue_credentials
 
@@ -159,3 +159,44 @@ def test_guesses_become_one_counted_row(turned_away: TurnedAway, guessed: None) 
     turned_away.write_down()
     row = PullJournal.objects.get()
     assert (row.address, row.count, row.status, row.result) == ("1.1.1.1", 500, 429, "TOO_MANY_REQUESTS")
+
+
+@pytest.fixture
+def flooded() -> Iterator[None]:
+    GATE.clear()
+    for address in ("1.1.1.1", "2001:db8::1"):
+        for _ in range(FLOOD_PER_S + 1):
+            GATE.note_failure(address=address, client_id="acme", client_secret="wrong", at=AT)
+    yield
+    GATE.clear()
+
+
+def test_new_connections_of_an_address_that_floods_have_a_line(
+    turned_away: TurnedAway, flooded: None
+) -> None:
+    lines = [turned_away.line_of(peer) for peer in ("1.1.1.1", "::ffff:1.1.1.1", "2.2.2.2", "")]
+    assert lines == ["1.1.1.1", "1.1.1.1", None, None]
+
+
+def test_the_addresses_of_one_ipv6_network_have_one_line(turned_away: TurnedAway, flooded: None) -> None:
+    here, there, elsewhere = (turned_away.line_of(f"2001:db8:{end}") for end in (":1", ":2", "0:1::1"))
+    assert (here == there, here is None, elsewhere) == (True, False, None)
+
+
+def test_behind_a_proxy_nobody_has_a_line(turned_away: TurnedAway, flooded: None, settings: Settings) -> None:
+    settings.TRUSTED_PROXY_COUNT = 1
+    assert turned_away.line_of("1.1.1.1") is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_connections_that_were_cut_become_one_counted_row_and_one_line_in_the_log(
+    turned_away: TurnedAway,
+) -> None:
+    for _ in range(500):
+        turned_away.cut("1.1.1.1")
+    with capture_logs() as logs:
+        turned_away.write_down()
+        turned_away.write_down()
+    row = PullJournal.objects.get()
+    assert (row.address, row.count, row.status, row.result) == ("1.1.1.1", 500, 429, "TOO_MANY_REQUESTS")
+    assert [(log["action"], log["times"]) for log in logs] == [("connections_cut", 500)]

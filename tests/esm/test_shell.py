@@ -263,6 +263,18 @@ def test_waiting_guesses_never_take_the_places_of_others(monkeypatch: pytest.Mon
     run(scenario())
 
 
+@pytest.mark.parametrize(("line", "closed"), [("127.0.0.2", True), (None, False)])
+def test_a_guess_that_finds_no_room_to_wait_is_sent_to_the_line_at_the_door(
+    monkeypatch: pytest.MonkeyPatch, line: str | None, closed: bool
+) -> None:
+    monkeypatch.setattr("esm.shell._HELD_SHARE", 1000)
+    guess = Client(part(b"guess"))
+    refused = Answer(status=429, headers=[], body=b"")
+    one = shell(doorman=lambda _scope, _body: refused, line_of=lambda _peer: line)
+    run(one(scope(), guess.receive, guess.send))
+    assert ((b"connection", b"close") in guess.sent[0]["headers"]) == closed
+
+
 def test_health_is_let_through_a_full_queue() -> None:
     app = Slow()
 

@@ -12,6 +12,7 @@ from django.core.cache import cache
 from pytest_django import Settings
 
 from esm import web
+from esm.shell import Answer, Shell, ShellLimits
 from esm.web import DeadlineProtocol, serve
 from tests import factories
 from tests.services.proc import free_port, wait_until
@@ -184,17 +185,14 @@ def test_an_idle_connection_is_kept_for_the_next_request(server: Running) -> Non
 def flood(short: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
     """A server whose every answer is larger than any socket buffer."""
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await receive()
-        if scope["type"] == "lifespan":
-            await send({"type": "lifespan.startup.complete"})
-            await receive()
-            await send({"type": "lifespan.shutdown.complete"})
-        else:
-            await send({"type": "http.response.start", "status": 200, "headers": []})
-            await send({"type": "http.response.body", "body": b"x" * FLOOD})
+    def app(_environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        return [b"x" * FLOOD]
 
-    monkeypatch.setattr(web, "build_shell", lambda: app)
+    limits = ShellLimits(open_max=9, threads=1, queue_max=9, body_max_bytes=9, body_timeout_s=9.0)
+    nothing, answer = (lambda: None), Answer(status=503, headers=[], body=b"")
+    shell = Shell(app, limits, warm=nothing, overload=lambda _: answer, after_turning_away=nothing)
+    monkeypatch.setattr(web, "build_shell", lambda: shell)
     with running() as one:
         yield one
 
