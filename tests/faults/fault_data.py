@@ -1,12 +1,15 @@
 """Faults of our own servers, and of what Voke delivers: restarts, refused writes, events twice and out of order."""
 
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import pika
 from psycopg import sql
 
-from plants.models import InboundMessage
-from tests.faults.fault import Fault, register, until
+from plants.models import DeadLetter, InboundMessage, LinkState
+from plants.selectors.link_health import HalfHealth, connection_health
+from tests.faults.fault import Fault, must_be, register, surely, until
 from tests.services.partner import EXCHANGE
 
 _TABLES = (
@@ -17,6 +20,7 @@ _TABLES = (
 )
 _AGAIN = 100  # events delivered once more
 _SEND_ENOUGH = 20
+_LONGER_THAN_SILENCE_S = 10.0  # a stream that comes each second is silent after 8 s
 
 
 @register
@@ -100,6 +104,55 @@ class RefusedInserts(Fault):
                 database.execute(
                     sql.SQL("DROP TRIGGER IF EXISTS no_room ON {}").format(sql.Identifier(self.table))
                 )
+
+
+@register
+class LockedTable(Fault):
+    """Readings can't be written for longer than a fast stream may be silent: told as slow, and nobody is blamed."""
+
+    name = "telemetry table locked"
+
+    def strike(self) -> None:
+        self._until(lambda found: found.state is LinkState.CONNECTED, "a link that is well")
+        self._letters = self._too_slow()
+        self._lock = ExitStack()
+        session = self._lock.enter_context(self.stage.database())
+        self._lock.enter_context(session.transaction(force_rollback=True))
+        session.execute("SET LOCAL lock_timeout = '20s'")
+        session.execute("LOCK TABLE plants_telemetryreading IN ACCESS EXCLUSIVE MODE")
+        self._until(self._waits_for_long, "messages that wait to be stored")
+
+    def heal(self) -> None:
+        if self._lock is None:
+            return
+        self._lock.close()
+        self._until(lambda found: found.state is LinkState.CONNECTED, "a link that is well again")
+        must_be(self._too_slow(), self._letters, "dead letters for want of time")
+
+    _lock: ExitStack | None = None
+    _letters = 0
+
+    def _waits_for_long(self, found: HalfHealth) -> bool:
+        since = found.unstored_since
+        is_long = since is not None and (self.stage.now() - since).total_seconds() > _LONGER_THAN_SILENCE_S
+        return is_long and found.state is LinkState.SLOW
+
+    def _until(self, is_so: Callable[[HalfHealth], bool], what: str) -> None:
+        """Look until it is so; while the table is held, or has just been, silence must not be seen."""
+        connection = self.stage.sides[-1].connection
+        seen: set[str] = set()
+
+        def look() -> bool:
+            found = connection_health(connections=[connection], at=self.stage.now())[connection.pk]
+            if self._lock is not None and found.state is LinkState.SILENT:
+                seen.add(found.code)
+            return is_so(found.consume)
+
+        until(look, what)
+        must_be(seen, set(), "silence that was told of a stand-in that sends")
+
+    def _too_slow(self) -> int:
+        return surely(lambda: DeadLetter.objects.filter(reason="TOO_SLOW").count(), "dead letters")
 
 
 @register
