@@ -13,6 +13,7 @@ from dispatch.answered import AnsweredMessage, sent_lately
 from dispatch.models import Outcome
 from link.checkup_results import CheckResult, Facts, Step, Verdict, ok, problem, skipped
 from link.checkup_walk import Walk
+from plants.advice import advice
 from plants.encryption import UndecryptableSecret
 from plants.models import LinkState
 from plants.selectors.link_health import SKEW_WARNING_MS, StreamState, silence_of
@@ -39,6 +40,8 @@ def check_events(walk: Walk) -> CheckResult:
         return skipped(
             Step.EVENTS, "the connection is retired: another one took over its plants", code="RETIRED"
         )
+    if walk.connection.succeeded_by_id is not None:
+        return _drains(walk)
     if not walk.connection.plants.exists():
         return problem(Step.EVENTS, "NO_PLANTS", verdict=Verdict.UNKNOWN)
     health = walk.health()
@@ -71,6 +74,15 @@ def _slow(walk: Walk, *, heard: str, facts: Facts) -> CheckResult:
     )
     told: Facts = {**facts, "unstored": consume.unstored_count, "unstored_since": _instant(since)}
     return problem(Step.EVENTS, consume.code, f"{lasted}{heard}", facts=told)
+
+
+def _drains(walk: Walk) -> CheckResult:
+    """Whatever arrives or not is no sign of health any more: what counts is whether its queues are read to the end."""
+    connection = walk.connection
+    code = connection.draining_code or "DRAINING_LAST_LOOK"
+    note = f" ({connection.draining_note})" if connection.draining_note else ""
+    words = f"another connection took over its plants. {advice(code).title}{note}. {advice(code).action}"
+    return skipped(Step.EVENTS, words, code=code)
 
 
 def _silent(walk: Walk, *, code: str, since: datetime | None, heard: str, facts: Facts) -> CheckResult:

@@ -29,7 +29,7 @@ def health_of(row: Connection, *, has_plants: bool, at: datetime) -> ConnectionH
 def whole_cell(health: ConnectionHealth, *, at: datetime) -> SafeString:
     """The connection in one word, since when, and in a few words why."""
     if not health.publish.expected and not health.consume.expected:
-        return muted("Retired")
+        return lines([muted("Retired"), *_draining(health)])
     told: list[object] = [link_chip(health.state, health.code)]
     if health.since is not None:
         told.append(muted(format_html("for {}", age_span(health.since, now=at))))
@@ -37,7 +37,15 @@ def whole_cell(health: ConnectionHealth, *, at: datetime) -> SafeString:
         told.append(muted(advice(health.code).title))
     if health.skewed:
         told.append(muted(skew_text(health.skew_ms)))
-    return lines(told)
+    return lines([*told, *_draining(health)])
+
+
+def _draining(health: ConnectionHealth) -> list[SafeString]:
+    """Why an old connection still drains, in a few words with what is known."""
+    if not health.draining:
+        return []
+    note = f" ({health.draining_note})" if health.draining_note else ""
+    return [muted(advice(health.draining).title + note)]
 
 
 def half_cell(half: HalfHealth, *, at: datetime) -> SafeString:
@@ -71,6 +79,9 @@ def whole_facts(health: ConnectionHealth, *, at: datetime) -> tuple[SafeString, 
         ]
     if health.skewed:
         told += [skew_text(health.skew_ms), format_html("What to do: {}", advice("CLOCK_SKEW").action)]
+    if health.draining:
+        words = advice(health.draining)
+        told += [*_draining(health), words.meaning, format_html("What to do: {}", words.action)]
     return chips([link_chip(health.state, health.code)]), lines(told)
 
 

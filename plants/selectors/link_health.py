@@ -64,6 +64,8 @@ _JUDGED_BY = (
     "meter_period_s",
     "succeeded_by_id",
     "retired_at",
+    "draining_code",
+    "draining_note",
 )
 
 
@@ -116,7 +118,10 @@ class StreamState:
 
 @dataclass(frozen=True, kw_only=True)
 class ConnectionHealth:
-    """A connection as a whole: `state` of the worst part that it should have, its `code`, and since when."""
+    """A connection as a whole: `state` of the worst part that it should have, its `code`, and since when.
+
+    `draining`: why a connection that was taken over still drains, or what it left unread when it retired; '' = nothing.
+    """
 
     connection_id: int
     state: LinkState
@@ -125,6 +130,8 @@ class ConnectionHealth:
     publish: HalfHealth
     consume: HalfHealth
     streams: tuple[StreamState, ...]
+    draining: str
+    draining_note: str
 
     @property
     def advice(self) -> Advice | None:
@@ -211,6 +218,8 @@ def judge(
         publish=publish,
         consume=consume,
         streams=streams,
+        draining=connection.draining_code,
+        draining_note=connection.draining_note,
     )
 
 

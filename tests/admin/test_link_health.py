@@ -83,6 +83,32 @@ def test_a_slow_database_is_shown_as_such_with_what_waits(jana):
     assert "1 link whose messages are stored too slowly" in first
 
 
+def test_an_old_connection_tells_why_it_still_drains(jana):
+    old = factories.connection()
+    facts = {"draining_code": "DRAINING_UNREAD", "draining_note": "7 at the last look"}
+    Connection.objects.filter(pk=old.pk).update(
+        succeeded_by=factories.connection(owner=old.organisation), handed_over_at=AT, **facts
+    )
+
+    listed = text_of(jana.get(page("plants_connection_changelist")))
+    shown = text_of(jana.get(page("plants_connection_change", old.pk)))
+
+    assert "Draining: its queues are not read to the end (7 at the last look)" in listed
+    assert "Draining: its queues are not read to the end (7 at the last look)" in shown
+    assert "What to do: Nothing while the number falls" in shown
+
+
+def test_an_old_connection_that_left_messages_unread_tells_it_when_it_is_retired(jana):
+    old = factories.connection(retired_at=AT)
+    Connection.objects.filter(pk=old.pk).update(
+        draining_code="TAKEOVER_UNREAD", draining_note="12 messages at the last look"
+    )
+
+    listed = text_of(jana.get(page("plants_connection_changelist")))
+
+    assert "Retired Retired with messages unread (12 messages at the last look)" in listed
+
+
 def test_the_page_tells_last_error_its_advice_streams_and_clocks(jana):
     link = factories.plant(on=factories.connection(mode=ConnectionMode.OBSERVE)).connection
     note_link(

@@ -136,6 +136,18 @@ def test_messages_that_wait_for_our_database_are_not_a_link_that_is_half_open():
     assert "not at Voke" in result.fix
 
 
+def test_an_old_connection_tells_why_it_still_drains():
+    old = factories.connection()
+    old.succeeded_by = factories.connection(owner=old.organisation)
+    old.draining_code, old.draining_note = "DRAINING_UNREAD", "7 at the last look"
+    old.save()
+
+    result = evidence(old)[Step.EVENTS]
+
+    assert (result.verdict.value, result.code) == ("SKIPPED", "DRAINING_UNREAD")
+    assert "not read to the end (7 at the last look)" in result.words
+
+
 def test_without_plants_nothing_is_expected():
     assert seen(evidence(factories.connection()), Step.EVENTS) == [("UNKNOWN", "NO_PLANTS")]
 
