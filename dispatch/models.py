@@ -66,6 +66,23 @@ class Command(models.Model):
                 name="command_unsent_by_plant",
             ),
             models.Index(fields=["organisation", "-id"], name="command_by_organisation"),
+            # What the retention looks for; the states are those of `dispatch.states.ENDED`.
+            models.Index(
+                fields=["state_at"],
+                condition=models.Q(
+                    state__in=[
+                        "CANCELLED",
+                        "COMPLETED",
+                        "EXPIRED",
+                        "FAILED",
+                        "REFUSED",
+                        "REJECTED",
+                        "RETURNED",
+                        "SUPERSEDED",
+                    ]
+                ),
+                name="command_ended_by_age",
+            ),
         ]
         permissions = [
             ("send_command", "Can send setpoints, device commands and modes"),
@@ -142,6 +159,9 @@ class OutboundMessage(models.Model):
                 fields=["plant", "id"], condition=models.Q(outcome="PENDING"), name="outbox_pending_by_plant"
             ),
             models.Index(fields=["connection", "-id"], name="outbox_by_connection"),
+            models.Index(
+                fields=["made_at"], condition=models.Q(command__isnull=True), name="outbox_config_by_age"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -246,7 +266,10 @@ class ScheduleNotice(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        indexes = [models.Index(fields=["plant", "schedule_id"], name="notice_by_schedule")]
+        indexes = [
+            models.Index(fields=["plant", "schedule_id"], name="notice_by_schedule"),
+            models.Index(fields=["received_at"], name="notice_by_age"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.schedule_id} {self.status}"

@@ -30,7 +30,9 @@ class Gap(models.Model):
     to_at = models.DateTimeField(null=True, help_text="The first reading after it; empty = still open.")
     expected_period_s = models.FloatField()
     cause = models.CharField(max_length=20, choices=Cause, default=Cause.UNKNOWN)
-    cause_detail = models.CharField(max_length=400, blank=True)
+    cause_detail = models.CharField(
+        max_length=400, blank=True, help_text="The evidence in plain words; empty = not judged yet."
+    )
     found_at = models.DateTimeField()
     missing_s = models.FloatField(
         help_text="Seconds that are still not covered; of an open gap when last looked."
@@ -53,7 +55,34 @@ class Gap(models.Model):
                 condition=models.Q(filled_at__isnull=True, given_up_at__isnull=True),
                 name="gap_unfilled",
             ),
+            models.Index(fields=["id"], condition=models.Q(cause_detail=""), name="gap_unjudged"),
         ]
 
     def __str__(self) -> str:
         return f"{self.stream} of {self.plant_id} from {self.from_at.isoformat()}"
+
+
+class MeterSeen(models.Model):
+    """The newest reading of one meter, so that one which has stopped is found without reading the history."""
+
+    plant = models.ForeignKey(Plant, on_delete=models.CASCADE, related_name="+")
+    device_id = models.CharField(max_length=128)
+    reading_at = models.DateTimeField()
+    received_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["plant", "device_id"], name="meter_seen_once")]
+
+    def __str__(self) -> str:
+        return f"{self.device_id} {self.reading_at.isoformat()}"
+
+
+class LedgerProgress(models.Model):
+    """How far one part of the ledger has looked: everything up to (`until_at`, `until_id`) is in it."""
+
+    part = models.CharField(max_length=20, unique=True)
+    until_at = models.DateTimeField()
+    until_id = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.part} {self.until_at.isoformat()}"

@@ -191,6 +191,31 @@ class LinkHealth(models.Model):
         return f"{self.role} {self.state}"
 
 
+class LinkSpan(models.Model):
+    """One stretch of time in which one process said the same of its half of a link: the journal of `LinkHealth`.
+
+    A heartbeat moves `until_at`; a process that dies leaves it where it was. Evidence for why readings are missing.
+    """
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="spans")
+    role = models.CharField(max_length=8, choices=LinkHealth.Role)
+    holder = models.CharField(max_length=80, help_text="Which process said so.")
+    state = models.CharField(max_length=12, choices=LinkState)
+    error_code = models.CharField(max_length=48, blank=True)
+    from_at = models.DateTimeField()
+    until_at = models.DateTimeField(help_text="When it was last said.")
+
+    class Meta:
+        ordering = ["from_at"]
+        indexes = [
+            models.Index(fields=["connection", "role", "until_at"], name="span_by_connection"),
+            models.Index(fields=["until_at"], name="span_by_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.role} {self.state} from {self.from_at.isoformat()}"
+
+
 class StreamHealth(models.Model):
     """When a connection last brought something of one stream, how often it should, and whose clock is off."""
 

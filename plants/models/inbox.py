@@ -63,6 +63,13 @@ class DeadLetter(models.Model):
     """A delivery that could not be understood or applied: our row, with the bytes and the reason, never a requeue."""
 
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="dead_letters")
+    plant = models.ForeignKey(
+        Plant,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="+",
+        help_text="Whose measurement is in quarantine; empty = not known, or another kind of letter.",
+    )
     queue = models.CharField(max_length=255)
     routing_key = models.CharField(max_length=255)
     headers = models.JSONField(default=dict)
@@ -80,11 +87,28 @@ class DeadLetter(models.Model):
         help_text="OPEN: somebody should look at it. A letter that arrives again is open again.",
     )
     count = models.PositiveIntegerField(default=1)
+    others = models.PositiveIntegerField(
+        default=0,
+        help_text="How many of `count` are other messages of the same plant and reason, for which there was no room.",
+    )
     first_at = models.DateTimeField()
     last_at = models.DateTimeField()
 
     class Meta:
         ordering = ["-last_at"]
+        indexes = [
+            # How full a plant's quarantine is, and which of its letters is the newest.
+            models.Index(
+                fields=["plant", "reason", "-id"],
+                condition=models.Q(state="OPEN", plant__isnull=False),
+                name="quarantine_by_plant",
+            ),
+            models.Index(
+                fields=["connection", "reason", "-id"],
+                condition=models.Q(state="OPEN", plant__isnull=False),
+                name="quarantine_by_connection",
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["connection", "digest"], name="dead_letter_once_per_content")
         ]
