@@ -8,6 +8,7 @@ from django.conf import settings
 QUARTER = timedelta(minutes=15)
 QUARTER_S = 900
 HOLD_PERIODS = 1.5  # a realtime sample counts until the next one, at most this many expected periods
+METER_REACH_S = 300  # a meter reading this close after a boundary also changes the quarter-hour before it
 
 
 @dataclass(frozen=True, kw_only=True)

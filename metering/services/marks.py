@@ -1,7 +1,8 @@
 """Marks of what changed: written in the transaction that stores readings, so that no change is ever forgotten.
 
 A reading changes the quarter-hour that it was measured in. A realtime sample also speaks in the next one when it is
-held across the boundary (at most 1.5 expected periods).
+held across the boundary (at most 1.5 expected periods). A meter reading soon after a boundary ends a difference that
+began before it, and so completes the quarter-hour before; the roll-up of meters looks for those that reach further.
 """
 
 import threading
@@ -13,7 +14,7 @@ from typing import NamedTuple
 from django.db.models import Max
 
 from metering.models import RollupMark, Stream, StreamPeriod
-from metering.rules import HOLD_PERIODS, QUARTER_S, current_rules
+from metering.rules import HOLD_PERIODS, METER_REACH_S, QUARTER_S, current_rules
 
 LONGEST_KNOWN_FOR_S = 60.0
 """A process asks this often for the longest period; a new one is valid no sooner than twice this span from now."""
@@ -36,11 +37,14 @@ def mark_changed(*, stream: Stream, changed: Collection[tuple[int, datetime]]) -
     if not changed:
         return
     hold_s = HOLD_PERIODS * _longest_period_s() if stream == Stream.REALTIME else 0.0
+    reach_s = METER_REACH_S if stream == Stream.METER else 0.0
     touched: dict[int, set[int]] = {}
     for plant_id, moment in changed:
         moment_s = moment.timestamp()
         quarter = int(moment_s // QUARTER_S)
         touched.setdefault(quarter, set()).add(plant_id)
+        if moment_s - reach_s < quarter * QUARTER_S:
+            touched.setdefault(quarter - 1, set()).add(plant_id)
         for later in range(quarter + 1, -int(-(moment_s + hold_s) // QUARTER_S)):
             touched.setdefault(later, set()).add(plant_id)
     RollupMark.objects.bulk_create(

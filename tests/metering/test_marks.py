@@ -37,10 +37,11 @@ def test_a_sample_that_is_held_into_the_next_quarter_hour_marks_it_too(before_s,
 
 
 @pytest.mark.django_db
-def test_a_meter_reading_marks_only_its_own_quarter_hour():
-    mark_changed(stream=Stream.METER, changed=[(1, START + QUARTER - timedelta(seconds=1))])
+@pytest.mark.parametrize(("after_s", "reaches"), [(0, True), (299.9, True), (300, False), (899, False)])
+def test_a_meter_reading_soon_after_a_boundary_marks_the_quarter_hour_that_it_completes(after_s, reaches):
+    mark_changed(stream=Stream.METER, changed=[(1, START + timedelta(seconds=after_s))])
 
-    assert set(marked()) == {START}
+    assert set(marked()) == ({START - QUARTER, START} if reaches else {START})
 
 
 @pytest.mark.django_db
