@@ -112,6 +112,19 @@ def test_while_one_address_waits_in_a_full_line_others_are_let_in_at_once(still:
     run(scenario())
 
 
+def test_a_burst_is_accepted_in_portions_so_that_requests_have_their_turn_in_between(still: None) -> None:
+    async def scenario() -> None:
+        async with opened(Rules()) as (one, port):
+            burst = come(port, FLOODER, 40)  # the event loop has not run in between
+            one._accept()
+            assert one._waiting == 32
+            one._accept()
+            assert one._waiting == 40
+            close_all(burst)
+
+    run(scenario())
+
+
 def test_all_lines_together_are_bounded(still: None) -> None:
     async def scenario() -> None:
         rules = Rules()
