@@ -50,7 +50,17 @@ def test_a_wrong_value_is_named_with_its_reason(name: str, value: str, reason: s
     assert reason in last
 
 
+def test_an_old_connection_can_not_be_told_to_drain_for_longer_than_it_may() -> None:
+    last = start(TAKEOVER_DRAIN_S="61", TAKEOVER_GRACE_S="60").strip().splitlines()[-1]
+
+    assert "SettingError: TAKEOVER_DRAIN_S: must not exceed TAKEOVER_GRACE_S" in last
+
+
 def test_right_values_are_taken() -> None:
-    shown = start(TRADING_RESULT_CODES="APPLIED=DONE:terminal", TRADING_PLANT_ID_FIELDS="externalPlantId")
+    shown = start(
+        TRADING_RESULT_CODES="APPLIED=DONE:terminal",
+        TRADING_PLANT_ID_FIELDS="externalPlantId",
+        TAKEOVER_GRACE_S="60",  # shorter than the usual least time, which follows it
+    )
     assert "name='DONE', terminal=True" in shown
     assert "('externalPlantId',)" in shown
