@@ -14,6 +14,7 @@ from django.db.models import Exists, F, OuterRef
 from django.db.models.functions import Greatest
 
 from plants.models import LinkHealth, LinkState, StreamHealth
+from plants.services.link_spans import note_span
 
 PRUNE_AFTER = timedelta(minutes=10)
 
@@ -57,10 +58,13 @@ def note_link(
     event_at: datetime | None = None,
     holding: Holding | None = None,
 ) -> None:
-    """Write down what a process (`holder`) knows of its link; `since` moves only when the state changes.
+    """Write down what a process (`holder`) knows of its link, and into the journal; `since` moves with the state.
 
     `holding` None: nothing new about what is held.
     """
+    note_span(
+        connection_id=connection_id, role=role, holder=holder, state=state, error_code=error_code, at=at
+    )
     held: dict[str, object] = {} if holding is None else asdict(holding)
     row, created = LinkHealth.objects.get_or_create(
         connection_id=connection_id,
