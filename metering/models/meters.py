@@ -20,6 +20,23 @@ class RegisterKind(models.TextChoices):
     DISCHARGE = "DISCHARGE", "Discharge"
 
 
+class Meter(models.Model):
+    """A meter of a plant: which registers it was ever heard of. Written by the roll-up, never taken back."""
+
+    plant = models.ForeignKey(Plant, on_delete=models.CASCADE, related_name="meters")
+    device_id = models.CharField(max_length=128)
+    registers = models.PositiveSmallIntegerField(
+        help_text="One bit for each register in the order of `metering.registers.REGISTERS`."
+    )
+
+    class Meta:
+        ordering = ["plant", "device_id"]
+        constraints = [models.UniqueConstraint(fields=["plant", "device_id"], name="meter_once")]
+
+    def __str__(self) -> str:
+        return self.device_id
+
+
 class MeterRollup(models.Model):
     """Energy that one meter counted within [start_at, end), never negative."""
 
