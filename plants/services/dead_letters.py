@@ -78,6 +78,7 @@ def store_dead_letters(*, connection_id: int, letters: Sequence[Letter], at: dat
             **_why(first[digest].reason, first[digest].path, first[digest].detail),
             "state": OPEN,
             "count": max(1, counts[digest]),
+            "others": 0,
             "first_at": at,
             "last_at": at,
         }
