@@ -1,11 +1,10 @@
 """Ingest the way a competent developer would write it first with the same libraries: a message, a transaction.
 
 kombu's consumer, json and a look at each field, Django's models with `exists()`, `get_or_create()` and `save()`, the
-message acknowledged after its commit. Keeps what it must: history once, latest state, inbox, states of commands, alarms.
+message acknowledged after its commit. Keeps what it must: history once, latest state, inbox, commands, alarms.
 """
 
 import json
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -248,6 +247,6 @@ def naive_rate(
             while done < count:
                 try:
                     connection.drain_events(timeout=30)
-                except socket.timeout as error:
+                except TimeoutError as error:
                     raise TimeoutError(f"{done} of {count} came") from error
     return count / (perf_counter() - began)

@@ -12,6 +12,8 @@ from typing import Any
 
 from dispatch.services.voke_words import Told, apply_words, store_schedule_event
 from link.parsing import MAX_BODY_BYTES, Parsed, letter_of
+from metering.models import Stream
+from metering.services.marks import mark_changed
 from plants.models import Disposition
 from plants.selectors.connections import home_of
 from plants.selectors.plants import resolve_sites
@@ -167,6 +169,12 @@ def _store_readings(readings: Sequence[tuple[Parsed, int]], *, at: datetime) -> 
             )
     store_realtime(samples=realtime, at=at)
     store_meters(samples=meters, at=at)
+    mark_changed(
+        stream=Stream.REALTIME, changed=[(sample.plant_id, sample.measured_at) for sample in realtime]
+    )
+    mark_changed(
+        stream=Stream.METER, changed=[(sample.plant_id, sample.telemetry.reading_at) for sample in meters]
+    )
     bodies = [
         RawBody(plant_id=plant_id, routing_key=one.delivery.routing_key, body=one.delivery.body)
         for one, plant_id in readings

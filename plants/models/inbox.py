@@ -44,9 +44,12 @@ class InboundMessage(models.Model):
 
 
 class RecentTelemetryBody(models.Model):
-    """Raw bytes of the last telemetry and meter messages of a plant (the last 20 are kept)."""
+    """Raw bytes of the last telemetry and meter messages of a plant (the last 20 are kept), for people who debug.
 
-    plant = models.ForeignKey(Plant, on_delete=models.CASCADE, related_name="+")
+    The table is unlogged on PostgreSQL: a crash of the database server empties it, and a standby does not have it.
+    """
+
+    plant = models.ForeignKey(Plant, on_delete=models.CASCADE, related_name="+", db_constraint=False)
     routing_key = models.CharField(max_length=255)
     received_at = models.DateTimeField()
     body = models.BinaryField()

@@ -4,24 +4,61 @@ Natural keys make a repeated delivery harmless: realtime (plant, envelope timest
 readingAt). Of two different samples with the same key the better data quality wins, else the first.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from django.db import connection
 
-from plants.models import MeterReading, PlantState, RecentTelemetryBody, TelemetryReading
-from plants.sql import insert_or_update
-from vcp import DataQuality, MeterTelemetry, RealtimeTelemetry
+from plants.copy import Target, Values, copy_in, write_rows
+from plants.models import MeterReading, Plant, PlantState, RecentTelemetryBody, TelemetryReading
+from vcp import DataQuality, MeterRegisters, MeterTelemetry, RealtimeTelemetry
 
 BODIES_KEPT = 20
 FUTURE_MARGIN = timedelta(hours=1)
+TRIMMED_AT_ONCE = 5000
 _RANKS = {DataQuality.GOOD.value: 3, DataQuality.INTERPOLATED.value: 2, DataQuality.STALE.value: 1}
 
+_MEASURED = (
+    "grid_power_kw", "fve_power_kw", "battery_power_kw", "consumption_power_kw", "soc_pct",
+    "available_battery_energy_kwh", "battery_temperature_c", "operating_mode", "data_quality",
+)  # fmt: skip
+_REALTIME = Target(
+    model=TelemetryReading,
+    names=("plant_id", "measured_at", "received_at", *_MEASURED, "quality_rank"),
+    key=("plant_id", "measured_at"),
+    better="new.quality_rank > old.quality_rank",
+    mostly_new=True,
+    locked_by="(measured_at AT TIME ZONE 'UTC')::date, plant_id, measured_at",
+)
+_STATE = Target(
+    model=PlantState,
+    names=("plant_id", "measured_at", "received_at", *_MEASURED, "devices", "mode", "mode_reason"),
+    key=("plant_id",),
+    better="old.measured_at IS NULL OR new.measured_at > old.measured_at",
+    only_new=("mode", "mode_reason"),
+)
+_REGISTERS = (
+    "import_register_kwh", "export_register_kwh", "production_register_kwh", "charge_register_kwh",
+    "discharge_register_kwh",
+)  # fmt: skip
+_METERS = Target(
+    model=MeterReading,
+    names=(
+        *("plant_id", "device_id", "reading_at", "received_at", "role"),
+        *_REGISTERS,
+        *("data_quality", "quality_rank"),
+    ),
+    key=("plant_id", "device_id", "reading_at"),
+    better="new.quality_rank > old.quality_rank",
+    mostly_new=True,
+    locked_by="(reading_at AT TIME ZONE 'UTC')::date, plant_id, device_id, reading_at",
+)
+_BODY = ("plant_id", "routing_key", "received_at", "body")
+Key = TypeVar("Key", bound=tuple[Any, ...])
 
-@dataclass(frozen=True, kw_only=True)
-class RealtimeSample:
+
+class RealtimeSample(NamedTuple):
     """A realtime message of a known plant. `measured_at` is the envelope's timestamp."""
 
     plant_id: int
@@ -30,16 +67,14 @@ class RealtimeSample:
     raw_devices: list[Any]
 
 
-@dataclass(frozen=True, kw_only=True)
-class MeterSample:
+class MeterSample(NamedTuple):
     """A meter message of a known plant; its readings carry `readingAt`."""
 
     plant_id: int
     telemetry: MeterTelemetry
 
 
-@dataclass(frozen=True, kw_only=True)
-class RawBody:
+class RawBody(NamedTuple):
     """The bytes of a telemetry or meter message."""
 
     plant_id: int
@@ -59,101 +94,66 @@ def storable(moment: datetime, *, at: datetime, retention_days: int) -> bool:
 
 def store_realtime(*, samples: Sequence[RealtimeSample], at: datetime) -> None:
     """History and latest state of realtime samples; call within the transaction of the batch."""
-    best: dict[tuple[int, datetime], dict[str, Any]] = {}
-    newest: dict[int, RealtimeSample] = {}
-    for sample in samples:
-        key = (sample.plant_id, sample.measured_at)
-        row = _reading_row(sample, at)
-        if key not in best or row["quality_rank"] > best[key]["quality_rank"]:
-            best[key] = row
-        latest = newest.get(sample.plant_id)
-        if latest is None or _rank(sample) > _rank(latest):
-            newest[sample.plant_id] = sample
+    best: dict[tuple[int, datetime], Values] = {}
+    newest: dict[int, tuple[datetime, int, Values, list[Any]]] = {}
+    for plant_id, measured_at, telemetry, devices in samples:
+        rank = quality_rank(telemetry.data_quality)
+        row = (plant_id, measured_at, at, *_measured(telemetry), rank)
+        known = best.get((plant_id, measured_at))
+        if known is None or rank > known[-1]:
+            best[plant_id, measured_at] = row
+        latest = newest.get(plant_id)
+        if latest is None or (measured_at, rank) > latest[:2]:
+            newest[plant_id] = (measured_at, rank, row, devices)
     # States before readings: a batch with mode events has locked its states before anything else.
-    insert_or_update(
-        PlantState,
-        [_state_row(newest[plant_id], at) for plant_id in sorted(newest)],
-        key=("plant_id",),
-        better="old.measured_at IS NULL OR new.measured_at > old.measured_at",
-        only_new=("mode", "mode_reason"),
+    states = [(*row[:-1], devices, "", "") for _, (_, _, row, devices) in sorted(newest.items())]
+    write_rows(_STATE, states)
+    write_rows(_REALTIME, [best[key] for key in _in_order(best)])
+
+
+def _measured(telemetry: RealtimeTelemetry) -> Values:
+    return (
+        telemetry.grid_power_kw,
+        telemetry.fve_power_kw,
+        telemetry.battery_power_kw,
+        telemetry.consumption_power_kw,
+        telemetry.soc_pct,
+        telemetry.available_battery_energy_kwh,
+        telemetry.battery_temperature_c,
+        (telemetry.current_operating_mode or "")[:40],
+        telemetry.data_quality[:24],
     )
-    insert_or_update(
-        TelemetryReading,
-        [best[key] for key in sorted(best)],
-        key=("plant_id", "measured_at"),
-        better="new.quality_rank > old.quality_rank",
-    )
-
-
-def _rank(sample: RealtimeSample) -> tuple[datetime, int]:
-    return sample.measured_at, quality_rank(sample.telemetry.data_quality)
-
-
-def _measured(telemetry: RealtimeTelemetry) -> dict[str, Any]:
-    return {
-        "grid_power_kw": telemetry.grid_power_kw,
-        "fve_power_kw": telemetry.fve_power_kw,
-        "battery_power_kw": telemetry.battery_power_kw,
-        "consumption_power_kw": telemetry.consumption_power_kw,
-        "soc_pct": telemetry.soc_pct,
-        "available_battery_energy_kwh": telemetry.available_battery_energy_kwh,
-        "battery_temperature_c": telemetry.battery_temperature_c,
-        "operating_mode": (telemetry.current_operating_mode or "")[:40],
-        "data_quality": telemetry.data_quality[:24],
-    }
-
-
-def _reading_row(sample: RealtimeSample, at: datetime) -> dict[str, Any]:
-    return {
-        "plant_id": sample.plant_id,
-        "measured_at": sample.measured_at,
-        "received_at": at,
-        "quality_rank": quality_rank(sample.telemetry.data_quality),
-        **_measured(sample.telemetry),
-    }
-
-
-def _state_row(sample: RealtimeSample, at: datetime) -> dict[str, Any]:
-    return {
-        "plant_id": sample.plant_id,
-        "measured_at": sample.measured_at,
-        "received_at": at,
-        "devices": sample.raw_devices,
-        "mode": "",
-        "mode_reason": "",
-        **_measured(sample.telemetry),
-    }
 
 
 def store_meters(*, samples: Sequence[MeterSample], at: datetime) -> None:
     """History of meter registers; call within the transaction of the batch."""
-    best: dict[tuple[int, str, datetime], Mapping[str, Any]] = {}
-    for sample in samples:
-        rank = quality_rank(sample.telemetry.data_quality)
-        for meter in sample.telemetry.meters:
-            key = (sample.plant_id, meter.device_id, sample.telemetry.reading_at)
-            if key in best and best[key]["quality_rank"] >= rank:
-                continue
-            best[key] = {
-                "plant_id": sample.plant_id,
-                "device_id": meter.device_id,
-                "reading_at": sample.telemetry.reading_at,
-                "received_at": at,
-                "role": (meter.role or "")[:40],
-                "import_register_kwh": meter.import_register_kwh,
-                "export_register_kwh": meter.export_register_kwh,
-                "production_register_kwh": meter.production_register_kwh,
-                "charge_register_kwh": meter.charge_register_kwh,
-                "discharge_register_kwh": meter.discharge_register_kwh,
-                "data_quality": sample.telemetry.data_quality[:24],
-                "quality_rank": rank,
-            }
-    insert_or_update(
-        MeterReading,
-        [best[key] for key in sorted(best)],
-        key=("plant_id", "device_id", "reading_at"),
-        better="new.quality_rank > old.quality_rank",
+    best: dict[tuple[int, str, datetime], Values] = {}
+    for plant_id, telemetry in samples:
+        rank = quality_rank(telemetry.data_quality)
+        for meter in telemetry.meters:
+            key = (plant_id, meter.device_id, telemetry.reading_at)
+            known = best.get(key)
+            if known is None or rank > known[-1]:
+                best[key] = (*key, at, *_registers(meter), telemetry.data_quality[:24], rank)
+    write_rows(_METERS, [best[key] for key in _in_order(best)])
+
+
+def _registers(meter: MeterRegisters) -> Values:
+    return (
+        (meter.role or "")[:40],
+        meter.import_register_kwh,
+        meter.export_register_kwh,
+        meter.production_register_kwh,
+        meter.charge_register_kwh,
+        meter.discharge_register_kwh,
     )
+
+
+def _in_order(keys: Collection[Key]) -> list[Key]:
+    """By day (UTC) and key: in this order the rows of the partitions are locked. A key ends with its moment."""
+    if len({key[-1].date() for key in keys}) <= 1:
+        return sorted(keys)
+    return sorted(keys, key=lambda key: (key[-1].date(), key))
 
 
 def keep_recent_bodies(*, bodies: Sequence[RawBody], at: datetime) -> None:
@@ -161,21 +161,29 @@ def keep_recent_bodies(*, bodies: Sequence[RawBody], at: datetime) -> None:
     kept: dict[int, list[RawBody]] = {}
     for body in bodies:
         kept.setdefault(body.plant_id, []).append(body)
-    RecentTelemetryBody.objects.bulk_create(
-        RecentTelemetryBody(
-            plant_id=plant_id, routing_key=one.routing_key[:255], received_at=at, body=one.body
-        )
+    rows = [
+        (plant_id, one.routing_key[:255], at, one.body)
         for plant_id in sorted(kept)
         for one in kept[plant_id][-BODIES_KEPT:]
-    )
+    ]
+    copy_in(RecentTelemetryBody, names=_BODY, rows=rows)
 
 
 def trim_recent_bodies() -> None:
-    """Tick: leave the last 20 bodies of each plant."""
-    table = connection.ops.quote_name(RecentTelemetryBody._meta.db_table)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"DELETE FROM {table} WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER "  # noqa: S608
-            f"(PARTITION BY plant_id ORDER BY id DESC) AS place FROM {table}) AS ranked WHERE place > %s)",
-            [BODIES_KEPT],
-        )
+    """Tick: leave the last 20 bodies of each plant. Plants by the thousands, each by its own piece of the index."""
+    bodies, plants = (connection.ops.quote_name(one._meta.db_table) for one in (RecentTelemetryBody, Plant))
+    last = 0
+    while True:
+        ids = Plant.objects.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)
+        upto = ids[TRIMMED_AT_ONCE - 1 : TRIMMED_AT_ONCE].first() or ids.last()
+        if upto is None:
+            return
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"DELETE FROM {bodies} WHERE id IN (SELECT old.id FROM"  # noqa: S608 - names of the models
+                f" (SELECT p.id AS plant_id, (SELECT b.id FROM {bodies} b WHERE b.plant_id = p.id"
+                f" ORDER BY b.id DESC LIMIT 1 OFFSET %s) AS upto FROM {plants} p WHERE p.id > %s AND p.id <= %s) AS cut"
+                f" JOIN {bodies} old ON old.plant_id = cut.plant_id AND old.id <= cut.upto)",
+                [BODIES_KEPT, last, upto],
+            )
+        last = upto
