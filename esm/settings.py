@@ -241,7 +241,14 @@ EMERGENCY_SCOPE = _env.text("EMERGENCY_SCOPE", "vcp:write:setpoint")
 # --- how long data is kept ---------------------------------------------------------------------------------------
 TELEMETRY_RETENTION_DAYS = _env.integer("TELEMETRY_RETENTION_DAYS", 400, low=2, high=36_500)
 INBOX_RETENTION_DAYS = _env.integer("INBOX_RETENTION_DAYS", 7, low=7, high=3650)
-ROLLUP_RETENTION_DAYS = _env.integer("ROLLUP_RETENTION_DAYS", 1100, low=2, high=36_500)
+ROLLUP_RETENTION_DAYS = _env.integer(
+    "ROLLUP_RETENTION_DAYS", max(1100, TELEMETRY_RETENTION_DAYS), low=2, high=36_500
+)
+if ROLLUP_RETENTION_DAYS < TELEMETRY_RETENTION_DAYS:
+    raise SettingError("ROLLUP_RETENTION_DAYS", "must not be less than TELEMETRY_RETENTION_DAYS")
+COMMAND_RETENTION_DAYS = _env.integer("COMMAND_RETENTION_DAYS", 400, low=7, high=36_500)
+GAP_GIVE_UP_DAYS = _env.integer("GAP_GIVE_UP_DAYS", 30, low=1, high=3650)
+QUARANTINE_PER_PLANT = _env.integer("QUARANTINE_PER_PLANT", 1000, low=1, high=10_000)
 
 # --- metering: what streams are expected to do, and when their rollups are made ------------------------------------
 REALTIME_PERIOD_S = _env.number("REALTIME_PERIOD_S", 10.0, low=1.0, high=900.0)

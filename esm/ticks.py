@@ -24,11 +24,14 @@ from dispatch.services.emergency import care_for_undelivered
 from dispatch.services.emergency_doubt import watch_latched
 from dispatch.services.late import settle_late
 from dispatch.services.overdue import flag_execution_overdue, mark_ack_overdue
-from dispatch.services.retention import prune_inbound
+from dispatch.services.retention import prune_commands, prune_inbound, prune_notices, prune_outbox
 from dispatch.services.site_config import publish_changed
 from dispatch.services.takeover import follow_moved
+from metering.partitions import ROLLUPS
+from metering.selectors.holds import why_kept
 from plants.services.dead_letters import prune_dead_letters
 from plants.services.link_health import prune_link_health
+from plants.services.link_spans import prune_spans
 from plants.services.partitions import maintain_partitions
 from plants.services.readings import trim_recent_bodies
 from trading_api.services import prune_journal, prune_updates
@@ -67,6 +70,20 @@ def _retire_drained(at: datetime) -> None:
     retire_drained(at=at, rules=rules, policy=current_policy())
 
 
+def _partitions(at: datetime) -> None:
+    maintain_partitions(at=at, retention_days=settings.TELEMETRY_RETENTION_DAYS, why_kept=why_kept)
+    maintain_partitions(
+        at=at, retention_days=settings.ROLLUP_RETENTION_DAYS, tables=ROLLUPS, why_kept=why_kept
+    )
+
+
+def _commands(at: datetime) -> None:
+    keep_days = settings.COMMAND_RETENTION_DAYS
+    prune_commands(at=at, keep_days=keep_days)
+    prune_outbox(at=at, keep_days=keep_days)
+    prune_notices(at=at, keep_days=keep_days)
+
+
 TICKS: tuple[Tick, ...] = (
     Tick(name="queue_due", period_s=1, run=_queue_due),
     Tick(name="settle_late", period_s=2, run=lambda at: settle_late(at=at, policy=current_policy())),
@@ -77,18 +94,16 @@ TICKS: tuple[Tick, ...] = (
     Tick(name="emergencies", period_s=2, run=lambda at: care_for_undelivered(at=at, policy=current_policy())),
     Tick(name="emergencies_in_doubt", period_s=5, run=lambda at: watch_latched(at=at)),
     Tick(name="site_config", period_s=2, run=lambda at: publish_changed(at=at, policy=current_policy())),
-    Tick(
-        name="partitions",
-        period_s=600,
-        run=lambda at: maintain_partitions(at=at, retention_days=settings.TELEMETRY_RETENTION_DAYS),
-    ),
+    Tick(name="partitions", period_s=600, run=_partitions),
     Tick(name="recent_bodies", period_s=60, run=lambda _at: trim_recent_bodies()),
     Tick(
         name="inbound",
         period_s=300,
         run=lambda at: prune_inbound(at=at, keep_days=settings.INBOX_RETENTION_DAYS),
     ),
+    Tick(name="command_retention", period_s=300, run=_commands),
     Tick(name="link_health", period_s=60, run=lambda at: prune_link_health(at=at)),
+    Tick(name="link_spans", period_s=600, run=lambda at: prune_spans(at=at)),
     Tick(name="dead_letters", period_s=300, run=lambda at: prune_dead_letters(at=at)),
     Tick(
         name="journal",

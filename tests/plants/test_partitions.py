@@ -48,6 +48,7 @@ def drop_all():
     forget_known_partitions()
 
 
+@transaction.atomic
 def measure(plant, at):
     telemetry = RealtimeTelemetry(data_quality="GOOD", grid_power_kw=1.0)
     store_realtime(
