@@ -15,7 +15,8 @@ METER_REACH_S = 300  # a meter reading this close after a boundary also changes 
 class RollupRules:
     """Periods count where a plant has no `StreamPeriod` of its own; `grace` is waited after a quarter-hour has ended.
 
-    A run of the tick ends after `budget_s`; one transaction takes `chunk` quarter-hours of plants.
+    A run of the tick ends after `budget_s`; one transaction takes `chunk` quarter-hours of plants. Older readings than
+    `readings_kept` may be gone.
     """
 
     realtime_period_s: float
@@ -23,6 +24,7 @@ class RollupRules:
     grace: timedelta
     chunk: int
     budget_s: float
+    readings_kept: timedelta
 
 
 def current_rules() -> RollupRules:
@@ -33,4 +35,5 @@ def current_rules() -> RollupRules:
         grace=timedelta(seconds=settings.ROLLUP_GRACE_S),
         chunk=settings.ROLLUP_CHUNK,
         budget_s=settings.ROLLUP_BUDGET_S,
+        readings_kept=timedelta(days=settings.TELEMETRY_RETENTION_DAYS),
     )

@@ -13,23 +13,25 @@ Edge cases, the concurrency policy:
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from metering.days import local_day_of
 from metering.models import Stream
+from metering.partitions import ROLLUPS
 from metering.rules import HOLD_PERIODS, QUARTER, QUARTER_S, RollupRules
 from metering.selectors.periods import periods_of
 from metering.services.due import first_due, fold_marks, last_ready_start, take_due
-from metering.services.months import ensure_months
 from metering.services.rollup_portable import PortableRollup
 from metering.services.rollup_postgres import PostgresRollup
 from metering.services.rollup_work import Interval, RollupStore
 from plants.errors import Invalid
 from plants.models import Plant
+from plants.services.partitions import ensure_partitions, forget_known_partitions
 
 _LOCK = zlib.crc32(b"metering:telemetry-rollup")
 HOUR = timedelta(hours=1)
@@ -71,9 +73,7 @@ def roll_up_chunk(*, at: datetime, rules: RollupRules) -> int:
     ready = last_ready_start(at=at, rules=rules)
     seen = first_due(stream=Stream.REALTIME, ready=ready, limit=rules.chunk)
     if seen:
-        ensure_months(moments={due.start_at for due in seen})
-        with transaction.atomic():
-            _one_at_a_time()
+        with _chunk_at_a_time(days={due.start_at.date() for due in seen}):
             due = take_due(seen=seen)
             _compute([(one.plant_id, one.start_at) for one in due], at=at, rules=rules)
     return len(seen)
@@ -84,15 +84,17 @@ def rebuild(
 ) -> int:
     """Compute all quarter-hours from the readings again that begin within [from_at, to_at) and have ended, and what
     holds them; answers how many quarter-hours of plants were looked at. One transaction for each chunk.
+
+    Raises Invalid where readings may be gone already: what they said is known by the rollups alone.
     """
     if to_at <= from_at:
         raise Invalid("lies before its beginning", path="to_at")
+    if from_at < at - rules.readings_kept + QUARTER:
+        raise Invalid("readings of that time are no longer kept", path="from_at")
     ready = last_ready_start(at=at, rules=rules)
     looked_at = 0
     for chunk in _chunks(_all_quarters(plant_ids, from_at, min(to_at, ready + RESOLUTION)), rules.chunk):
-        ensure_months(moments={start_at for _, start_at in chunk})
-        with transaction.atomic():
-            _one_at_a_time()
+        with _chunk_at_a_time(days={start_at.date() for _, start_at in chunk}):
             _compute(chunk, at=at, rules=rules)
         looked_at += len(chunk)
     return looked_at
@@ -114,11 +116,22 @@ def _chunks(pairs: Iterator[tuple[int, datetime]], size: int) -> Iterator[list[t
         yield chunk
 
 
-def _one_at_a_time() -> None:
-    """Wait for the other worker's transaction; on SQLite a transaction has the database to itself anyway."""
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+@contextmanager
+def _chunk_at_a_time(*, days: set[date]) -> Iterator[None]:
+    """A transaction that nobody else's chunk runs beside, after the partitions of these days were made.
+
+    On SQLite a transaction has the database to itself anyway.
+    """
+    ensure_partitions(days=days, tables=ROLLUPS)
+    try:
+        with transaction.atomic():
+            if connection.vendor == "postgresql":
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+            yield
+    except IntegrityError:
+        forget_known_partitions()  # another process may have dropped one: it is made again before the next chunk
+        raise
 
 
 def _compute(due: Sequence[tuple[int, datetime]], *, at: datetime, rules: RollupRules) -> None:

@@ -1,6 +1,6 @@
 """Samples in the tables, and what the pure reference makes of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,7 +19,12 @@ from plants.sql import insert_or_update
 START = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 """A Tuesday noon: no zone moves its clock."""
 RULES = RollupRules(
-    realtime_period_s=10.0, meter_period_s=60.0, grace=timedelta(seconds=60), chunk=50, budget_s=60.0
+    realtime_period_s=10.0,
+    meter_period_s=60.0,
+    grace=timedelta(seconds=60),
+    chunk=50,
+    budget_s=60.0,
+    readings_kept=timedelta(days=400),
 )
 WORDS = {3: "GOOD", 2: "INTERPOLATED", 1: "STALE"}
 HOUR = timedelta(hours=1)
@@ -121,15 +126,26 @@ def tables(plant_id: int) -> dict[str, dict[Any, dict[str, Any]]]:
 def assert_same(
     found: dict[str, dict[Any, dict[str, Any]]], wanted: dict[str, dict[Any, dict[str, Any]]]
 ) -> None:
-    """Equal but for rounding: 1e-9 of the value, and no more than 1e-9 where opposite signs cancel out."""
+    """The same intervals, and in each the same values."""
     for name in wanted:
         assert sorted(found[name]) == sorted(wanted[name]), name
         for key, row in wanted[name].items():
-            for column, value in row.items():
-                other = found[name][key][column]
-                assert (other is None) == (value is None), (name, key, column, other, value)
-                if value is not None:
-                    assert abs(other - value) <= 1e-9 * max(1.0, abs(value), abs(other)), (name, key, column)
+            assert_row_same(found[name][key], row, where=(name, key))
+
+
+def assert_row_same(found: Mapping[str, Any], wanted: Mapping[str, Any], *, where: object = "") -> None:
+    """Equal but for rounding: 1e-9 of the value, and no more than 1e-9 where opposite signs cancel out."""
+    assert set(found) == set(wanted), where
+    for column, value in wanted.items():
+        other = found[column]
+        assert (other is None) == (value is None), (where, column, other, value)
+        if value is not None:
+            assert abs(other - value) <= 1e-9 * max(1.0, abs(value), abs(other)), (
+                where,
+                column,
+                other,
+                value,
+            )
 
 
 ENERGY_COLUMNS = tuple(ENERGIES)
