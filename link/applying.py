@@ -7,7 +7,7 @@ other and never deadlock.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from dispatch.services.voke_words import Told, apply_words, store_schedule_event
@@ -21,13 +21,13 @@ from plants.services.alarms import AlarmWord, apply_alarms
 from plants.services.dead_letters import Letter, store_dead_letters
 from plants.services.inbox import Arrival, register_arrivals, set_disposition
 from plants.services.modes import ModeWord, apply_modes, lock_states
+from plants.services.quarantine import PER_PLANT, Misplaced, misplaced
 from plants.services.readings import (
     FUTURE_MARGIN,
     MeterSample,
     RawBody,
     RealtimeSample,
     keep_recent_bodies,
-    storable,
     store_meters,
     store_realtime,
 )
@@ -51,6 +51,7 @@ class Inlet:
     routing_prefix: str
     retention_days: int
     max_body_bytes: int = MAX_BODY_BYTES
+    quarantine_per_plant: int = PER_PLANT
 
 
 @dataclass(kw_only=True)
@@ -88,7 +89,12 @@ def apply_together(
     """Apply a batch and store its dead letters; call within a transaction."""
     report, refused = apply_understood(parsed, inlet=inlet, at=at)
     all_letters = [*letters, *refused]
-    store_dead_letters(connection_id=inlet.connection_id, letters=all_letters, at=at)
+    store_dead_letters(
+        connection_id=inlet.connection_id,
+        letters=all_letters,
+        at=at,
+        per_plant=inlet.quarantine_per_plant,
+    )
     report.dead_letters = len(all_letters)
     return report
 
@@ -122,9 +128,12 @@ def _sort(parsed: Sequence[Parsed], sites: Mapping[str, int], *, inlet: Inlet, a
                 one.delivery, reason="UNKNOWN_SITE", path="siteId", detail=one.envelope.site_id
             )
             batch.letters.append(letter)
-        elif not _in_time(one, inlet=inlet, at=at):
+        elif wrong := _misplaced(one, inlet=inlet, at=at):
             path = "payload.readingAt" if isinstance(one.payload, MeterTelemetry) else "timestamp"
-            batch.letters.append(letter_of(one.delivery, reason="TIME_OUT_OF_RANGE", path=path))
+            letter = letter_of(
+                one.delivery, reason=wrong.reason, path=path, detail=wrong.detail, plant_id=plant_id
+            )
+            batch.letters.append(letter)
         elif one.is_reading:
             batch.readings.append((one, plant_id))
         else:
@@ -132,14 +141,13 @@ def _sort(parsed: Sequence[Parsed], sites: Mapping[str, int], *, inlet: Inlet, a
     return batch
 
 
-def _in_time(one: Parsed, *, inlet: Inlet, at: datetime) -> bool:
-    """Readings within what the history keeps; an event may be late and must not claim to be of the future.
+def _misplaced(one: Parsed, *, inlet: Inlet, at: datetime) -> Misplaced | None:
+    """Readings lie within what the history keeps; an event may be late and must not claim to be of the future.
 
     The newest mode event wins: one from the year 9999 would win for ever.
     """
-    if one.is_reading:
-        return storable(one.moment, at=at, retention_days=inlet.retention_days)
-    return one.moment <= at + FUTURE_MARGIN
+    oldest = at - timedelta(days=inlet.retention_days) if one.is_reading else None
+    return misplaced(one.moment, oldest=oldest, newest=at + FUTURE_MARGIN)
 
 
 def _lock(batch: _Sorted) -> None:

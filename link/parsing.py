@@ -102,6 +102,7 @@ def letter_of(
     detail: str = "",
     body: bytes | None = None,
     digest: str = "",
+    plant_id: int | None = None,
 ) -> Letter:
     """A delivery as our own dead letter, with the reason and its bytes (or `body`, their beginning)."""
     headers = list(delivery.headers.items())[:_MOST_HEADERS]
@@ -115,6 +116,7 @@ def letter_of(
         detail=detail,
         redelivered=delivery.redelivered,
         digest=digest,
+        plant_id=plant_id,
     )
 
 

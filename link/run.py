@@ -88,6 +88,7 @@ def consume_supervisor(
         flush_s=settings.INGEST_FLUSH_MS / 1000,
         retention_days=settings.TELEMETRY_RETENTION_DAYS,
         max_body_bytes=settings.INBOX_MAX_BODY_BYTES,
+        quarantine_per_plant=settings.QUARANTINE_PER_PLANT,
         holder=holder,
     )
 

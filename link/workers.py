@@ -27,6 +27,7 @@ from link.watchdog import Limits, Progress, Step
 from link.worker import Worker
 from plants.models import Connection, LinkHealth, LinkState, StreamHealth
 from plants.selectors.link_health import expected_period_s, tolerance_of
+from plants.services.quarantine import PER_PLANT
 
 log = structlog.get_logger(__name__)
 KEEP_ALIVE_EVERY_S = 1.0
@@ -45,6 +46,7 @@ class ConsumeOptions:
     retention_days: int
     wait_s: float = 1.0
     max_body_bytes: int = MAX_BODY_BYTES
+    quarantine_per_plant: int = PER_PLANT
     holder: str = ""
 
 
@@ -188,6 +190,7 @@ class ConsumeWorker(Worker):
             routing_prefix=connection.routing_prefix,
             retention_days=options.retention_days,
             max_body_bytes=options.max_body_bytes,
+            quarantine_per_plant=options.quarantine_per_plant,
         )
         self._patience = Patience()
         self._silence = Silence(renew_after_s=self._renew_after_s)

@@ -18,10 +18,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Case, F, IntegerField, QuerySet, Value, When
+from django.db.models import Case, F, IntegerField, Q, QuerySet, Value, When
 
 from plants.errors import Invalid
 from plants.models import DeadLetter, DeadLetterEvent
+from plants.services.quarantine import PER_PLANT, Place, heads_of, room_of
 from plants.sql import insert_new
 from plants.texts import storable_text
 
@@ -41,7 +42,7 @@ class Letter:
     """A delivery that can't be used, and why.
 
     `redelivered`: the broker gave it before, so it may have been counted already. `digest`: of the whole body, where
-    `body` is only its beginning; '' = made of `body`.
+    `body` is only its beginning; '' = made of `body`. `plant_id`: of a measurement in quarantine.
     """
 
     queue: str
@@ -53,10 +54,17 @@ class Letter:
     detail: str
     redelivered: bool = False
     digest: str = ""
+    plant_id: int | None = None
 
 
-def store_dead_letters(*, connection_id: int, letters: Sequence[Letter], at: datetime) -> None:
-    """Keep deliveries that can't be used; equal ones are counted in one row.
+Row = dict[str, Any]
+Crowd = Mapping[Place, Sequence[Row]]
+
+
+def store_dead_letters(
+    *, connection_id: int, letters: Sequence[Letter], at: datetime, per_plant: int = PER_PLANT
+) -> None:
+    """Keep deliveries that can't be used; equal ones are counted in one row, and so are those without room.
 
     Never fails over what a letter holds: a letter that can't be stored would come again for ever. A redelivered one is
     not counted again where its row exists: a crash between commit and acknowledgement must not look like more letters.
@@ -65,9 +73,10 @@ def store_dead_letters(*, connection_id: int, letters: Sequence[Letter], at: dat
     for letter in letters:
         counts[_digest(letter)] += 0 if letter.redelivered else 1
     first = {_digest(letter): letter for letter in reversed(letters)}
-    rows = [
+    rows: list[Row] = [
         {
             "connection_id": connection_id,
+            "plant_id": first[digest].plant_id,
             "digest": digest,
             "queue": storable_text(first[digest].queue)[:255],
             "routing_key": storable_text(first[digest].routing_key)[:255],
@@ -84,26 +93,73 @@ def store_dead_letters(*, connection_id: int, letters: Sequence[Letter], at: dat
         }
         for digest in sorted(counts)
     ]
-    while rows:  # more than once only where letters are forgotten between the two statements
+    rows, crowd = _make_room(connection_id, rows, per_plant=per_plant)
+    while rows or crowd:  # more than once only where letters are forgotten between the two statements
         made = insert_new(DeadLetter, rows, key=("connection_id", "digest"), returning=("digest",))
         known = {str(row["digest"]) for row in rows} - {digest for (digest,) in made}
-        gone = known - _count_again(connection_id, counts, known=known, at=at)
-        rows = [row for row in rows if row["digest"] in gone]
+        found, homeless = _count_again(connection_id, counts, known=known, crowd=crowd, at=at)
+        rows = sorted([row for row in rows if row["digest"] in known - found] + homeless, key=_by_digest)
+        crowd = {}
 
 
-def _count_again(connection_id: int, counts: Mapping[str, int], *, known: Set[str], at: datetime) -> Set[str]:
-    """Letters that were there before: locked together in their order, then counted; answers which still are."""
-    if not known:
-        return known
+def _by_digest(row: Row) -> str:
+    return str(row["digest"])
+
+
+def _make_room(connection_id: int, rows: list[Row], *, per_plant: int) -> tuple[list[Row], Crowd]:
+    """The letters that get rows of their own, and those of the quarantine for which there is no room."""
+    wanted = {
+        _by_digest(row): (row["plant_id"], row["reason"]) for row in rows if row["plant_id"] is not None
+    }
+    if not wanted:
+        return rows, {}
+    there = DeadLetter.objects.filter(connection_id=connection_id, digest__in=wanted)
+    known = set(there.values_list("digest", flat=True))
+    plant_ids = {plant_id for plant_id, _ in wanted.values()}
+    room = room_of(connection_id=connection_id, plant_ids=plant_ids, per_plant=per_plant)
+    own: list[Row] = []
+    crowd: dict[Place, list[Row]] = {}
+    for row in rows:
+        place = wanted.get(_by_digest(row))
+        if place is None or row["digest"] in known or room.take(place):
+            own.append(row)
+        else:
+            crowd.setdefault(place, []).append(row)
+    return own, crowd
+
+
+def _count_again(
+    connection_id: int, counts: Mapping[str, int], *, known: Set[str], crowd: Crowd, at: datetime
+) -> tuple[Set[str], list[Row]]:
+    """Letters that were there before, and those that stand for others: locked together in their order, then counted.
+
+    Answers which of the first still are, and one row for each place whose letter is gone: it stands for them all.
+    """
+    if not known and not crowd:
+        return known, []
     rows = DeadLetter.objects.filter(connection_id=connection_id)
-    locked = rows.filter(digest__in=known).select_for_update().order_by("digest")
-    found = set(locked.values_list("digest", flat=True))
+    heads = heads_of(connection_id=connection_id, places=crowd)
+    locked = rows.filter(Q(digest__in=known) | Q(pk__in=set(heads.values())))
+    states = {
+        pk: (digest, state)
+        for pk, digest, state in locked.select_for_update(of=("self",))
+        .order_by("digest")
+        .values_list("pk", "digest", "state")
+    }
+    found = {digest for digest, _ in states.values()} & known
     again: dict[int, list[str]] = {}
     for digest in sorted(found):
         again.setdefault(counts[digest], []).append(digest)
     for count, digests in sorted(again.items()):
         rows.filter(digest__in=digests).update(count=F("count") + count, last_at=at, state=OPEN)
-    return found
+    homeless: list[Row] = []
+    for place, others in crowd.items():
+        number, head = sum(row["count"] for row in others), heads.get(place)
+        if head in states and states[head][1] == OPEN:
+            rows.filter(pk=head).update(count=F("count") + number, others=F("others") + number, last_at=at)
+        else:
+            homeless.append({**others[-1], "count": number, "others": number - others[-1]["count"]})
+    return found, homeless
 
 
 def store_dead_letter(*, connection_id: int, letter: Letter, at: datetime) -> None:

@@ -34,7 +34,7 @@ from vcp import Alarm as AlarmEvent
 from vcp import Family, RealtimeTelemetry
 
 pytestmark = pytest.mark.django_db
-OUTSIDE_OUR_RULES = {"UNKNOWN_SITE", "TIME_OUT_OF_RANGE"}
+OUTSIDE_OUR_RULES = {"UNKNOWN_SITE", "TOO_OLD", "FROM_THE_FUTURE"}
 KEPT: dict[type[models.Model], set[str]] = {
     PlantState: set(),
     TelemetryReading: {"id"},

@@ -95,7 +95,7 @@ def test_an_event_of_the_far_future_is_a_dead_letter_because_it_would_be_the_new
 
     hear(plant.connection, message(plant, at=datetime(9999, 1, 1, tzinfo=UTC)), mode_event(plant, "STANDARD"))
 
-    assert (letter().reason, letter().path) == ("TIME_OUT_OF_RANGE", "timestamp")
+    assert (letter().reason, letter().path) == ("FROM_THE_FUTURE", "timestamp")
     assert PlantState.objects.get(plant=plant).mode == "STANDARD"
 
 

@@ -93,7 +93,7 @@ def test_readings_older_than_the_history_stay_refused():
     done = again()
 
     assert [(one.outcome, one.reason, one.path) for one in done] == [
-        (ReplayOutcome.DEAD_AGAIN, "TIME_OUT_OF_RANGE", "timestamp")
+        (ReplayOutcome.DEAD_AGAIN, "TOO_OLD", "timestamp")
     ]
     assert TelemetryReading.objects.count() == 0
 
