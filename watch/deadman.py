@@ -211,7 +211,9 @@ def dead_letters_growing(facts: Facts, _at: datetime, limits: Limits) -> Iterato
                 code="DEAD_LETTERS_GROWING",
                 severity=Severity.WARNING,
                 message=f"{fact.name}: more than {limits.dead_letters_max} messages of Voke within {minutes} min could "
-                "not be used. The dead letters say why, with their bytes.",
+                "not be used"
+                + (f", mostly {fact.mostly}" if fact.mostly else "")
+                + ". The dead letters say why, with their bytes.",
                 connection_id=fact.connection_id,
                 raises=fact.count > limits.dead_letters_max,
             )

@@ -40,9 +40,10 @@ class AckFact(About):
 
 @dataclass(frozen=True, kw_only=True)
 class LetterFact(About):
-    """Dead letters that came, or came again, within the window."""
+    """Dead letters that came, or came again, within the window; `mostly`: what more than half of them are, if so."""
 
     count: int
+    mostly: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

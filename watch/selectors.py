@@ -154,18 +154,41 @@ def _acks(at: datetime, limits: Limits) -> tuple[AckFact, ...]:
 
 def _letters(at: datetime, limits: Limits) -> tuple[LetterFact, ...]:
     since = at - limits.dead_letters_within
-    # One that came first within the window counts as often as it came, an older one that came again counts once.
-    times = Case(When(first_at__gte=since, then=F("count")), default=Value(1), output_field=IntegerField())
+    # One that came first within the window counts as often as it came, an older one that came again counts once; one
+    # that stands for others means that a plant's quarantine is full and still more comes.
+    times = Case(
+        When(first_at__gte=since, then=F("count")),
+        When(others__gt=0, then=Value(limits.dead_letters_max + 1)),
+        default=Value(1),
+        output_field=IntegerField(),
+    )
     rows = (
         DeadLetter.objects.filter(last_at__gte=since, connection__retired_at__isnull=True)
         .order_by()
-        .values("connection_id", "connection__name")
+        .values("connection_id", "connection__name", "reason", "plant__name")
         .annotate(came=Sum(times))
     )
+    names: dict[int, str] = {}
+    kinds: dict[int, dict[tuple[str, str | None], int]] = {}
+    for row in rows:
+        names[row["connection_id"]] = row["connection__name"]
+        kinds.setdefault(row["connection_id"], {})[row["reason"], row["plant__name"]] = row["came"]
     return tuple(
-        LetterFact(connection_id=row["connection_id"], name=row["connection__name"], count=row["came"])
-        for row in rows
+        LetterFact(connection_id=pk, name=names[pk], count=sum(one.values()), mostly=_mostly(one))
+        for pk, one in sorted(kinds.items())
     )
+
+
+def _mostly(kinds: Mapping[tuple[str, str | None], int]) -> str:
+    """`FROM_THE_FUTURE of Depot 1`, a reason alone, or '' where none makes up more than half."""
+    half = sum(kinds.values()) / 2
+    for (reason, plant), count in kinds.items():
+        if count > half:
+            return f"{reason} of {plant}" if plant else reason
+    reasons: dict[str, int] = {}
+    for (reason, _), count in kinds.items():
+        reasons[reason] = reasons.get(reason, 0) + count
+    return next((reason for reason, count in reasons.items() if count > half), "")
 
 
 def _outboxes(at: datetime) -> tuple[OutboxFact, ...]:
