@@ -16,7 +16,7 @@ class RollupRules:
     """Periods count where a plant has no `StreamPeriod` of its own; `grace` is waited after a quarter-hour has ended.
 
     A run of the tick ends after `budget_s`; one transaction takes `chunk` quarter-hours of plants. Older readings than
-    `readings_kept` may be gone.
+    `readings_kept` may be gone, and older quarter-hours and hours than `rollups_kept`.
     """
 
     realtime_period_s: float
@@ -25,6 +25,7 @@ class RollupRules:
     chunk: int
     budget_s: float
     readings_kept: timedelta
+    rollups_kept: timedelta = timedelta(days=1100)
 
 
 def current_rules() -> RollupRules:
@@ -36,4 +37,5 @@ def current_rules() -> RollupRules:
         chunk=settings.ROLLUP_CHUNK,
         budget_s=settings.ROLLUP_BUDGET_S,
         readings_kept=timedelta(days=settings.TELEMETRY_RETENTION_DAYS),
+        rollups_kept=timedelta(days=settings.ROLLUP_RETENTION_DAYS),
     )
