@@ -27,8 +27,9 @@ import amqp
 from amqp import spec
 from amqp.exceptions import AMQPError
 
+from link.amqp_deliveries import DeliveryReader, Take
 from link.amqp_errors import ChannelClosed, channel_closed, connect_error, link_error
-from link.amqp_frames import BoundedTransport, tolerant_frame_handler
+from link.amqp_frames import BoundedTransport
 from link.broker import LinkError, LinkTarget
 from link.names import NameTimeout, NameUnknown, resolve
 from vcp import AmqpsAddress, InvalidBundle, parse_amqps_uri
@@ -61,6 +62,10 @@ class TimedConnection(amqp.Connection):  # type: ignore[misc]  # py-amqp has no 
     give_up_at: float = 0.0
     addresses: int = 1
 
+    def __init__(self, **options: Any) -> None:
+        self.takers: dict[tuple[int, bytes], Take] = {}
+        super().__init__(**options)
+
     def Transport(
         self, host: str, connect_timeout: float, tls: Any, *timeouts: float | None, socket_settings: Any
     ) -> BoundedTransport:
@@ -83,6 +88,18 @@ class TimedConnection(amqp.Connection):  # type: ignore[misc]  # py-amqp has no 
         if left_s <= 0:
             raise TimeoutError("no answer in time")
         self.blocking_read(left_s if timeout is None else min(timeout, left_s))
+
+    def read_ahead(self) -> bool:
+        """Handle one frame of those that were read from the socket already; False when none is whole."""
+        frame = self.transport.next_frame()
+        if frame is None:
+            return False
+        self.on_inbound_frame(frame)
+        return True
+
+    def has_frame(self) -> bool:
+        """Whether `read_ahead` would find one."""
+        return bool(self.transport.has_frame())
 
     def collect(self) -> None:
         """End now; py-amqp calls it too, when the broker has closed the connection."""
@@ -168,9 +185,10 @@ class AmqpsLink:
             raise self.fail(link_error(error)) from error
 
     def read_frame(self, until: float) -> bool:
-        """Handle one frame, waiting for it until `until` (monotonic); False when none came. Keeps heartbeats going.
+        """Handle a frame, waiting for it until `until` (monotonic); False when none came. Keeps heartbeats going.
 
-        With `until` in the past it handles a frame that is already here. Raises like `call`.
+        With `until` in the past it handles a frame that is already here. What came in the same piece is handled too.
+        Raises like `call`.
         """
         while True:
             self.require_open()
@@ -225,6 +243,10 @@ class AmqpsLink:
         with suppress(OSError):  # closed meanwhile
             socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
 
+    def take_deliveries(self, consumer_tag: str, take: Take) -> None:
+        """From now on the deliveries of a consumer on this link's channel go to `take`."""
+        self._connection.takers[self.channel.channel_id, consumer_tag.encode()] = take
+
     def depth(self, queue: str) -> int | None:
         """How many messages wait in a queue that nobody was given; None when the broker does not tell us.
 
@@ -243,14 +265,16 @@ class AmqpsLink:
         return count
 
     def _readable(self) -> bool:
-        return bool(self._sock.pending() or self._poller.poll(0))
+        return bool(self._connection.has_frame() or self._sock.pending() or self._poller.poll(0))
 
     def _read(self, timeout_s: float) -> bool:
-        """Read one frame; False when none was complete in time (what was read of it is kept)."""
+        """Read frames; False when none was complete in time (what was read of it is kept)."""
         # A channel that the broker closes is reopened within this read, and the broker's answer awaited.
         self._give_up_in(timeout_s + self._times.answer_timeout_s)
         try:
             self._connection.blocking_read(timeout_s)
+            while self._connection.read_ahead():
+                pass
         except TimeoutError as error:
             # A channel that is no longer open: not this read ran out of time, but the reopening within it.
             if error.errno is None and self.channel.is_open:
@@ -294,7 +318,7 @@ def open_link(target: LinkTarget, *, role: str, ca_file: str | None, times: Link
         login_method="PLAIN",
         virtual_host=target.vhost,
         heartbeat=times.heartbeat_s,
-        frame_handler=tolerant_frame_handler,
+        frame_handler=DeliveryReader,
         connect_timeout=times.connect_timeout_s,
         ssl={
             "ca_certs": ca_file,

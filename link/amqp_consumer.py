@@ -10,20 +10,18 @@ Edge cases:
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import takewhile
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 from link.amqp_connection import AmqpsLink
 from link.amqp_errors import ChannelClosed, queue_error
 from link.broker import Delivery, LinkError, Tally
 
 
-@dataclass(frozen=True, kw_only=True)
-class DeliveryTag:
+class DeliveryTag(NamedTuple):
     """The broker's number of a delivery, and the link on which it means something."""
 
     link: AmqpsLink
@@ -109,12 +107,10 @@ class AmqpsConsumer:
     def _consume(self, queue: str, prefetch: int) -> None:
         channel = self._link.channel
         self._link.call(channel.basic_qos, 0, prefetch, False)
-        self._link.call(
-            channel.basic_consume,
-            queue,
-            callback=partial(self._on_delivery, queue),
-            on_cancel=partial(self._on_cancel, queue),
+        consumer_tag = self._link.call(
+            channel.basic_consume, queue, on_cancel=partial(self._on_cancel, queue)
         )
+        self._link.take_deliveries(consumer_tag, partial(self._take, queue))
 
     def _number_of(self, delivery: Delivery) -> int:
         tag = delivery.tag
@@ -130,19 +126,19 @@ class AmqpsConsumer:
                 )
             )
 
-    def _on_delivery(self, queue: str, message: Any) -> None:
-        info = message.delivery_info
-        number = int(info["delivery_tag"])
+    def _take(
+        self, queue: str, number: int, redelivered: bool, key: str, body: bytes, headers: Mapping[str, Any]
+    ) -> None:
         self._unacknowledged[number] = None
         self._last_number = number
         self._arrived.append(
             Delivery(
                 queue=queue,
-                routing_key=info["routing_key"],
-                headers=message.headers or {},
-                body=message.body or b"",  # an empty body comes as an empty text
-                redelivered=bool(info["redelivered"]),
-                tag=DeliveryTag(link=self._link, number=number),
+                routing_key=key,
+                headers=headers,
+                body=body,
+                redelivered=redelivered,
+                tag=DeliveryTag(self._link, number),
             )
         )
 

@@ -9,12 +9,13 @@ A frame that announces more than any frame may hold ends the link, and one that 
 reader past the deadline of the wait: py-amqp would read on, and take the heartbeats for its content.
 """
 
+import errno
 import struct
 from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final
 
-from amqp.exceptions import AMQPError, FrameSyntaxError
+from amqp.exceptions import AMQPError, FrameSyntaxError, UnexpectedFrame
 from amqp.method_framing import frame_handler
 from amqp.serialization import decode_properties_basic
 from amqp.transport import SSLTransport
@@ -30,6 +31,10 @@ MAX_FRAME_BYTES: Final = 131_072
 MOST_SHARES: Final = 5
 """In how many parts at most the time to reach a host is divided among its addresses."""
 
+_FRAME_HEADER: Final = struct.Struct(">BHI")
+_FRAME_END: Final = 0xCE
+_READ_BYTES: Final = 16_384  # a TLS record holds no more
+_AGAIN: Final = (errno.ENOENT, errno.EAGAIN, errno.EINTR)
 _METHOD, _CONTENT_HEADER = 1, 2
 _DELIVER: Final = struct.pack(">HH", 60, 60)
 _PROPERTIES_AT: Final = 12  # after class, weight and body size
@@ -48,7 +53,11 @@ _UNREADABLE: Final = (
 
 
 class BoundedTransport(SSLTransport):  # type: ignore[misc]  # py-amqp has no types
-    """py-amqp's TLS socket, which reads no frame that is too large, and none past a deadline."""
+    """py-amqp's TLS socket, which reads no frame that is too large, and none past a deadline.
+
+    It reads what there is, up to a TLS record, and gives out the frames in it one by one: the library would ask the
+    socket three times for each.
+    """
 
     _quick_recv: Callable[[int], bytes]
 
@@ -59,26 +68,64 @@ class BoundedTransport(SSLTransport):  # type: ignore[misc]  # py-amqp has no ty
         super().__init__(*words, **options)
         self._give_up_at = give_up_at
         self._share = min(max(addresses, 1), MOST_SHARES)
+        self._ahead = b""
+        self._ahead_from = 0
 
     def _connect(self, host: str, port: int, timeout: float) -> None:
         """The library grants each address the whole time: with six that are silent, a minute."""
         super()._connect(host, port, timeout / self._share)
 
-    def _setup_transport(self) -> None:
-        super()._setup_transport()
-        read = self._quick_recv
+    def read_frame(self, *_words: Any) -> Frame:
+        """One whole frame; TimeoutError without errno when none came in time (what was read of it is kept)."""
+        while True:
+            frame = self.next_frame()
+            if frame is not None:
+                return frame
+            self._read_more()
 
-        def read_in_time(size: int) -> bytes:
-            if monotonic() > self._give_up_at():
-                raise TimeoutError("no whole frame in time")  # without errno: what was read of it is kept
-            return bytes(read(size))
+    def next_frame(self) -> Frame | None:
+        """The next frame of what was read already, None when it is not whole."""
+        ahead, begin = self._ahead, self._ahead_from
+        if len(ahead) - begin < _FRAME_HEADER.size:
+            return None
+        kind, channel, size = _FRAME_HEADER.unpack_from(ahead, begin)
+        if size > MAX_FRAME_BYTES:
+            raise FrameSyntaxError(f"a frame of {size} bytes, more than any may have")
+        payload_from = begin + _FRAME_HEADER.size
+        end = payload_from + size
+        if len(ahead) <= end:
+            return None
+        if ahead[end] != _FRAME_END:
+            raise UnexpectedFrame(f"a frame ends with {ahead[end]:#04x}, not {_FRAME_END:#04x}")
+        self._ahead_from = end + 1
+        return kind, channel, ahead[payload_from:end]
 
-        self._quick_recv = read_in_time
+    def has_frame(self) -> bool:
+        """Whether the next frame was read already."""
+        left = len(self._ahead) - self._ahead_from
+        if left < _FRAME_HEADER.size:
+            return False
+        return bool(left > _FRAME_HEADER.size + _FRAME_HEADER.unpack_from(self._ahead, self._ahead_from)[2])
 
-    def _read(self, n: int, *words: Any, **options: Any) -> bytes:
-        if n > MAX_FRAME_BYTES:
-            raise FrameSyntaxError(f"a frame of {n} bytes, more than any may have")
-        return bytes(super()._read(n, *words, **options))
+    def _read_more(self) -> None:
+        if monotonic() > self._give_up_at():
+            raise TimeoutError("no whole frame in time")
+        try:
+            more = self._quick_recv(_READ_BYTES)
+        except TimeoutError:
+            raise
+        except OSError as error:
+            if error.errno in _AGAIN:
+                return
+            if "timed out" in str(error):  # TLS says it in its own words
+                raise TimeoutError("nothing came in time") from error
+            self.connected = False
+            raise
+        if not more:
+            self.connected = False
+            raise OSError("the server closed the connection")
+        self._ahead = self._ahead[self._ahead_from :] + more
+        self._ahead_from = 0
 
 
 def tolerant_frame_handler(connection: Any, callback: Callable[..., None]) -> Callable[[Frame], bool]:
@@ -115,6 +162,9 @@ def readable_deliver(payload: bytes) -> bytes:
     exchange_at = 5 + payload[4] + 9  # behind consumer tag, delivery tag and the bit `redelivered`
     key_at = exchange_at + 2 + payload[exchange_at] if exchange_at < len(payload) else len(payload)
     key = payload[key_at:]
-    if key.isascii():
-        return payload
-    return payload[:key_at] + key.decode(errors="surrogateescape").encode(errors="replace")
+    return payload if key.isascii() else payload[:key_at] + readable_key(key).encode()
+
+
+def readable_key(key: bytes) -> str:
+    """A routing key, every byte of it that is no UTF-8 replaced by a question mark."""
+    return key.decode(errors="surrogateescape").encode(errors="replace").decode()

@@ -31,6 +31,7 @@ from plants.services.quarantine import PER_PLANT
 
 log = structlog.get_logger(__name__)
 KEEP_ALIVE_EVERY_S = 1.0
+READ_AHEAD_EVERY_S = 0.005
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,19 +260,25 @@ class ConsumeWorker(Worker):
         )
 
     def _store(self, batch: Sequence[Delivery], consumer: Consumer, *, at: datetime) -> Report:
-        """Store beside, and keep the link alive meanwhile. A link that breaks is told after the batch has ended."""
+        """Store beside; meanwhile keep the link alive, and read ahead what the broker may send without a new ack.
+
+        A link that breaks is told after the batch has ended.
+        """
         close_old_connections()  # the thread beside needs one: a worker must not wait for itself in the pool
         job = self._side.do(lambda: self._receive(batch, at=at))
         broken: LinkError | None = None
         with self.progress.during(Step.DATABASE):
-            while not job.wait(KEEP_ALIVE_EVERY_S):
+            renew_at_s = monotonic() + KEEP_ALIVE_EVERY_S
+            while not job.wait(READ_AHEAD_EVERY_S if broken is None else KEEP_ALIVE_EVERY_S):
                 if broken is None:
                     try:
                         consumer.keep_alive()
                     except LinkError as error:
                         broken = error
-                self._health.renew()
-                close_old_connections()
+                if monotonic() >= renew_at_s:
+                    self._health.renew()
+                    close_old_connections()
+                    renew_at_s = monotonic() + KEEP_ALIVE_EVERY_S
         report = job.result()
         if broken is not None:
             raise broken
