@@ -8,11 +8,11 @@ at the end. Django is set up here, so modules of the platform may be imported by
 import os
 import uuid
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import django
 import psycopg
@@ -27,6 +27,7 @@ from tests.services.redis import RedisServer
 if TYPE_CHECKING:
     from plants.models import Connection, Plant
 
+EnteredT = TypeVar("EnteredT")
 START = datetime(2026, 1, 2, 3, 0, tzinfo=UTC)
 """When the data of a bench begin: fixed, so that every run stores the same rows."""
 
@@ -77,6 +78,10 @@ class World:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+
+    def until_end(self, context: AbstractContextManager[EnteredT]) -> EnteredT:
+        """Enter a context that is left when the run ends, before the servers stop."""
+        return self._stack.enter_context(context)
 
     def side(self) -> Side:
         """A partner key of its own with an ACTIVE connection of a new organisation."""
