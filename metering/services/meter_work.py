@@ -3,7 +3,7 @@
 A reading changes the difference to the one before and to the one after it, for each register that these tell. So the
 work on a due quarter-hour widens to the quarter-hours between these neighbours, but not to those that
 
-- have not ended yet (nothing is stored of them, their own readings make them due),
+- have not ended yet (they are made due, if their own readings have not done that),
 - are due themselves (they have their turn),
 - lie before it, when a reading soon after its beginning tells the register: `mark_changed` has marked them for that.
 
@@ -190,8 +190,8 @@ def _find_neighbours(works: Sequence[MeterWork], *, bridge_us: int) -> None:
                 work.earlier[register] = reading
 
 
-def reached(work: MeterWork, *, end_us: int, bridge_us: int) -> tuple[int, int]:
-    """[low, high) of the quarter-hours that a change within the work's span can reach; none ends after `end_us`."""
+def reached(work: MeterWork, *, bridge_us: int) -> tuple[int, int]:
+    """[low, high) of the quarter-hours that a change within the work's span can reach."""
     low, high = work.low_us, work.high_us
     begin, end = work.place()
     for register in _ALL:
@@ -202,7 +202,7 @@ def reached(work: MeterWork, *, end_us: int, bridge_us: int) -> tuple[int, int]:
             low = min(low, before.at_us // QUARTER_US * QUARTER_US)
         if after is not None and begin < end:
             high = max(high, -(-after.at_us // QUARTER_US) * QUARTER_US)
-    return max(low, work.low_us - bridge_us), max(work.high_us, min(high, end_us, work.high_us + bridge_us))
+    return max(low, work.low_us - bridge_us), min(high, work.high_us + bridge_us)
 
 
 def widen(wider: Sequence[tuple[MeterWork, int, int]], *, margin_us: int, bridge_us: int) -> list[MeterWork]:

@@ -15,10 +15,11 @@ Edge cases, the concurrency policy:
 
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import NamedTuple
 
 from django.db import IntegrityError, connection, transaction
 
@@ -51,6 +52,8 @@ _TABLES = tuple(
 )
 _MARGIN_PERIODS = 1.5
 _DAY_QUARTERS = 96
+_DUE_PORTION = 500
+_STARTS_NAMED = 50
 _US = 1_000_000
 
 
@@ -81,6 +84,14 @@ class _Run:
     @property
     def margin_us(self) -> int:
         return int(_MARGIN_PERIODS * self.rules.meter_period_s * _US)
+
+
+class _Wide(NamedTuple):
+    """A meter's work and the wider span that it reaches."""
+
+    work: MeterWork
+    low_us: int
+    high_us: int
 
 
 def to_us_span(span: timedelta) -> int:
@@ -204,15 +215,62 @@ def _count_due(due: Sequence[tuple[int, int]], run: _Run) -> None:
     if not due:
         return
     works = work_on(runs(due), known=_known_registers(run), margin_us=run.margin_us, bridge_us=run.bridge_us)
-    wider = []
-    for work in works:
-        low, high = reached(work, end_us=run.end_us, bridge_us=run.bridge_us)
-        if low < work.low_us or high > work.high_us:
-            wider.append((work, max(low, run.oldest_us), high))
-    pending = _pending(wider, due)
-    wider = [one for one in wider if _beyond(one, pending)]
-    works += widen(wider, margin_us=run.margin_us, bridge_us=run.bridge_us)
+    wide = [_Wide(work, *reached(work, bridge_us=run.bridge_us)) for work in works]
+    wide = [one for one in wide if one.low_us < one.work.low_us or one.high_us > one.work.high_us]
+    wide = _not_waiting(wide, set(due), run)
+    works += widen(
+        [(one.work, one.low_us, one.high_us) for one in wide],
+        margin_us=run.margin_us,
+        bridge_us=run.bridge_us,
+    )
     _count(works, run)
+
+
+def _not_waiting(wide: Sequence[_Wide], due: set[tuple[int, int]], run: _Run) -> list[_Wide]:
+    """The wider spans, as far as they can be counted now, that hold a quarter-hour which nobody else counts.
+
+    What can't be counted yet is made due: by this clock it has not ended, by another it may be counted already.
+    """
+    beside = {
+        (one.work.plant_id, start)
+        for one in wide
+        for start in quarters_within(max(one.low_us, run.oldest_us), one.high_us)
+    } - due
+    beside -= _waiting(beside)
+    ahead = sorted((start, plant_id) for plant_id, start in beside if start >= run.end_us)
+    RollupDue.objects.bulk_create(
+        [
+            RollupDue(stream=Stream.METER, start_at=to_moment(start), plant_id=plant_id)
+            for start, plant_id in ahead
+        ],
+        ignore_conflicts=True,
+        batch_size=_DUE_PORTION,
+    )
+    beside -= {(plant_id, start) for start, plant_id in ahead}
+    cut = [
+        one._replace(
+            low_us=max(one.low_us, run.oldest_us), high_us=max(one.work.high_us, min(one.high_us, run.end_us))
+        )
+        for one in wide
+    ]
+    return [
+        one
+        for one in cut
+        if any((one.work.plant_id, start) in beside for start in quarters_within(one.low_us, one.high_us))
+    ]
+
+
+def _waiting(quarters: Collection[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Which of the quarter-hours (plant id, beginning) are due."""
+    if not quarters:
+        return set()
+    starts = {start for _, start in quarters}
+    rows = RollupDue.objects.filter(stream=Stream.METER, plant_id__in={plant_id for plant_id, _ in quarters})
+    if len(starts) <= _STARTS_NAMED:
+        rows = rows.filter(start_at__in=[to_moment(start) for start in sorted(starts)])
+    else:
+        rows = rows.filter(start_at__gte=to_moment(min(starts)), start_at__lte=to_moment(max(starts)))
+    return {(plant_id, to_us(start_at)) for plant_id, start_at in rows.values_list("plant_id", "start_at")}
 
 
 def _rebuild_portion(quarters: Sequence[tuple[int, int]], run: _Run) -> None:
@@ -243,28 +301,6 @@ def _known_registers(run: _Run) -> dict[tuple[int, str], int]:
         (plant_id, device_id): registers
         for plant_id, device_id, registers in rows.values_list("plant_id", "device_id", "registers")
     }
-
-
-def _pending(
-    wider: Sequence[tuple[MeterWork, int, int]], due: Sequence[tuple[int, int]]
-) -> set[tuple[int, int]]:
-    """Quarter-hours beside the due ones that have their own turn later, or in this chunk: (plant id, beginning)."""
-    if not wider:
-        return set()
-    rows = RollupDue.objects.filter(
-        stream=Stream.METER,
-        plant_id__in={work.plant_id for work, _, _ in wider},
-        start_at__gte=to_moment(min(low for _, low, _ in wider)),
-        start_at__lt=to_moment(max(high for _, _, high in wider)),
-    )
-    waiting = {(plant_id, to_us(start_at)) for plant_id, start_at in rows.values_list("plant_id", "start_at")}
-    return waiting | set(due)
-
-
-def _beyond(wide: tuple[MeterWork, int, int], pending: set[tuple[int, int]]) -> bool:
-    """Whether a wider span holds a quarter-hour that nobody else counts."""
-    work, low, high = wide
-    return any((work.plant_id, start) not in pending for start in quarters_within(low, high))
 
 
 def _count(works: Sequence[MeterWork], run: _Run) -> None:
