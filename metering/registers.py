@@ -34,7 +34,6 @@ NEAR_FULL = 0.01
 FULL_SCALES_KWH = tuple(
     sorted([*(10.0**digits for digits in range(3, 10)), 2**31 / 1000, 2**32 / 1000, 2**31 / 100, 2**32 / 100])
 )
-_FIRST = 3  # where a reading's registers begin
 
 
 class LeapKind(StrEnum):
@@ -48,17 +47,13 @@ class LeapKind(StrEnum):
 class Reading(NamedTuple):
     """What a meter said at one instant (microseconds since 1970, UTC); None = the register was not told.
 
-    A reading of quality MISSING tells no register.
+    `kwh` in the order of REGISTERS. A reading of quality MISSING tells no register.
     """
 
     at_us: int
     quality_rank: int
     role: str
-    import_kwh: float | None
-    export_kwh: float | None
-    production_kwh: float | None
-    charge_kwh: float | None
-    discharge_kwh: float | None
+    kwh: tuple[float | None, ...]
 
 
 class Pair(NamedTuple):
@@ -194,7 +189,7 @@ def count_energy(
     `readings` are in order of time, no instant twice, and reach for each register to its last known value before and
     its first at or after the bounds. `decided`: what people decided on pairs, in place of `judge`.
     """
-    told = [one for one in readings if any(value is not None for value in one[_FIRST:])]
+    told = [one for one in readings if any(value is not None for value in one.kwh)]
     count = _Count(told, low_us, high_us, rules, decided or {})
     for register in range(len(REGISTERS)):
         count.register(register)
@@ -217,7 +212,7 @@ class _Count:
         decided: Mapping[Pair, Verdict],
     ) -> None:
         self.readings = readings
-        self.numbers = [one[0] // QUARTER_US for one in readings]
+        self.numbers = [one.at_us // QUARTER_US for one in readings]
         self.first, self.end = low_us // QUARTER_US, high_us // QUARTER_US
         self.rules = rules
         self.decided = decided
@@ -237,17 +232,16 @@ class _Count:
 
         Nearly all pairs are plain: both within one quarter-hour, no hole, no leap. They are summed right here.
         """
-        column = _FIRST + register
         rate = POWER_MARGIN * self.rules.power_kw / HOUR_US
         near_us = 0 if self.decided else self.least_tolerance_us
         before: Reading | None = None
         value_before, at_before, number_before = 0.0, 0, -1
         total: float | None = None
         for reading, number in zip(self.readings, self.numbers, strict=True):
-            value = reading[column]
+            value = reading.kwh[register]
             if value is None:
                 continue
-            at = reading[0]
+            at = reading.at_us
             if before is not None:
                 span, risen = at - at_before, value - value_before
                 if (
@@ -259,7 +253,8 @@ class _Count:
                 else:
                     self._flush(register, number_before, total)
                     total = None
-                    self._uncommon(register, before, reading)
+                    pair = Pair(REGISTERS[register], at_before, at, value_before, value)
+                    self._uncommon(register, pair, before, reading)
             before, value_before, at_before, number_before = reading, value, at, number
         self._flush(register, number_before, total)
 
@@ -267,29 +262,22 @@ class _Count:
         if total is not None and self.first <= number < self.end:
             self.quarter(number).add(register, total)
 
-    def _uncommon(self, register: int, before: Reading, after: Reading) -> None:
+    def _uncommon(self, register: int, pair: Pair, before: Reading, after: Reading) -> None:
         """A pair over a boundary, over a hole, with a leap, or that somebody may have decided on."""
-        span = after.at_us - before.at_us
-        outside = after.at_us <= self.first * QUARTER_US or before.at_us >= self.end * QUARTER_US
+        span = pair.after_us - pair.before_us
+        outside = pair.after_us <= self.first * QUARTER_US or pair.before_us >= self.end * QUARTER_US
         if outside or span > self.rules.bridge_us:
             return
-        pair = Pair(
-            REGISTERS[register],
-            before.at_us,
-            after.at_us,
-            before[_FIRST + register],
-            after[_FIRST + register],
-        )
         verdict = self.decided.get(pair) or judge(
             before_kwh=pair.before_kwh, after_kwh=pair.after_kwh, possible_kwh=self.rules.possible_kwh(span)
         )
         if verdict.kind is not None:
             self.leaps.append(Leap(pair, verdict))
         if verdict.energy_kwh is None:
-            self.unknown.append((before.at_us, after.at_us))
+            self.unknown.append((pair.before_us, pair.after_us))
         rank = min(before.quality_rank, after.quality_rank)
-        hole = span > self.rules.tolerance_us(before.at_us)
-        for number, share_us in self._shares(before.at_us, after.at_us):
+        hole = span > self.rules.tolerance_us(pair.before_us)
+        for number, share_us in self._shares(pair.before_us, pair.after_us):
             quarter = self.quarter(number)
             quarter.worst(rank)
             quarter.role = after.role or quarter.role

@@ -174,4 +174,5 @@ def _portable(span: PlantSpan | MeterSpan) -> "QuerySet[MeterReading]":
 
 
 def _reading(row: Sequence[Any]) -> Reading:
-    return Reading(to_us(row[0]), *row[1:])
+    at, rank, role, *kwh = row
+    return Reading(to_us(at), rank, role, tuple(kwh))

@@ -25,7 +25,6 @@ from metering.selectors.meter_readings import (
 )
 
 REACH_US = METER_REACH_S * 1_000_000
-_FIRST = 3
 _ALL = range(len(REGISTERS))
 
 
@@ -63,15 +62,13 @@ class MeterWork:
     def see(self) -> None:
         """Note which registers the readings tell, and for each the nearest values outside that they hold."""
         for register in _ALL:
-            column = _FIRST + register
-            if not self.has(register) and any(one[column] is not None for one in self.readings):
+            if not self.has(register) and any(one.kwh[register] is not None for one in self.readings):
                 self.registers |= 1 << register
         begin, end = self.place()
         for register in _ALL:
-            column = _FIRST + register
             if self.has(register):
-                _note(self.earlier, register, reversed(self.readings[:begin]), column)
-                _note(self.later, register, self.readings[end:], column)
+                _note(self.earlier, register, reversed(self.readings[:begin]))
+                _note(self.later, register, self.readings[end:])
 
     def tells(self, register: int, *, until_us: int) -> bool:
         """Whether a reading within [low, until) tells the register."""
@@ -79,7 +76,7 @@ class MeterWork:
         for one in self.readings[begin:]:
             if one.at_us >= until_us:
                 return False
-            if one[_FIRST + register] is not None:
+            if one.kwh[register] is not None:
                 return True
         return False
 
@@ -94,10 +91,10 @@ def _moment(reading: Reading) -> int:
     return reading.at_us
 
 
-def _note(known: dict[int, Reading], register: int, readings: Iterable[Reading], column: int) -> None:
+def _note(known: dict[int, Reading], register: int, readings: Iterable[Reading]) -> None:
     if register not in known:
         for one in readings:
-            if one[column] is not None:
+            if one.kwh[register] is not None:
                 known[register] = one
                 return
 

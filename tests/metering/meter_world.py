@@ -108,7 +108,7 @@ def stored_readings(plant_id: int, device: str) -> list[Reading]:
             to_us(row.reading_at),
             row.quality_rank,
             row.role,
-            *(getattr(row, name) for name in REGISTER_COLUMNS),
+            tuple(getattr(row, name) for name in REGISTER_COLUMNS),
         )
         for row in rows.order_by("reading_at")
     ]

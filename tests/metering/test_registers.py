@@ -29,7 +29,7 @@ RULES = MeterRules(tolerances=[(0, 185_000_000)], bridge_us=35 * DAY_US, power_k
 
 def reading(minute: float, *values: float | None, rank: int = 3, role: str = "GRID") -> Reading:
     at_us = START_US + round(minute * MINUTE_US)
-    return Reading(at_us, rank, role, *values, *[None] * (len(REGISTERS) - len(values)))
+    return Reading(at_us, rank, role, (*values, *[None] * (len(REGISTERS) - len(values))))
 
 
 def count(*readings: Reading, quarters: int = 1, first: int = 0, **changes):
@@ -253,10 +253,10 @@ GROWING = st.lists(
 @given(steps=GROWING, begin_us=st.integers(0, QUARTER_US - 1), first_kwh=st.floats(0, 1e6))
 def test_quarter_hours_sum_to_what_the_register_counted(steps, begin_us, first_kwh):
     at_us, value = START_US + begin_us, first_kwh
-    readings = [Reading(at_us, 3, "", value, None, None, None, None)]
+    readings = [Reading(at_us, 3, "", (value, None, None, None, None))]
     for step_us, share in steps:
         at_us, value = at_us + step_us, value + share * RULES.possible_kwh(step_us) * 0.999
-        readings.append(Reading(at_us, 3, "", value, None, None, None, None))
+        readings.append(Reading(at_us, 3, "", (value, None, None, None, None)))
 
     counted = count(*readings, quarters=(at_us - START_US) // QUARTER_US + 1)
 
@@ -281,7 +281,7 @@ def test_counted_in_parts_or_at_once_is_the_same(values, cuts):
     at_us, readings = START_US, []
     for step_us, value, rank in values:
         at_us += step_us
-        readings.append(Reading(at_us, rank, "", value, 7.0, None, None, None))
+        readings.append(Reading(at_us, rank, "", (value, 7.0, None, None, None)))
     bounds = sorted({0, 96, *cuts})
 
     whole = count(*readings, quarters=96)
