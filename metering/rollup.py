@@ -33,6 +33,8 @@ ENERGIES: Mapping[str, tuple[str, int]] = {
 """Energy column: the measure that it is the integral of, and the sign of the power that counts."""
 
 GOOD_RANK = 3
+TINY = 1e-30
+"""A value nearer to nothing than this counts as 0: PostgreSQL refuses a product that vanishes."""
 _HOUR_S = 3600.0
 
 
@@ -96,7 +98,9 @@ def roll_up(
     energies: dict[str, float] = {}
     for index, name in enumerate(MEASURES):
         known = [
-            (value, piece.seconds) for piece in pieces if (value := piece.sample.values[index]) is not None
+            (value if abs(value) >= TINY else 0.0, piece.seconds)
+            for piece in pieces
+            if (value := piece.sample.values[index]) is not None
         ]
         if known:
             measures[name] = _measure(known)

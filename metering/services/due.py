@@ -16,8 +16,9 @@ from django.db import connection, transaction
 from metering.models import RollupDue, RollupMark, Stream
 from metering.rules import QUARTER, RollupRules
 
-FOLD_MARKS = 500
-"""Marks in one transaction."""
+FOLD_MARKS = 2000
+"""Marks in one transaction: a plant that many of them name is looked up once."""
+_PORTABLE_ROWS = 500
 
 
 class DueQuarter(NamedTuple):
@@ -68,7 +69,7 @@ def _fold_portably(limit: int) -> int:
             for stream, start_at, plant_id in sorted(due)
         ],
         ignore_conflicts=True,
-        batch_size=FOLD_MARKS,
+        batch_size=_PORTABLE_ROWS,
     )
     RollupMark.objects.filter(pk__in=[mark.pk for mark in marks]).delete()
     return len(marks)
@@ -102,8 +103,8 @@ def take_due(*, seen: Sequence[DueQuarter]) -> list[DueQuarter]:
             cursor.execute(_TAKE, [[due.due_id for due in seen]])
             return sorted(DueQuarter(*row) for row in cursor.fetchall())
     there: set[int] = set()
-    for place in range(0, len(seen), FOLD_MARKS):
-        rows = RollupDue.objects.filter(pk__in=[due.due_id for due in seen[place : place + FOLD_MARKS]])
+    for place in range(0, len(seen), _PORTABLE_ROWS):
+        rows = RollupDue.objects.filter(pk__in=[due.due_id for due in seen[place : place + _PORTABLE_ROWS]])
         there.update(rows.values_list("pk", flat=True))
         rows.delete()
     return sorted(due for due in seen if due.due_id in there)

@@ -7,6 +7,7 @@ began before it, and so completes the quarter-hour before; the roll-up of meters
 
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -38,15 +39,16 @@ def mark_changed(*, stream: Stream, changed: Collection[tuple[int, datetime]]) -
         return
     hold_s = HOLD_PERIODS * _longest_period_s() if stream == Stream.REALTIME else 0.0
     reach_s = METER_REACH_S if stream == Stream.METER else 0.0
-    touched: dict[int, set[int]] = {}
+    touched: defaultdict[int, set[int]] = defaultdict(set)
     for plant_id, moment in changed:
         moment_s = moment.timestamp()
         quarter = int(moment_s // QUARTER_S)
-        touched.setdefault(quarter, set()).add(plant_id)
+        touched[quarter].add(plant_id)
         if moment_s - reach_s < quarter * QUARTER_S:
-            touched.setdefault(quarter - 1, set()).add(plant_id)
-        for later in range(quarter + 1, -int(-(moment_s + hold_s) // QUARTER_S)):
-            touched.setdefault(later, set()).add(plant_id)
+            touched[quarter - 1].add(plant_id)
+        while (quarter + 1) * QUARTER_S < moment_s + hold_s:
+            quarter += 1
+            touched[quarter].add(plant_id)
     RollupMark.objects.bulk_create(
         RollupMark(
             stream=stream,

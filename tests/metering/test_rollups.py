@@ -110,6 +110,16 @@ def test_a_correction_of_better_quality_replaces_what_was_rolled_up(depot):
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("value", [5e-324, -5e-324, 2.0**53 - 1, -(2.0**53) + 1])
+def test_the_smallest_and_the_largest_number_on_the_wire_stop_nothing(depot, value):
+    store(depot.pk, [sample(after_s, *[value] * 7) for after_s in (0, 0.000001, 899.999999)])
+
+    roll_up_telemetry(at=LATER, rules=RULES)
+
+    assert_same(tables(depot.pk), expected(depot.pk, zone=depot.time_zone))
+
+
+@pytest.mark.django_db
 def test_a_plant_whose_samples_come_slower_holds_each_of_them_longer(depot):
     StreamPeriod.objects.create(
         plant=depot, stream=Stream.REALTIME, valid_from=START, period_s=60, source=StreamPeriod.Source.SET
