@@ -5,8 +5,9 @@ and never more than 2,000 are read. Samples themselves and quarter-hours are kep
 even days are too many they are put together, so many that they fit.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from itertools import accumulate, islice
@@ -113,6 +114,14 @@ def grid(tier: Tier, *, from_at: datetime, to_at: datetime, zone: str, points: i
         starts=[start_at + number * step for number in range(count)],
         end_at=start_at + count * step,
     )
+
+
+def begun(buckets: Grid, present: datetime) -> Grid:
+    """The buckets that do not lie in the future."""
+    count = bisect_right(buckets.starts, present)
+    if count == len(buckets.starts):
+        return buckets
+    return replace(buckets, starts=buckets.starts[:count], end_at=buckets.starts[count])
 
 
 def floor(moment: datetime, step: timedelta) -> datetime:

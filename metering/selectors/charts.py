@@ -9,7 +9,7 @@ and added to the hour or day that they belong to.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -32,6 +32,7 @@ from metering.tiers import (
     Kept,
     Tier,
     axis,
+    begun,
     choose_tier,
     floor,
     grid,
@@ -111,7 +112,7 @@ def telemetry_series(
     check_width(width_px)
     check_names("measures", measures, MEASURES)
     points = points_at_most(width_px)
-    zone = _zone_of(plant_id)
+    zone = zone_of(plant_id)
     asked = _Asked(
         plant_id=plant_id,
         measures=measures,
@@ -141,7 +142,7 @@ def day_chart(
     check_names("measures", measures, MEASURES)
     if not abs(day - at.date()) < rules.rollups_kept:
         raise Invalid("quarter-hours of that day are not kept", path="day")
-    bounds = local_day(day, zone=_zone_of(plant_id))
+    bounds = local_day(day, zone=zone_of(plant_id))
     asked = _Asked(
         plant_id=plant_id,
         measures=measures,
@@ -193,7 +194,8 @@ def kept_of(rules: RollupRules) -> Kept:
     return Kept(readings=rules.readings_kept, rollups=rules.rollups_kept)
 
 
-def _zone_of(plant_id: int) -> str:
+def zone_of(plant_id: int) -> str:
+    """The plant's time zone: one query. Raises NotFound."""
     zone = Plant.objects.filter(pk=plant_id).values_list("time_zone", flat=True).first()
     if zone is None:
         raise NotFound("no such plant")
@@ -258,15 +260,8 @@ def _of_buckets(asked: _Asked, buckets: Grid, *, future: bool = False) -> Series
             )
     present = max(asked.at, tail.newest_at) if tail.newest_at else asked.at
     if not future:
-        buckets = _begun(buckets, present)
+        buckets = begun(buckets, present)
     return _series(asked, buckets, _together(asked, buckets, stored, tail), tail, present)
-
-
-def _begun(buckets: Grid, present: datetime) -> Grid:
-    count = sum(start_at <= present for start_at in buckets.starts)
-    if count == len(buckets.starts):
-        return buckets
-    return replace(buckets, starts=buckets.starts[:count], end_at=buckets.starts[count])
 
 
 def _stored(
