@@ -28,7 +28,10 @@ from dispatch.services.retention import prune_commands, prune_inbound, prune_not
 from dispatch.services.site_config import publish_changed
 from dispatch.services.takeover import follow_moved
 from metering.partitions import ROLLUPS
+from metering.rules import current_rules
 from metering.selectors.holds import why_kept
+from metering.selectors.meter_facts import current_meter_limits
+from metering.services.meters import roll_up_meters
 from plants.services.dead_letters import prune_dead_letters
 from plants.services.link_health import prune_link_health
 from plants.services.link_spans import prune_spans
@@ -95,6 +98,11 @@ TICKS: tuple[Tick, ...] = (
     Tick(name="emergencies_in_doubt", period_s=5, run=lambda at: watch_latched(at=at)),
     Tick(name="site_config", period_s=2, run=lambda at: publish_changed(at=at, policy=current_policy())),
     Tick(name="partitions", period_s=600, run=_partitions),
+    Tick(
+        name="meter_rollups",
+        period_s=30,
+        run=lambda at: roll_up_meters(at=at, rules=current_rules(), limits=current_meter_limits()),
+    ),
     Tick(name="recent_bodies", period_s=60, run=lambda _at: trim_recent_bodies()),
     Tick(
         name="inbound",

@@ -60,7 +60,7 @@ def periods_of(*, plant_ids: Sequence[int], stream: Stream, rules: RollupRules) 
 
 def rollup_backlog(*, stream: Stream, at: datetime, rules: RollupRules) -> Backlog:
     """How far the rollups of a stream are behind: three short queries."""
-    ready = last_ready_start(at=at, rules=rules)
+    ready = last_ready_start(at=at, rules=rules, stream=stream)
     due = RollupDue.objects.filter(stream=stream, start_at__lte=ready)
     marks = RollupMark.objects.filter(stream=stream, start_at__lte=ready)
     oldest = min(

@@ -8,13 +8,13 @@ Edge cases, the concurrency policy:
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.db import connection, transaction
 
 from metering.models import RollupDue, RollupMark, Stream
-from metering.rules import QUARTER, RollupRules
+from metering.rules import METER_REACH_S, QUARTER, RollupRules
 
 FOLD_MARKS = 2000
 """Marks in one transaction: a plant that many of them name is looked up once."""
@@ -75,9 +75,13 @@ def _fold_portably(limit: int) -> int:
     return len(marks)
 
 
-def last_ready_start(*, at: datetime, rules: RollupRules) -> datetime:
-    """The latest beginning of a quarter-hour that has ended, and whose grace has passed."""
-    return at - rules.grace - QUARTER
+def last_ready_start(*, at: datetime, rules: RollupRules, stream: Stream = Stream.REALTIME) -> datetime:
+    """The latest beginning of a quarter-hour that has ended, and whose grace has passed.
+
+    One of meters also waits for the readings that soon follow its end: they complete it.
+    """
+    reach_s = METER_REACH_S if stream == Stream.METER else 0
+    return at - rules.grace - QUARTER - timedelta(seconds=reach_s)
 
 
 def first_due(*, stream: Stream, ready: datetime, limit: int) -> list[DueQuarter]:

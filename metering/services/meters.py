@@ -26,7 +26,7 @@ from django.db import IntegrityError, connection, transaction
 from metering.days import local_day_of
 from metering.models import Meter, MeterHour, MeterQuarter, RollupDue, Stream
 from metering.registers import QUARTER_US, QuarterEnergy, count_energy
-from metering.rules import METER_REACH_S, QUARTER, RollupRules
+from metering.rules import QUARTER, RollupRules
 from metering.selectors.meter_facts import MeterLimits, PlantFacts, facts_of_plants
 from metering.selectors.meter_readings import to_moment, to_us
 from metering.services.due import first_due, fold_marks, last_ready_start, take_due
@@ -120,14 +120,9 @@ def _until_none(step: Callable[[], int], spent: Callable[[], bool]) -> int:
     return done
 
 
-def last_ready_meter_start(*, at: datetime, rules: RollupRules) -> datetime:
-    """The latest beginning of a quarter-hour that can be counted: what soon follows its end is in, too."""
-    return last_ready_start(at=at, rules=rules) - timedelta(seconds=METER_REACH_S)
-
-
 def roll_up_meter_chunk(*, at: datetime, rules: RollupRules, limits: MeterLimits) -> int:
     """Count the oldest chunk of due quarter-hours, in one transaction; answers how many were seen to be due."""
-    ready = last_ready_meter_start(at=at, rules=rules)
+    ready = last_ready_start(at=at, rules=rules, stream=Stream.METER)
     seen = first_due(stream=Stream.METER, ready=ready, limit=rules.chunk)
     if seen:
         with _chunk_at_a_time(days=_days_around({due.start_at for due in seen}, limits.bridge, ready)):
@@ -154,7 +149,7 @@ def rebuild_meters(
         raise Invalid("lies before its beginning", path="to_at")
     if from_at < at - rules.readings_kept + QUARTER:
         raise Invalid("readings of that time are no longer kept", path="from_at")
-    until = min(to_at, last_ready_meter_start(at=at, rules=rules) + timedelta(microseconds=1))
+    until = min(to_at, last_ready_start(at=at, rules=rules, stream=Stream.METER) + timedelta(microseconds=1))
     low_us, end_us = (
         -(-to_us(from_at) // QUARTER_US) * QUARTER_US,
         -(-to_us(until) // QUARTER_US) * QUARTER_US,
@@ -179,7 +174,8 @@ def _run(plant_ids: Iterable[int], *, at: datetime, rules: RollupRules, limits: 
         limits=limits,
         facts=facts_of_plants(plant_ids=sorted(plant_ids), rules=rules, limits=limits),
         oldest_us=-(-to_us(at - rules.readings_kept + QUARTER) // QUARTER_US) * QUARTER_US,
-        end_us=to_us(last_ready_meter_start(at=at, rules=rules)) // QUARTER_US * QUARTER_US + QUARTER_US,
+        end_us=to_us(last_ready_start(at=at, rules=rules, stream=Stream.METER)) // QUARTER_US * QUARTER_US
+        + QUARTER_US,
     )
 
 

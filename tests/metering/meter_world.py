@@ -12,9 +12,10 @@ from metering.registers import QUARTER_US, Counted, MeterRules, Reading, count_e
 from metering.rules import RollupRules
 from metering.selectors.meter_facts import MeterLimits
 from metering.selectors.meter_readings import to_moment, to_us
+from metering.services.due import last_ready_start
 from metering.services.marks import mark_changed
 from metering.services.meter_sums import ENERGIES
-from metering.services.meters import MetersRolled, last_ready_meter_start, roll_up_meters
+from metering.services.meters import MetersRolled, roll_up_meters
 from plants.models import MeterReading, Plant
 from plants.services.partitions import ensure_partitions
 from plants.sql import insert_or_update
@@ -118,7 +119,10 @@ def reference(plant_id: int, device: str, *, power_kw: float, at: datetime, deci
     """All quarter-hours of a meter, from everything that the history holds, in one go."""
     readings = stored_readings(plant_id, device)
     low = min((one.at_us for one in readings), default=0) // QUARTER_US * QUARTER_US
-    end = to_us(last_ready_meter_start(at=at, rules=RULES)) // QUARTER_US * QUARTER_US + QUARTER_US
+    end = (
+        to_us(last_ready_start(at=at, rules=RULES, stream=Stream.METER)) // QUARTER_US * QUARTER_US
+        + QUARTER_US
+    )
     high = min(end, max((one.at_us for one in readings), default=0) // QUARTER_US * QUARTER_US + QUARTER_US)
     rules = MeterRules(
         tolerances=[(0, 185_000_000)],
