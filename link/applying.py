@@ -5,6 +5,7 @@ alarms, commands, dead letters, and within each by key, so that two consumers wi
 other and never deadlock.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,7 +22,7 @@ from plants.services.alarms import AlarmWord, apply_alarms
 from plants.services.dead_letters import Letter, store_dead_letters
 from plants.services.inbox import Arrival, register_arrivals, set_disposition
 from plants.services.modes import ModeWord, apply_modes, lock_states
-from plants.services.quarantine import PER_PLANT, Misplaced, misplaced
+from plants.services.quarantine import PER_PLANT, misplaced
 from plants.services.readings import (
     FUTURE_MARGIN,
     MeterSample,
@@ -110,14 +111,15 @@ def apply_understood(
     _store_readings(batch.readings, at=at)
     fresh = _apply_events(batch.events, inlet=inlet, at=at)
     report = Report(applied=len(batch.readings) + fresh, duplicates=len(batch.events) - fresh)
-    for one in parsed:
-        name = one.family_name if isinstance(one.family, Family) else "unknown"
-        report.by_family[name] = report.by_family.get(name, 0) + 1
+    for family, count in Counter(one.family for one in parsed).items():
+        name = family.value if isinstance(family, Family) else "unknown"
+        report.by_family[name] = report.by_family.get(name, 0) + count
     return report, batch.letters
 
 
 def _sort(parsed: Sequence[Parsed], sites: Mapping[str, int], *, inlet: Inlet, at: datetime) -> _Sorted:
     batch = _Sorted()
+    oldest, newest = at - timedelta(days=inlet.retention_days), at + FUTURE_MARGIN
     for one in parsed:
         plant_id = sites.get(one.envelope.site_id)
         # An ACK belongs to its command whatever site it names, and a type that we do not know is kept for people.
@@ -128,7 +130,8 @@ def _sort(parsed: Sequence[Parsed], sites: Mapping[str, int], *, inlet: Inlet, a
                 one.delivery, reason="UNKNOWN_SITE", path="siteId", detail=one.envelope.site_id
             )
             batch.letters.append(letter)
-        elif wrong := _misplaced(one, inlet=inlet, at=at):
+        # Events may be late, and none is of the future: a mode of the year 9999 would be the newest for ever.
+        elif wrong := misplaced(one.moment, oldest=oldest if one.is_reading else None, newest=newest):
             path = "payload.readingAt" if isinstance(one.payload, MeterTelemetry) else "timestamp"
             letter = letter_of(
                 one.delivery, reason=wrong.reason, path=path, detail=wrong.detail, plant_id=plant_id
@@ -139,15 +142,6 @@ def _sort(parsed: Sequence[Parsed], sites: Mapping[str, int], *, inlet: Inlet, a
         else:
             batch.events.append((one, plant_id))
     return batch
-
-
-def _misplaced(one: Parsed, *, inlet: Inlet, at: datetime) -> Misplaced | None:
-    """Readings lie within what the history keeps; an event may be late and must not claim to be of the future.
-
-    The newest mode event wins: one from the year 9999 would win for ever.
-    """
-    oldest = at - timedelta(days=inlet.retention_days) if one.is_reading else None
-    return misplaced(one.moment, oldest=oldest, newest=at + FUTURE_MARGIN)
 
 
 def _lock(batch: _Sorted) -> None:
@@ -164,17 +158,10 @@ def _store_readings(readings: Sequence[tuple[Parsed, int]], *, at: datetime) -> 
     meters: list[MeterSample] = []
     for one, plant_id in readings:
         if isinstance(one.payload, MeterTelemetry):
-            meters.append(MeterSample(plant_id=plant_id, telemetry=one.payload))
+            meters.append(MeterSample(plant_id, one.payload))
         elif isinstance(one.payload, RealtimeTelemetry):
             devices: list[Any] = one.envelope.payload.get("devices") or []
-            realtime.append(
-                RealtimeSample(
-                    plant_id=plant_id,
-                    measured_at=one.moment,
-                    telemetry=one.payload,
-                    raw_devices=devices,
-                )
-            )
+            realtime.append(RealtimeSample(plant_id, one.moment, one.payload, devices))
     store_realtime(samples=realtime, at=at)
     store_meters(samples=meters, at=at)
     mark_changed(
@@ -184,7 +171,7 @@ def _store_readings(readings: Sequence[tuple[Parsed, int]], *, at: datetime) -> 
         stream=Stream.METER, changed=[(sample.plant_id, sample.telemetry.reading_at) for sample in meters]
     )
     bodies = [
-        RawBody(plant_id=plant_id, routing_key=one.delivery.routing_key, body=one.delivery.body)
+        RawBody(plant_id, one.delivery.routing_key, one.delivery.body)
         for one, plant_id in readings
         if not one.delivery.redelivered  # it may be there already: a crash came before the acknowledgement
     ]

@@ -26,6 +26,7 @@ Edge cases (the concurrency policy):
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from math import ceil, log2
 
 import structlog
@@ -97,11 +98,13 @@ def receive(
 
 
 def _ensure_partitions(parsed: Sequence[Parsed], *, inlet: Inlet, at: datetime) -> None:
-    moments = (one.moment for one in parsed if one.is_reading)
-    days = {
-        moment.date() for moment in moments if storable(moment, at=at, retention_days=inlet.retention_days)
-    }
-    ensure_partitions(days=days)
+    moments = [one.moment for one in parsed if one.is_reading]
+    if not moments:
+        return
+    within = partial(storable, at=at, retention_days=inlet.retention_days)
+    if not (within(min(moments)) and within(max(moments))):
+        moments = [moment for moment in moments if within(moment)]
+    ensure_partitions(days={moment.date() for moment in moments})
 
 
 @dataclass(kw_only=True)

@@ -88,12 +88,16 @@ def stored(connection: Connection, report: Report, *, at: datetime, took_s: floa
     DEAD_LETTERS.labels(*where).inc(report.dead_letters)
     STORE_SECONDS.labels(*where).observe(took_s)
     BATCH.labels(*where).observe(report.received)
+    sent_at: dict[str, list[datetime]] = {}
     for one in report.understood:
         # Families are a closed set; what is not in it came in the far side's words.
         family = one.family.value if isinstance(one.family, Family) else "unknown"
-        DELIVERED.labels(*where, family).inc()
-        delay_s = (at - one.envelope.timestamp).total_seconds()
-        EVENT_DELAY_SECONDS.labels(*where, family).observe(max(0.0, delay_s))
+        sent_at.setdefault(family, []).append(one.envelope.timestamp)
+    for family, moments in sent_at.items():
+        DELIVERED.labels(*where, family).inc(len(moments))
+        observe = EVENT_DELAY_SECONDS.labels(*where, family).observe
+        for moment in moments:
+            observe(max(0.0, (at - moment).total_seconds()))
 
 
 def watch_unstored(connection: Connection, *, age_s: Callable[[], float], count: Callable[[], float]) -> None:

@@ -2,9 +2,9 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
 import structlog
 
 from link.broker import Delivery
@@ -35,43 +35,44 @@ _MOST_HEADERS = 50
 _LONGEST_HEADER = 500
 
 
-@dataclass(frozen=True, kw_only=True)
-class Parsed:
-    """One delivery, understood; `payload` None = a type that we do not know and keep."""
+class Parsed(msgspec.Struct, frozen=True, kw_only=True):
+    """One delivery, understood; `payload` None = a type that we do not know and keep.
+
+    `moment`: when it was measured (meters) or said (everything else). `is_reading`: it goes into the history.
+    """
 
     delivery: Delivery
     envelope: Envelope
     family: Family | Unknown
     payload: Payload | None
+    moment: datetime
+    is_reading: bool
 
     @property
     def family_name(self) -> str:
         """The family of the routing key, or the whole key where it is not known."""
         return self.family.value if isinstance(self.family, Family) else self.family.raw
 
-    @property
-    def moment(self) -> datetime:
-        """When it was measured (meters) or said (everything else)."""
-        return (
-            self.payload.reading_at if isinstance(self.payload, MeterTelemetry) else self.envelope.timestamp
-        )
-
-    @property
-    def is_reading(self) -> bool:
-        """Whether it goes into the history of readings."""
-        return isinstance(self.payload, RealtimeTelemetry | MeterTelemetry)
-
 
 def parse(delivery: Delivery, *, routing_prefix: str) -> Parsed:
     """Read one delivery by its routing key; raises `ProtocolError`."""
     envelope = parse_envelope(delivery.body)
-    if delivery.routing_key != storable_text(delivery.routing_key):
+    key = delivery.routing_key
+    if not (key.isascii() and key.isprintable()) and key != storable_text(key):
         raise InvalidText("a routing key must not hold U+0000 or a lone surrogate", path="routingKey")
-    family = classify(delivery.routing_key, routing_prefix).family
+    family = classify(key, routing_prefix).family
     payload = None
     if isinstance(family, Family) and family.value.startswith("event."):
         payload = parse_payload(family, envelope.payload)
-    return Parsed(delivery=delivery, envelope=envelope, family=family, payload=payload)
+    meters = payload if isinstance(payload, MeterTelemetry) else None
+    return Parsed(
+        delivery=delivery,
+        envelope=envelope,
+        family=family,
+        payload=payload,
+        moment=envelope.timestamp if meters is None else meters.reading_at,
+        is_reading=meters is not None or isinstance(payload, RealtimeTelemetry),
+    )
 
 
 def parse_batch(

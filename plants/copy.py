@@ -51,21 +51,25 @@ class Target:
         return str(self.model._meta.db_table)
 
     @cached_property
+    def _fields(self) -> "tuple[models.Field[Any, Any], ...]":
+        fields = {field.attname: field for field in self.model._meta.concrete_fields}
+        return tuple(fields[name] for name in self.names)
+
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         """The column of each attribute."""
-        return tuple(str(self.model._meta.get_field(name).column) for name in self.names)
+        return tuple(str(field.column) for field in self._fields)
 
     @cached_property
     def types(self) -> tuple[str, ...]:
         """PostgreSQL's type of each column. A document goes as bytes: that is what its binary form is."""
-        kinds = (self.model._meta.get_field(name).db_type(connection) or "" for name in self.names)
+        kinds = (field.db_type(connection) or "" for field in self._fields)
         return tuple("bytea" if kind == "jsonb" else kind.partition("(")[0] for kind in kinds)
 
     @cached_property
     def documents(self) -> tuple[int, ...]:
         """Which columns hold JSON."""
-        fields = (self.model._meta.get_field(name) for name in self.names)
-        return tuple(index for index, field in enumerate(fields) if isinstance(field, models.JSONField))
+        return tuple(index for index, field in enumerate(self._fields) if isinstance(field, models.JSONField))
 
     @cached_property
     def copy(self) -> str:

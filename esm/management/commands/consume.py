@@ -10,6 +10,7 @@ from esm.metrics import serve_metrics
 from esm.pulse import Pulse
 from esm.signals import stop_on_signals
 from esm.tick_guard import tick_guard
+from link.garbage import seldom_collected
 from link.run import consume_supervisor
 from link.targets import amqps_transport
 
@@ -26,8 +27,10 @@ class Command(BaseCommand):
         self.stdout.flush()
         serve_metrics(stop)
         guard = tick_guard()
-        consume_supervisor(
+        supervisor = consume_supervisor(
             transport=amqps_transport(), clock=clock.now, alive=pulse.beat, on_turn=guard.turn
-        ).run(stop)
+        )
+        with seldom_collected():
+            supervisor.run(stop)
         pulse.stop()
         self.stdout.write("consume: stopped")
