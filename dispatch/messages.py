@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from plants.models import Connection, Plant, SiteIdKind
@@ -11,11 +12,9 @@ from vcp import (
     Family,
     InvalidSigningKey,
     KeyDecoding,
-    encode_envelope,
     must_be_signed,
-    new_envelope,
+    new_body,
     routing_key,
-    signed_envelope,
 )
 
 NewId = Callable[[], uuid.UUID]
@@ -78,24 +77,29 @@ def build(
 ) -> Draft:
     """The envelope of one payload, signed where this connection signs the family. Raises vcp.ProtocolError."""
     message_id, correlation_id = new_id(), new_id()
-    sign = must_be_signed(family, signer.signed_families)
-    envelope = new_envelope(
+    signs = must_be_signed(family, signer.signed_families)
+    body = new_body(
         message_id=str(message_id),
         correlation_id=str(correlation_id),
         timestamp=at,
         source=signer.source,
         site_id=site_id_of(plant, signer.site_id_kind),
         payload=payload,
-        signature_algo="HMAC-SHA256" if sign else None,
-        signature_kid=signer.signature_kid if sign else None,
+        signing_key=signer.signing_key if signs else None,
+        signature_kid=signer.signature_kid,
+        decoding=signer.key_decoding,
     )
-    if sign:
-        envelope = signed_envelope(envelope, signer.signing_key, decoding=signer.key_decoding)
     return Draft(
         message_id=message_id,
         correlation_id=correlation_id,
         family=family,
-        routing_key=routing_key(signer.routing_prefix, family),
-        body=encode_envelope(envelope),
-        signed=sign,
+        routing_key=_routing_key(signer.routing_prefix, family),
+        body=body,
+        signed=signs,
     )
+
+
+@lru_cache(maxsize=1024)
+def _routing_key(prefix: str, family: Family) -> str:
+    """One per connection and family: checking it costs as much as signing a message."""
+    return routing_key(prefix, family)

@@ -1,6 +1,8 @@
 """Commands, what happened to them, and the outbox of exact bytes that Voke is sent."""
 
 from django.db import models
+from django.db.models import F
+from django.db.models.functions import Coalesce
 
 from dispatch.states import ENDED, State
 from plants.models import Connection, InboundMessage, Organisation, Plant, User
@@ -16,10 +18,16 @@ class Kind(models.TextChoices):
 
 
 class Command(models.Model):
-    """Something a person, a plan or the platform wants a plant to do, from request to proof."""
+    """Something a person, a plan or the platform wants a plant to do, from request to proof.
 
-    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="commands")
-    plant = models.ForeignKey(Plant, on_delete=models.PROTECT, related_name="commands")
+    Organisation and plant have no index of their own: those by (organisation, id) and (plant, id) serve them too, and a
+    command's row is written three times within a second.
+    """
+
+    organisation = models.ForeignKey(
+        Organisation, on_delete=models.PROTECT, related_name="commands", db_index=False
+    )
+    plant = models.ForeignKey(Plant, on_delete=models.PROTECT, related_name="commands", db_index=False)
     connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="commands")
     kind = models.CharField(max_length=16, choices=Kind)
     payload = models.JSONField(help_text="The payload in wire names.")
@@ -98,6 +106,10 @@ class Command(models.Model):
         return State(self.state) in ENDED
 
 
+# Where a message stands among those of its plant, on whichever connection.
+PLACE = Coalesce("place", "id", output_field=models.BigIntegerField())
+
+
 class Outcome(models.TextChoices):
     """What became of one message in the outbox."""
 
@@ -120,7 +132,9 @@ class OutboundMessage(models.Model):
       plant moved to another connection; the new one takes over its place in the order.
     """
 
-    connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="outbox")
+    connection = models.ForeignKey(
+        Connection, on_delete=models.PROTECT, related_name="outbox", db_index=False
+    )
     plant = models.ForeignKey(Plant, on_delete=models.PROTECT, related_name="+")
     command = models.ForeignKey(
         Command, on_delete=models.PROTECT, null=True, related_name="messages", help_text="NULL = site config."
@@ -148,11 +162,14 @@ class OutboundMessage(models.Model):
     class Meta:
         ordering = ["-id"]
         indexes = [
-            # What a relay reads: emergencies first, then in order of making.
+            # What a relay reads, in the order of sending: emergencies first, then by place.
             models.Index(
-                fields=["connection", "-urgent", "id"],
+                F("connection"),
+                F("urgent").desc(),
+                PLACE,
+                F("id"),
                 condition=models.Q(outcome="PENDING"),
-                name="outbox_pending",
+                name="outbox_in_order",
             ),
             # What still stands before a message of the same plant, on whichever connection.
             models.Index(
@@ -171,7 +188,7 @@ class OutboundMessage(models.Model):
 class CommandEvent(models.Model):
     """One thing that happened to a command; append-only."""
 
-    command = models.ForeignKey(Command, on_delete=models.CASCADE, related_name="events")
+    command = models.ForeignKey(Command, on_delete=models.CASCADE, related_name="events", db_index=False)
     at = models.DateTimeField(help_text="When we recorded it.")
     told_at = models.DateTimeField(null=True, help_text="Timestamp of Voke's message, when Voke said it.")
     word = models.CharField(max_length=24, help_text="The state it speaks of, or what happened.")
@@ -182,11 +199,19 @@ class CommandEvent(models.Model):
     )
     detail = models.JSONField(default=dict)
     outbound = models.ForeignKey(OutboundMessage, on_delete=models.SET_NULL, null=True, related_name="+")
-    inbound = models.ForeignKey(InboundMessage, on_delete=models.SET_NULL, null=True, related_name="+")
+    inbound = models.ForeignKey(
+        InboundMessage, on_delete=models.SET_NULL, null=True, related_name="+", db_index=False
+    )
 
     class Meta:
         ordering = ["id"]
-        indexes = [models.Index(fields=["command", "id"], name="event_by_command")]
+        indexes = [
+            models.Index(fields=["command", "id"], name="event_by_command"),
+            # Most events are not of an inbound message.
+            models.Index(
+                fields=["inbound"], condition=models.Q(inbound__isnull=False), name="event_by_inbound"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.word} {self.verdict}"

@@ -16,16 +16,14 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Any
 
-import amqp
-
 from link.amqp_confirms import Entry, Window
 from link.amqp_connection import AmqpsLink
+from link.amqp_encoding import publish_frames
 from link.amqp_errors import ChannelClosed
 from link.broker import Clock, Fate, LinkError, Outgoing, Sent
 from vcp import EXCHANGE
 
-_PERSISTENT = 2
-_SHORT_STRING_BYTES = 255
+_CHUNK_BYTES = 16_384
 
 
 class AmqpsPublisher:
@@ -87,12 +85,7 @@ class AmqpsPublisher:
 
     def _pipeline(self, book: Window) -> None:
         """Write everything, then wait for all confirms."""
-        self._link.read_available()
-        for entry in book.undecided():
-            if self._link.blocked:
-                break
-            self._hand_over(book, entry)
-            self._link.read_available()
+        self._write(book, book.undecided())
         self._await_confirms(book)
 
     def _one_by_one(self, book: Window) -> None:
@@ -102,35 +95,66 @@ class AmqpsPublisher:
             if self._link.blocked:
                 break
             try:
-                self._hand_over(book, entry)
+                self._write(book, [entry])
                 self._await_confirms(book)
             except ChannelClosed as refusal:
                 entry.decide(Fate.REFUSED, str(refusal))
                 self._restart_channel(book)
 
-    def _hand_over(self, book: Window, entry: Entry) -> None:
-        """Write one message, unless its time is over or it can't be written at all."""
+    def _write(self, book: Window, entries: Sequence[Entry]) -> None:
+        """Hand over messages until the broker blocks, a TLS record's worth at a time.
+
+        Before each message it is read what the broker says: what it said last counts for all that are not written yet.
+        """
+        chunk: list[tuple[Entry, bytes]] = []
+        size = 0
+        for entry in entries:
+            self._link.read_available()
+            if self._link.blocked:
+                return
+            frames = self._ready(entry)
+            if frames is None:
+                continue
+            chunk.append((entry, frames))
+            size += len(frames)
+            if size >= _CHUNK_BYTES:
+                self._hand_over(book, chunk)
+                chunk, size = [], 0
+        self._link.read_available()
+        if chunk and not self._link.blocked:
+            self._hand_over(book, chunk)
+
+    def _ready(self, entry: Entry) -> bytes | None:
+        """The frames of a message, unless its time is over or it can't be written at all."""
         message = entry.message
-        if not _fits(message):
+        try:
+            frames = publish_frames(
+                channel=self._link.channel_id,
+                exchange=EXCHANGE,
+                routing_key=message.routing_key,
+                message_id=message.message_id,
+                correlation_id=message.correlation_id,
+                body=message.body,
+                frame_max=self._link.frame_max,
+            )
+        except ValueError:  # too long, or a lone surrogate
             entry.decide(Fate.REFUSED, "its routing key or ids do not fit AMQP's short strings")
-            return
+            return None
+        if message.not_after is not None and self._clock() > message.not_after:
+            entry.too_late()
+            return None
+        return frames
+
+    def _hand_over(self, book: Window, chunk: Sequence[tuple[Entry, bytes]]) -> None:
+        """Write a few messages at once."""
         left_s = self._deadline - monotonic()
         if left_s <= 0:
             raise self._link.fail(LinkError("the link was too slow for the window"))
-        properties = amqp.Message(
-            message.body,
-            content_type="application/json",
-            delivery_mode=_PERSISTENT,
-            message_id=message.message_id,
-            correlation_id=message.correlation_id,
-        )
         self._link.write_within(left_s)
-        if message.not_after is not None and self._clock() > message.not_after:
-            entry.too_late()
-            return
-        self._tag += 1
-        book.handed_over(entry, self._tag)
-        self._link.write_message(properties, exchange=EXCHANGE, routing_key=message.routing_key)
+        for entry, _ in chunk:
+            self._tag += 1
+            book.handed_over(entry, self._tag)
+        self._link.write_frames(b"".join(frames for _, frames in chunk))
 
     def _await_confirms(self, book: Window) -> None:
         """Wait until every tag is settled. At the deadline the link is dropped, unless the broker blocks it."""
@@ -162,14 +186,3 @@ class AmqpsPublisher:
     def _on_return(self, reason: Any, _exchange: str, _routing_key: str, message: Any) -> None:
         message_id = message.properties.get("message_id", "")
         self._window.returned(message_id, f"{reason.reply_code} {reason.reply_text}")
-
-
-def _fits(message: Outgoing) -> bool:
-    """Whether AMQP can carry the message's key and ids: texts of at most 255 bytes."""
-    try:
-        return all(
-            len(text.encode()) <= _SHORT_STRING_BYTES
-            for text in (message.routing_key, message.message_id, message.correlation_id)
-        )
-    except UnicodeEncodeError:  # a lone surrogate
-        return False

@@ -11,7 +11,7 @@ from vcp.errors import InvalidSignatureAlgo, InvalidValue, ProtocolError, Unsupp
 from vcp.jsontext import decode_object, refuse_nul
 from vcp.limits import MAX_ID_LENGTH
 from vcp.payloads import Payload, family_of, parse_payload, to_wire
-from vcp.signing import SIGNATURE_ALGO, KeyDecoding, sign
+from vcp.signing import SIGNATURE_ALGO, KeyDecoding, sign, signed_body
 from vcp.structs import Id, Time, WireStruct, to_struct
 from vcp.timestamps import format_timestamp
 
@@ -81,6 +81,68 @@ def new_envelope(
 
     A payload struct is checked against its family, a dict only for being JSON. Raises ProtocolError.
     """
+    envelope = _assembled(
+        message_id=message_id,
+        timestamp=timestamp,
+        source=source,
+        site_id=site_id,
+        payload=payload,
+        correlation_id=correlation_id,
+        signature_algo=signature_algo,
+        signature_kid=signature_kid,
+    )
+    _refuse_unfit(envelope, canonical_json(envelope))
+    if not isinstance(payload, dict):
+        parse_payload(family_of(payload), envelope["payload"])
+    return envelope
+
+
+def new_body(
+    *,
+    message_id: str,
+    timestamp: datetime,
+    source: str,
+    site_id: str,
+    payload: dict[str, Any],
+    correlation_id: str | None = None,
+    signature_kid: str | None = None,
+    signing_key: str | None = None,
+    decoding: KeyDecoding = KeyDecoding.HEX,
+) -> bytes:
+    """The bytes on the wire of a new message: `new_envelope`, `signed_envelope` and `encode_envelope` in one walk.
+
+    Signed where a key is given, and then it names the algorithm and the key id. Raises ProtocolError.
+    """
+    signs = signing_key is not None
+    envelope = _assembled(
+        message_id=message_id,
+        timestamp=timestamp,
+        source=source,
+        site_id=site_id,
+        payload=payload,
+        correlation_id=correlation_id,
+        signature_algo=SIGNATURE_ALGO if signs else None,
+        signature_kid=signature_kid if signs else None,
+    )
+    if signing_key is None:
+        body = canonical_json(envelope)
+    else:
+        body = signed_body(envelope, signing_key, decoding=decoding)
+    _refuse_unfit(envelope, body)
+    return body
+
+
+def _assembled(
+    *,
+    message_id: str,
+    timestamp: datetime,
+    source: str,
+    site_id: str,
+    payload: dict[str, Any] | Payload,
+    correlation_id: str | None,
+    signature_algo: str | None,
+    signature_kid: str | None,
+) -> dict[str, Any]:
     check_message_id(message_id)
     try:
         sent_at = format_timestamp(timestamp)
@@ -94,18 +156,20 @@ def new_envelope(
         "siteId": site_id,
         "payload": payload if isinstance(payload, dict) else to_wire(payload),
     }
-    optional = {
-        "correlationId": correlation_id,
-        "signatureAlgo": signature_algo,
-        "signatureKid": signature_kid,
-    }
-    envelope.update((name, value) for name, value in optional.items() if value is not None)
-    if b"\\u0000" in canonical_json(envelope):
+    if correlation_id is not None:
+        envelope["correlationId"] = correlation_id
+    if signature_algo is not None:
+        envelope["signatureAlgo"] = signature_algo
+    if signature_kid is not None:
+        envelope["signatureKid"] = signature_kid
+    return envelope
+
+
+def _refuse_unfit(envelope: dict[str, Any], text: bytes) -> None:
+    """Refuse what its receiver would; `text` is the envelope's canonical text."""
+    if b"\\u0000" in text:
         refuse_nul(envelope)
     _checked(envelope)
-    if not isinstance(payload, dict):
-        parse_payload(family_of(payload), envelope["payload"])
-    return envelope
 
 
 def check_message_id(message_id: str) -> None:

@@ -20,7 +20,7 @@ from django.db.models import Count, Max, Sum
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from dispatch.models import Command, EmergencyLatch, OutboundMessage, Outcome
+from dispatch.models import PLACE, Command, EmergencyLatch, OutboundMessage, Outcome
 from plants.bounded import bounded_statements
 from plants.models import Alarm, Connection, DeadLetter, LinkState
 from plants.selectors.link_health import ConnectionHealth, connection_health, watched_connections
@@ -126,7 +126,7 @@ def outbox(at: datetime) -> Families:
     )
     names = _names()
     pending = OutboundMessage.objects.filter(outcome=Outcome.PENDING).order_by(
-        "connection_id", "-urgent", "pk"
+        "connection_id", "-urgent", PLACE
     )
     found: dict[int, list[datetime]] = {}
     for connection_id, made_at in pending.values_list("connection_id", "made_at")[:MOST_PENDING]:

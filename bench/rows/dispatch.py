@@ -1,7 +1,7 @@
 """Setpoints that are due in one tick, until the last of them is SENT in the database.
 
-Ours: the tick `queue_due` in this process, as a worker runs it, and `manage.py relay` in a process of its own. The relay
-runs and is connected before the clock starts, as in production.
+Ours: the tick `queue_due` in this process, as a worker runs it, and `manage.py relay` in a process of its own, which is
+connected before the clock starts, as in production.
 """
 
 from collections.abc import Callable, Sequence

@@ -12,19 +12,21 @@ Edge cases (the concurrency policy):
 """
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 
 from dispatch.messages import NewId
-from dispatch.models import EmergencyLatch, OutboundMessage, OutboxLease, Outcome
+from dispatch.models import PLACE, EmergencyLatch, OutboundMessage, OutboxLease, Outcome
 from dispatch.policy import Policy
+from dispatch.services.bulk import Among
 from dispatch.services.late import is_late, is_stale, last_moment, settle
-from dispatch.services.outbox import PLACE, lock_commands
+from dispatch.services.life import lock_states
 from dispatch.states import State
 from plants.models import Connection, ConnectionMode, Installation
 
@@ -39,6 +41,28 @@ class Claimed:
     correlation_id: str
     body: bytes = field(repr=False)
     not_after: datetime
+
+
+class Waiting(Protocol):
+    """What a claim reads of a message; a whole OutboundMessage has it too."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def routing_key(self) -> str: ...
+    @property
+    def message_id(self) -> uuid.UUID: ...
+    @property
+    def correlation_id(self) -> uuid.UUID: ...
+    @property
+    def body(self) -> bytes | memoryview: ...
+    @property
+    def made_at(self) -> datetime: ...
+    @property
+    def deliver_by_at(self) -> datetime | None: ...
+
+
+_OF_A_CLAIM = ("id", "routing_key", "message_id", "correlation_id", "body", "made_at", "deliver_by_at")
 
 
 @transaction.atomic  # SQLite serves transactions in order of arrival, single statements by luck
@@ -81,15 +105,15 @@ def claim(
         if publishing is None:
             return []
         rows = _locked_window(connection, window=window, at=at)
-        late = {row.pk: row for row in rows if is_late(row, at) or is_stale(row, at, policy)}
-        anew = settle(list(late.values()), connection=publishing, at=at, new_id=new_id)
-        rows = [anew.get(row.pk, row) for row in rows if row.pk not in late or row.pk in anew]
-        OutboundMessage.objects.filter(pk__in=[row.pk for row in rows]).update(
+        late = [row.id for row in rows if is_late(row, at) or is_stale(row, at, policy)]
+        if late:
+            rows = _settled(rows, late, publishing=publishing, at=at, new_id=new_id)
+        OutboundMessage.objects.filter(Among([row.id for row in rows])).update(
             attempted_at=Coalesce(F("attempted_at"), at), attempts=F("attempts") + 1
         )
     return [
         Claimed(
-            outbound_id=row.pk,
+            outbound_id=row.id,
             routing_key=row.routing_key,
             message_id=str(row.message_id),
             correlation_id=str(row.correlation_id),
@@ -98,6 +122,16 @@ def claim(
         )
         for row in rows
     ]
+
+
+def _settled(
+    rows: Sequence[Waiting], late: Sequence[int], *, publishing: Connection, at: datetime, new_id: NewId
+) -> list[Waiting]:
+    """The window without its late messages, those that were signed anew in the place of the ones they replace."""
+    full = list(OutboundMessage.objects.filter(Among(late)).order_by("pk"))
+    anew = settle(full, connection=publishing, at=at, new_id=new_id)
+    gone = set(late) - anew.keys()
+    return [anew.get(row.id, row) for row in rows if row.id not in gone]
 
 
 def _publishing(connection: Connection) -> Connection | None:
@@ -114,15 +148,17 @@ def _all_off() -> QuerySet[Installation]:
     return Installation.objects.filter(pk=1, dispatch_enabled=False)
 
 
-def _locked_window(connection: Connection, *, window: int, at: datetime) -> list[OutboundMessage]:
-    candidates = list(
-        sendable(connection, at).only("pk", "command_id").order_by("-urgent", "standing", "pk")[:window]
-    )
-    lock_commands(candidates)
+def _locked_window(connection: Connection, *, window: int, at: datetime) -> list[Waiting]:
+    in_order = sendable(connection, at).order_by("-urgent", "standing", "pk")[:window]
+    candidates = list(in_order.values_list("pk", "command_id"))
+    if not candidates:
+        return []
+    lock_states({command_id for _, command_id in candidates if command_id is not None})
     # Looked at again under the locks: a cancel, an emergency or an answer may have come in between.
-    waiting = _waiting().filter(pk__in=[row.pk for row in candidates])
-    rows = list(waiting.select_for_update(of=("self",)).order_by("pk"))
-    return sorted(rows, key=lambda row: (not row.urgent, row.standing, row.pk))
+    waiting = _waiting().filter(Among([pk for pk, _ in candidates]))
+    locked = waiting.select_for_update(of=("self",)).order_by("pk")
+    rows = {row.id: row for row in locked.values_list(*_OF_A_CLAIM, named=True)}
+    return [rows[pk] for pk, _ in candidates if pk in rows]
 
 
 def _waiting() -> QuerySet[Any]:
@@ -137,6 +173,8 @@ def has_sendable(*, connection: Connection, at: datetime) -> bool:
 
     Neither does one that is switched off.
     """
+    if not OutboundMessage.objects.filter(connection_id=connection.pk, outcome=Outcome.PENDING).exists():
+        return False
     on, off = Exists(_switched_on(connection)), Exists(_all_off())
     return sendable(connection, at).filter(on, ~off).exists()
 

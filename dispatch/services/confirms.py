@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Case, CharField, Value, When
 
 from dispatch.models import OutboundMessage, Outcome
 from dispatch.policy import Policy
-from dispatch.services.life import Move, Note, advance_many, append_notes
+from dispatch.services.bulk import Among
+from dispatch.services.life import Move, Note, advance_many, append_notes, lock_states
 from dispatch.services.outbox import RELAY, lock_commands, withdraw_siblings
 from dispatch.states import State
 from plants.texts import storable_text
@@ -43,74 +43,70 @@ def record(*, words: Sequence[Word], at: datetime, policy: Policy) -> None:
     if not settled:
         return
     with transaction.atomic():
-        rows = list(
-            OutboundMessage.objects.filter(pk__in=settled).order_by("pk").only("pk", "command_id", "urgent")
-        )
-        lock_commands(rows)
+        known = OutboundMessage.objects.filter(Among(settled), command__isnull=False).order_by("pk")
+        rows = list(known.values_list("pk", "command_id", "urgent"))
+        locked = lock_states({command_id for _, command_id, _ in rows})
         _write_outcomes(settled, at)
         moves: list[Move] = []
         notes: list[Note] = []
         arrived: list[int] = []  # emergencies may have more than one message on its way
-        for row in rows:
-            word = settled[row.pk]
-            if row.command_id is None:
-                continue
+        ack_due_at = at + policy.ack_timeout
+        for pk, command_id, urgent in rows:
+            word = settled[pk]
             if word.outcome is Outcome.CONFIRMED:
-                moves.append(_sent(row, row.command_id, at + policy.ack_timeout))
-                arrived += [row.command_id] if row.urgent else []
-            elif row.urgent:  # stays QUEUED: dispatch.services.emergency issues it again and raises an alarm
-                notes.append(_note(row, row.command_id, word))
+                moves.append(_sent(pk, command_id, ack_due_at))
+                arrived += [command_id] if urgent else []
+            elif urgent:  # stays QUEUED: dispatch.services.emergency issues it again and raises an alarm
+                notes.append(_note(pk, command_id, word))
             else:
-                moves.append(_failed(row, row.command_id, word))
+                moves.append(_failed(pk, command_id, word))
         append_notes(notes=notes, at=at)
-        advance_many(moves=moves, at=at)
+        advance_many(moves=moves, at=at, locked=locked)
         if arrived:
             withdraw_siblings(command_ids=arrived, at=at)
 
 
 def _write_outcomes(settled: Mapping[int, Word], at: datetime) -> None:
-    groups: dict[Outcome, list[int]] = {}
+    groups: dict[tuple[Outcome, str], list[int]] = {}
     for pk, word in settled.items():
         if word.outcome is not None:
-            groups.setdefault(word.outcome, []).append(pk)
-    for outcome, ids in groups.items():
-        details = [When(pk=pk, then=Value(settled[pk].storable_detail)) for pk in ids if settled[pk].detail]
-        detail = Case(*details, default=Value(""), output_field=CharField()) if details else Value("")
+            groups.setdefault((word.outcome, word.storable_detail), []).append(pk)
+    for (outcome, detail), ids in groups.items():
         # ABANDONED in between (an emergency came): the broker's word is the later truth and replaces it.
-        OutboundMessage.objects.filter(pk__in=ids, outcome__in=[Outcome.PENDING, Outcome.ABANDONED]).update(
+        OutboundMessage.objects.filter(Among(ids), outcome__in=[Outcome.PENDING, Outcome.ABANDONED]).update(
             outcome=outcome, outcome_at=at, detail=detail
         )
 
 
-def _sent(row: OutboundMessage, command_id: int, ack_due_at: datetime) -> Move:
+def _sent(outbound_id: int, command_id: int, ack_due_at: datetime) -> Move:
     return Move(
         command_id=command_id,
         to=State.SENT,
         cause="CONFIRMED",
         actor=RELAY,
-        outbound_id=row.pk,
+        outbound_id=outbound_id,
         ack_due_at=ack_due_at,
     )
 
 
-def _failed(row: OutboundMessage, command_id: int, word: Word) -> Move:
+def _failed(outbound_id: int, command_id: int, word: Word) -> Move:
     return Move(
         command_id=command_id,
         to=State.RETURNED if word.outcome is Outcome.RETURNED else State.REFUSED,
         cause=f"BROKER_{word.outcome}",
         actor=RELAY,
-        outbound_id=row.pk,
+        outbound_id=outbound_id,
         detail={"broker": word.storable_detail},
     )
 
 
-def _note(row: OutboundMessage, command_id: int, word: Word) -> Note:
+def _note(outbound_id: int, command_id: int, word: Word) -> Note:
     return Note(
         command_id=command_id,
         word=str(word.outcome),
         actor=RELAY,
         detail={"broker": word.storable_detail},
-        outbound_id=row.pk,
+        outbound_id=outbound_id,
     )
 
 

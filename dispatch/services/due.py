@@ -20,7 +20,7 @@ from dispatch.models import Command, Kind
 from dispatch.requests import FAMILY
 from dispatch.services.anew import CANNOT_BUILD
 from dispatch.services.life import Move, advance_many
-from dispatch.services.outbox import store_messages
+from dispatch.services.outbox import insert_messages
 from dispatch.states import State
 from plants.encryption import UndecryptableSecret
 from plants.models import Connection
@@ -29,6 +29,7 @@ from vcp import ProtocolError
 
 log = structlog.get_logger(__name__)
 DUE_BATCH = 500
+_PLANT_COLUMNS = ("plant__connection", "plant__external_plant_id", "plant__voke_uuid")
 
 
 @transaction.atomic
@@ -56,10 +57,10 @@ def enqueue(*, commands: Sequence[Command], at: datetime, new_id: NewId) -> None
         )
         for command in commands
     ]
-    stored = store_messages(connection=connection, drafts=drafts, at=at)
+    ids = insert_messages(connection=connection, drafts=drafts, at=at)
     moves = [
-        Move(command_id=command.pk, to=State.QUEUED, cause="DUE", outbound_id=message.pk)
-        for command, message in zip(commands, stored, strict=True)
+        Move(command_id=command.pk, to=State.QUEUED, cause="DUE", outbound_id=pk)
+        for command, pk in zip(commands, ids, strict=True)
     ]
     advance_many(moves=moves, at=at)
     for command in commands:
@@ -91,9 +92,9 @@ def queue_due(*, at: datetime, limit: int = DUE_BATCH, new_id: NewId = uuid.uuid
 def _queue_connection(connection_id: int, *, at: datetime, limit: int, new_id: NewId) -> int:
     due = list(
         Command.objects.select_for_update(of=("self",), skip_locked=True)
-        .select_related("plant", "connection")
-        # Secrets are read when something is signed: one that can't be decrypted must not stop the others.
-        .defer("connection__amqps_uri", "connection__api_key", "connection__signing_key")
+        .select_related("plant")
+        # Only what a message is made of; the connection and its secrets are read when something is signed.
+        .only("kind", "payload", "deliver_by_at", "connection", *_PLANT_COLUMNS)
         .filter(state=State.SCHEDULED, due_at__lte=at, connection_id=connection_id)
         .order_by("due_at", "pk")[:limit]
     )

@@ -9,6 +9,7 @@ Edge cases (the concurrency policy):
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Protocol
 
 from django.db import transaction
 from django.db.models import Q
@@ -23,17 +24,26 @@ from dispatch.states import State
 from plants.models import Connection
 
 
-def is_late(row: OutboundMessage, at: datetime) -> bool:
+class Timed(Protocol):
+    """What a message's time is judged by; an OutboundMessage has it."""
+
+    @property
+    def made_at(self) -> datetime: ...
+    @property
+    def deliver_by_at(self) -> datetime | None: ...
+
+
+def is_late(row: Timed, at: datetime) -> bool:
     """Whether nothing of its command may be sent any more."""
     return row.deliver_by_at is not None and row.deliver_by_at <= at
 
 
-def is_stale(row: OutboundMessage, at: datetime, policy: Policy) -> bool:
+def is_stale(row: Timed, at: datetime, policy: Policy) -> bool:
     """Whether its bytes are too old to be sent: Voke could take them for a replay."""
     return row.made_at + policy.replay_margin <= at
 
 
-def last_moment(row: OutboundMessage, policy: Policy) -> datetime:
+def last_moment(row: Timed, policy: Policy) -> datetime:
     """Until when its bytes may be handed to a socket."""
     fresh_until = row.made_at + policy.replay_margin
     return fresh_until if row.deliver_by_at is None else min(fresh_until, row.deliver_by_at)

@@ -7,7 +7,7 @@ Edge cases (the concurrency policy):
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -15,10 +15,14 @@ from typing import Any
 from django.db import transaction
 
 from dispatch.models import Command, CommandEvent
+from dispatch.services.bulk import Among, insert_rows
 from dispatch.states import State, Verdict, judge
 
 NOTE = "NOTE"
 _WORD_LENGTH = 24
+_EVENT_COLUMNS = (
+    "command_id", "at", "told_at", "word", "verdict", "cause", "actor", "detail", "outbound_id", "inbound_id",
+)  # fmt: skip
 
 
 class LostRace(Exception):
@@ -59,19 +63,27 @@ def advance(*, command_id: int, to: State, at: datetime, cause: str, actor: str 
     return advance_many(moves=[Move(command_id=command_id, to=to, cause=cause, actor=actor)], at=at)[0]
 
 
+def lock_states(command_ids: Collection[int]) -> dict[int, State]:
+    """Lock commands in order of their ids, before any message is locked; answers their states."""
+    if not command_ids:
+        return {}
+    rows = Command.objects.select_for_update(of=("self",)).filter(Among(command_ids)).order_by("pk")
+    return {pk: State(state) for pk, state in rows.values_list("pk", "state")}
+
+
 @transaction.atomic
-def advance_many(*, moves: Sequence[Move], at: datetime) -> list[Verdict]:
+def advance_many(
+    *, moves: Sequence[Move], at: datetime, locked: Mapping[int, State] | None = None
+) -> list[Verdict]:
     """Judge each word in order, move the commands that it moves, and append an event for every word.
 
+    `locked`: what `lock_states` answered within this transaction about these commands, where the caller has asked.
     Several words about one command in one batch are judged one after the other; a word without its command raises
     Command.DoesNotExist.
     """
-    wanted = sorted({move.command_id for move in moves})
-    locked = {
-        row.pk: row
-        for row in Command.objects.select_for_update(of=("self",)).filter(pk__in=wanted).order_by("pk")
-    }
-    found = {pk: State(row.state) for pk, row in locked.items()}
+    if not moves:
+        return []
+    found = lock_states({move.command_id for move in moves}) if locked is None else locked
     states = dict(found)
     last: dict[int, Move] = {}
     verdicts: list[Verdict] = []
@@ -96,32 +108,35 @@ def _update(found: Mapping[int, State], last: Mapping[int, Move], at: datetime) 
         changes: dict[str, Any] = {"state": to, "state_at": at, "cause": cause[:64]}
         if ack_due_at is not None:
             changes["ack_due_at"] = ack_due_at
-        if Command.objects.filter(pk__in=ids, state=before).update(**changes) != len(ids):
+        if Command.objects.filter(Among(ids), state=before).update(**changes) != len(ids):
             raise LostRace(f"{before} -> {to}")
 
 
 def append_events(*, moves: Sequence[Move], words: Sequence[str], at: datetime) -> None:
     """Append one event per move, with the verdict on it (`words`)."""
-    CommandEvent.objects.bulk_create(
+    rows = [
         _event(move, word=move.to.value, verdict=word, at=at) for move, word in zip(moves, words, strict=True)
-    )
+    ]
+    insert_rows(CommandEvent, _EVENT_COLUMNS, rows)
 
 
 def append_notes(*, notes: Sequence[Note], at: datetime) -> None:
     """Append what happened and changed no state."""
-    CommandEvent.objects.bulk_create(_event(note, word=note.word, verdict=NOTE, at=at) for note in notes)
+    rows = [_event(note, word=note.word, verdict=NOTE, at=at) for note in notes]
+    insert_rows(CommandEvent, _EVENT_COLUMNS, rows)
 
 
-def _event(told: Move | Note, *, word: str, verdict: str, at: datetime) -> CommandEvent:
-    return CommandEvent(
-        command_id=told.command_id,
-        at=at,
-        told_at=told.told_at,
-        word=word[:_WORD_LENGTH],
-        verdict=verdict,
-        cause=told.cause[:64],
-        actor=told.actor[:150],
-        detail=dict(told.detail),
-        outbound_id=told.outbound_id,
-        inbound_id=told.inbound_id,
+def _event(told: Move | Note, *, word: str, verdict: str, at: datetime) -> tuple[Any, ...]:
+    """A row of the events, in the order of `_EVENT_COLUMNS`."""
+    return (
+        told.command_id,
+        at,
+        told.told_at,
+        word[:_WORD_LENGTH],
+        verdict,
+        told.cause[:64],
+        told.actor[:150],
+        dict(told.detail),
+        told.outbound_id,
+        told.inbound_id,
     )

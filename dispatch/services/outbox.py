@@ -11,20 +11,68 @@ Edge cases (the concurrency policy of all four):
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-
-from django.db.models import BigIntegerField
-from django.db.models.functions import Coalesce
+from typing import Any
 
 from dispatch.messages import Draft
 from dispatch.models import Command, Kind, OutboundMessage, Outcome
+from dispatch.services.bulk import insert_rows
+from dispatch.services.life import lock_states
 from dispatch.states import BEFORE_SENT
 from plants.models import Connection, Plant
 from plants.texts import storable_text
 from vcp import Family
 
 RELAY = "relay"
-# Where a message stands among those of its plant, on whichever connection.
-PLACE = Coalesce("place", "id", output_field=BigIntegerField())
+_COLUMNS = (
+    "connection_id", "plant_id", "command_id", "family", "routing_key", "message_id", "correlation_id", "body",
+    "signed", "urgent", "made_at", "deliver_by_at", "place", "attempts", "outcome", "detail",
+)  # fmt: skip
+
+
+def insert_messages(
+    *,
+    connection: Connection,
+    drafts: Sequence[tuple[Plant, Command | None, Draft]],
+    at: datetime,
+    places: Sequence[int] | None = None,
+) -> list[int]:
+    """Put built messages into the outbox; their ids, in this order.
+
+    Call in the transaction that changes their commands.
+    `places` are given with messages that take over the places of earlier ones.
+    """
+    return insert_rows(OutboundMessage, _COLUMNS, _rows(connection, drafts, at, places), numbered=True)
+
+
+def _rows(
+    connection: Connection,
+    drafts: Sequence[tuple[Plant, Command | None, Draft]],
+    at: datetime,
+    places: Sequence[int] | None,
+) -> list[tuple[Any, ...]]:
+    """In the order of `_COLUMNS`."""
+    taken = places if places is not None else [None] * len(drafts)
+    return [
+        (
+            connection.pk,
+            plant.pk,
+            None if command is None else command.pk,
+            draft.family.value,
+            draft.routing_key,
+            draft.message_id,
+            draft.correlation_id,
+            draft.body,
+            draft.signed,
+            draft.family is Family.COMMAND_EMERGENCY,
+            at,
+            None if command is None else command.deliver_by_at,
+            place,
+            0,
+            Outcome.PENDING.value,
+            "",
+        )
+        for (plant, command, draft), place in zip(drafts, taken, strict=True)
+    ]
 
 
 def store_messages(
@@ -34,35 +82,18 @@ def store_messages(
     at: datetime,
     places: Sequence[int] | None = None,
 ) -> list[OutboundMessage]:
-    """Put built messages into the outbox; call in the transaction that changes their commands.
-
-    `places` are given with messages that take over the places of earlier ones.
-    """
-    taken = places if places is not None else [None] * len(drafts)
-    return OutboundMessage.objects.bulk_create(
-        OutboundMessage(
-            connection=connection,
-            plant=plant,
-            command=command,
-            family=draft.family.value,
-            routing_key=draft.routing_key,
-            message_id=draft.message_id,
-            correlation_id=draft.correlation_id,
-            body=draft.body,
-            signed=draft.signed,
-            urgent=draft.family is Family.COMMAND_EMERGENCY,
-            made_at=at,
-            deliver_by_at=None if command is None else command.deliver_by_at,
-            place=place,
-        )
-        for (plant, command, draft), place in zip(drafts, taken, strict=True)
-    )
+    """`insert_messages`, and the messages as they are stored, in the same order."""
+    rows = _rows(connection, drafts, at, places)
+    ids = insert_rows(OutboundMessage, _COLUMNS, rows, numbered=True)
+    return [
+        OutboundMessage(id=pk, **dict(zip(_COLUMNS, row, strict=True)))
+        for pk, row in zip(ids, rows, strict=True)
+    ]
 
 
 def lock_commands(rows: Iterable[OutboundMessage]) -> None:
     """Lock the commands of messages in order of their ids, before any message is locked."""
-    ids = sorted({row.command_id for row in rows if row.command_id is not None})
-    list(Command.objects.select_for_update(of=("self",)).filter(pk__in=ids).order_by("pk").values_list("pk"))
+    lock_states({row.command_id for row in rows if row.command_id is not None})
 
 
 def withdraw_unattempted(*, command_ids: Sequence[int], why: str, at: datetime) -> set[int]:

@@ -6,6 +6,7 @@ import pytest
 from django.db import connection, transaction
 
 from dispatch.models import Command, OutboundMessage
+from dispatch.services.bulk import COPY_FROM_ROWS
 from dispatch.services.due import queue_due
 from dispatch.states import State
 from plants.models import Connection, Plant
@@ -141,7 +142,7 @@ def test_the_number_of_queries_does_not_grow_with_the_number_of_due_commands():
         assert not Command.objects.filter(state=State.SCHEDULED).exists()
         return used
 
-    assert queued(2) == queued(20)
+    assert queued(COPY_FROM_ROWS) == queued(2 * COPY_FROM_ROWS)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from dispatch.models import Command, OutboundMessage, Outcome
+from dispatch.services.bulk import COPY_FROM_ROWS
 from dispatch.services.confirms import forget_attempts
 from dispatch.services.late import settle_late
 from dispatch.services.site_config import publish_changed
@@ -248,14 +249,14 @@ def test_site_config_that_was_never_attempted_is_made_anew_by_the_relay():
 
 def test_replacing_many_takes_as_many_queries_as_replacing_a_few():
     small, large = factories.connection(), factories.connection()
-    for link, count in ((small, 2), (large, 20)):
+    for link, count in ((small, COPY_FROM_ROWS), (large, COPY_FROM_ROWS + 8)):
         lease(link)
         for _ in range(count):
             ask(factories.plant(on=link, assets=[]), setpoint())
 
     few, many = (queries_of(lambda one=link: claims(one, at=AT + MARGIN)) for link in (small, large))
 
-    assert OutboundMessage.objects.filter(outcome=Outcome.REPLACED).count() == 22
+    assert OutboundMessage.objects.filter(outcome=Outcome.REPLACED).count() == 2 * COPY_FROM_ROWS + 8
     assert few == many
 
 

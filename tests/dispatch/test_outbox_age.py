@@ -65,7 +65,7 @@ def test_an_outbox_is_looked_at_by_the_index_of_what_is_pending():
         cursor.execute("SET LOCAL enable_seqscan = off")
     plan = with_outbox(Connection.objects.filter(pk=link.pk)).explain()
 
-    assert "outbox_pending" in plan
+    assert "outbox_in_order" in plan
     assert "Seq Scan on dispatch_outboundmessage" not in plan
 
 

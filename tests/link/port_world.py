@@ -56,6 +56,10 @@ class ManualClock:
         return self.at
 
 
+ALONE = b"x" * 20_000
+"""A body so large that its message is written at once; small ones are written several at a time."""
+
+
 def outgoing(
     target: LinkTarget,
     number: int,

@@ -14,7 +14,7 @@ from tests.link.far_sides import (
     unconfirmed_at_broker,
 )
 from tests.link.port_contract import PortContract
-from tests.link.port_world import NOW, ManualClock, fates, fetch_all, outgoing
+from tests.link.port_world import ALONE, NOW, ManualClock, fates, fetch_all, outgoing
 from tests.services.partner import Partner
 from tests.services.proc import wait_until
 from tests.services.proxy import Proxy
@@ -116,7 +116,7 @@ def test_what_was_confirmed_before_a_refusal_is_not_sent_again(
         return NOW
 
     publisher = far_side.transport.open_publisher(target, clock=clock_that_waits_for_confirms)
-    window = [outgoing(target, number) for number in range(10)]
+    window = [outgoing(target, number, body=ALONE) for number in range(10)]
     window[5] = outgoing(target, 5, key="other.command.mode", not_after=NOW)
 
     sent = publisher.publish(window)

@@ -8,7 +8,7 @@ import pytest
 
 from link.broker import Fate, LinkError, Publisher
 from tests.link.far_sides import RabbitFarSide, amqps_transport, await_failure, through
-from tests.link.port_world import NOW, ManualClock, fates, fetch_all, outgoing
+from tests.link.port_world import ALONE, NOW, ManualClock, fates, fetch_all, outgoing
 from tests.services.partner import Partner
 from tests.services.proc import wait_until
 from tests.services.proxy import Proxy
@@ -84,7 +84,7 @@ def test_a_cut_in_mid_window_separates_unknown_from_not_sent(far_side: RabbitFar
     target = through(proxy, far_side)
     publisher = far_side.transport.open_publisher(target, clock=clock_that_does(proxy.cut, at_call=50))
 
-    sent = publisher.publish([outgoing(target, number, not_after=NOW) for number in range(100)])
+    sent = publisher.publish([outgoing(target, number, body=ALONE, not_after=NOW) for number in range(100)])
 
     publisher.close()
     not_sent = [one.outbound_id for one in sent if one.fate is Fate.NOT_SENT]
@@ -286,7 +286,9 @@ def test_a_block_in_mid_window_holds_the_rest_back(
     clock = clock_that_does(wait_until_blocked, at_call=2)
     publisher = transport.open_publisher(far_side.target, clock=clock)
 
-    sent = publisher.publish([outgoing(far_side.target, number, not_after=NOW) for number in range(20)])
+    sent = publisher.publish(
+        [outgoing(far_side.target, number, body=ALONE, not_after=NOW) for number in range(20)]
+    )
 
     publisher.close()
     assert fates(sent)[2:] == [Fate.NOT_SENT] * 18

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from time import monotonic
 
-import amqp
 import pytest
 
 from link.amqp_connection import LinkTimes, open_link
@@ -22,7 +21,6 @@ from tests.services.partner import Partner
 from tests.services.proxy import Proxy
 from tests.services.rabbit import RabbitServer
 from tests.threads import WITHIN_S, Aside, until
-from vcp import EXCHANGE
 
 FOREVER_S = 600
 
@@ -118,12 +116,11 @@ def test_a_write_that_the_socket_refuses_ends_after_the_time_that_it_was_given(
     times = LinkTimes(heartbeat_s=FOREVER_S, connect_timeout_s=WITHIN_S, answer_timeout_s=FOREVER_S)
     link = open_link(through(proxy, far_side), role="test", ca_file=str(rabbit.ca_file), times=times)
     proxy.stall()
-    message = amqp.Message(b"x" * 1_000_000)
     link.write_within(0.3)
 
     def write() -> None:
         for _ in range(50):
-            link.write_message(message, exchange=EXCHANGE, routing_key="x")
+            link.write_frames(b"x" * 1_000_000)
 
     assert isinstance(Aside(write).answer(), LinkError)
 
