@@ -16,7 +16,6 @@ from esm.ticks import TICKS, Tick, run_tick
 from esm.web import serve
 from link.broker import Transport
 from link.run import consume_supervisor, relay_supervisor
-from watch.services.deadman import NOTIFIER
 
 log = structlog.get_logger(__name__)
 START_TIMEOUT_S = 20.0
@@ -45,11 +44,10 @@ class Embedded:
         consume = consume_supervisor(transport=self._transport, clock=self._clock)
         self._run("relay", lambda: relay.run(self._stop_out))
         self._run("consume", lambda: consume.run(self._stop_in))
-        # What waits for other people's servers must not keep a due command waiting.
-        slow = [tick for tick in TICKS if tick.name == NOTIFIER]
-        quick = [tick for tick in TICKS if tick.name != NOTIFIER]
+        slow = [tick for tick in TICKS if tick.slow]
+        quick = [tick for tick in TICKS if not tick.slow]
         self._run("ticks", lambda: run_ticks(self._stop_out, clock=self._clock, ticks=quick))
-        self._run("notify", lambda: run_ticks(self._stop_out, clock=self._clock, ticks=slow))
+        self._run("slow-ticks", lambda: run_ticks(self._stop_out, clock=self._clock, ticks=slow))
         if not ready.wait(START_TIMEOUT_S):
             raise RuntimeError(f"the web server did not start on {self._host}:{self._port}") from self.failure
 
@@ -62,7 +60,7 @@ class Embedded:
         """Stop ticks, relay and web: from now on nothing new leaves."""
         self._stop_out.set()
         self._stop_web.set()
-        self._join("ticks", "notify", "relay", "web")
+        self._join("ticks", "slow-ticks", "relay", "web")
 
     def stop_consuming(self) -> None:
         """Stop the consumer; call when the broker's event queues are empty."""

@@ -254,8 +254,8 @@ QUARANTINE_PER_PLANT = _env.integer("QUARANTINE_PER_PLANT", 1000, low=1, high=10
 REALTIME_PERIOD_S = _env.number("REALTIME_PERIOD_S", 10.0, low=1.0, high=900.0)
 METER_PERIOD_S = _env.number("METER_PERIOD_S", 60.0, low=1.0, high=3600.0)
 ROLLUP_GRACE_S = _env.number("ROLLUP_GRACE_S", 60.0, low=0.0, high=3600.0)
-ROLLUP_CHUNK = _env.integer("ROLLUP_CHUNK", 1000, low=1, high=20_000)
-ROLLUP_BUDGET_S = _env.number("ROLLUP_BUDGET_S", 20.0, low=1.0, high=300.0)
+ROLLUP_CHUNK = _env.integer("ROLLUP_CHUNK", 100 if EMBEDDED else 1000, low=1, high=20_000)
+ROLLUP_BUDGET_S = _env.number("ROLLUP_BUDGET_S", 2.0, low=0.5, high=300.0)
 # Of a plant whose own powers are not known; and how long a hole may be for registers to go on over it.
 METER_POWER_MAX_KW = _env.number("METER_POWER_MAX_KW", 1000.0, low=1.0, high=10_000_000.0)
 METER_BRIDGE_DAYS = _env.integer("METER_BRIDGE_DAYS", 35, low=1, high=400)

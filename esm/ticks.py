@@ -32,6 +32,8 @@ from metering.rules import current_rules
 from metering.selectors.holds import why_kept
 from metering.selectors.meter_facts import current_meter_limits
 from metering.services.meters import roll_up_meters
+from metering.services.periods import learn_periods
+from metering.services.rollups import roll_up_telemetry
 from plants.services.dead_letters import prune_dead_letters
 from plants.services.link_health import prune_link_health
 from plants.services.link_spans import prune_spans
@@ -50,11 +52,16 @@ LAST_TICK_KEY = "esm:last-tick"
 
 @dataclass(frozen=True, kw_only=True)
 class Tick:
-    """One periodic step: its name, how often it runs, and what it does at the instant `at`."""
+    """One periodic step: its name, how often it runs, and what it does at the instant `at`.
+
+    `slow`: it may take seconds (much work, other people's servers); in embedded mode these have a thread of their own,
+    so that a due command does not wait for them.
+    """
 
     name: str
     period_s: float
     run: Callable[[datetime], object]
+    slow: bool = False
 
 
 def _queue_due(at: datetime) -> None:
@@ -99,9 +106,22 @@ TICKS: tuple[Tick, ...] = (
     Tick(name="site_config", period_s=2, run=lambda at: publish_changed(at=at, policy=current_policy())),
     Tick(name="partitions", period_s=600, run=_partitions),
     Tick(
+        name="rollups",
+        period_s=5,
+        run=lambda at: roll_up_telemetry(at=at, rules=current_rules()),
+        slow=True,
+    ),
+    Tick(
+        name="stream_periods",
+        period_s=3600,
+        run=lambda at: learn_periods(at=at, rules=current_rules()),
+        slow=True,
+    ),
+    Tick(
         name="meter_rollups",
         period_s=30,
         run=lambda at: roll_up_meters(at=at, rules=current_rules(), limits=current_meter_limits()),
+        slow=True,
     ),
     Tick(name="recent_bodies", period_s=60, run=lambda _at: trim_recent_bodies()),
     Tick(
@@ -130,6 +150,7 @@ TICKS: tuple[Tick, ...] = (
         name=NOTIFIER,
         period_s=10,
         run=lambda at: notify(at=at, product=settings.PRODUCT_NAME, options=current_send_options()),
+        slow=True,
     ),
     Tick(
         name="notifications",
