@@ -14,6 +14,7 @@ django.setup()
 from esm.health import HEALTH_VIEWS  # noqa: E402 - what follows imports models, which need the apps
 from esm.overload import TurnedAway  # noqa: E402
 from esm.shell import Shell, ShellLimits  # noqa: E402
+from trading_api.middleware import write_left  # noqa: E402
 
 
 def build_shell() -> Shell:
@@ -34,6 +35,7 @@ def build_shell() -> Shell:
         line_of=turned_away.line_of,
         cut=turned_away.cut,
         after_turning_away=turned_away.write_down,
+        write_left=write_left,
         always=frozenset(HEALTH_VIEWS),
     )
 

@@ -6,7 +6,9 @@ client can forge it), so that the answer has the error envelope and a row in the
 full queue: that is answered from here at once, because a thread is what there is not. So is what the doorman turns away
 (guesses of secrets): a thread is what they shall not cost.
 
-A thread runs the application to its end and hands back one complete answer: slow readers cost no thread either.
+A thread runs the application to its end and hands back one complete answer: slow readers cost no thread either. What
+the application left to be written (LEFT in the scope) goes into one commit with what others left; the answer is sent
+after that, and no thread that serves requests waits for it.
 Native asynchronous streams have their place in `Shell.__call__`, before the body is read.
 
 Edge cases: a chunked body gets its Content-Length here (WSGI knows no chunks and would read nothing); headers with an
@@ -18,7 +20,7 @@ import asyncio
 import contextvars
 import functools
 import io
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import monotonic
@@ -26,6 +28,8 @@ from typing import Any
 from wsgiref.types import WSGIApplication
 
 from a2wsgi.wsgi import build_environ
+
+from esm.group_commit import GroupCommit
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -36,6 +40,7 @@ Headers = list[tuple[bytes, bytes]]
 REFUSAL = "esm.refusal"
 ARRIVED = "esm.arrived"
 RECEIVED = "esm.received"
+LEFT = "esm.left"
 _HOLD_S = 0.5
 _HELD_SHARE = 4
 _BODILESS = frozenset({204, 304})
@@ -80,7 +85,8 @@ class Shell:
     `warm` runs once before the first request; `overload` makes the answer of a request that found the queue full,
     `doorman` that of a complete request which it turns away (None = let it in; it must be quick). `line_of` and `cut`
     are the rules of the door before it, by the peer's address. Soon after something was turned away or cut
-    `after_turning_away` is called in a worker thread. Requests to `always` pass a full queue.
+    `after_turning_away` is called in a worker thread. `write_left` writes what answers left to be written. Requests to
+    `always` pass a full queue.
     """
 
     def __init__(
@@ -94,6 +100,7 @@ class Shell:
         doorman: Callable[[Scope, bytes], Answer | None] = lambda _scope, _body: None,
         line_of: Callable[[str], str | None] = lambda _peer: None,
         cut: Callable[[str], None] = lambda _peer: None,
+        write_left: Callable[[Sequence[Any]], None] = lambda _left: None,
         always: frozenset[str] = frozenset(),
     ) -> None:
         self._app = app
@@ -110,6 +117,8 @@ class Shell:
         self._open = 0  # requests whose body is read or whose answer is made: each may hold a body in memory
         self._busy = 0  # of these, those that run or wait for a thread
         self._held = 0  # of the open ones, those whose refusal is held back
+        self._left = GroupCommit(write_left)
+        self._running: set[asyncio.Task[Answer]] = set()
         self._noting: asyncio.TimerHandle | None = None
 
     def line_of(self, peer: str) -> str | None:
@@ -206,18 +215,25 @@ class Shell:
                 return None
 
     async def _run(self, scope: Scope, body: bytes) -> Answer:
-        seen: Any = {**scope, "headers": _wsgi_headers(scope["headers"], body)}
+        # A task of its own: what was left is written also when this one is cancelled.
+        running = asyncio.create_task(self._complete(scope, body))
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
+        return await asyncio.shield(running)
+
+    async def _complete(self, scope: Scope, body: bytes) -> Answer:
+        left: list[Any] = []
+        seen: Any = {**scope, "headers": _wsgi_headers(scope["headers"], body), LEFT: left}
         stream: Any = io.BytesIO(body)
         environ: Any = build_environ(seen, stream)
         call = functools.partial(contextvars.copy_context().run, run_wsgi, self._app, environ)
         self._busy += 1
-        running = asyncio.get_running_loop().run_in_executor(self._pool, call)
-        # Counted until the thread is done, also when this task is cancelled before.
-        running.add_done_callback(self._one_less)
-        return await asyncio.shield(running)
-
-    def _one_less(self, _: "asyncio.Future[Answer]") -> None:
-        self._busy -= 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+        finally:
+            self._busy -= 1
+            if left:
+                await self._left.add(left)
 
     async def _send(self, answer: Answer, send: Send, *, close: bool = False) -> None:
         # One place for the length: not every answer passed Django's own, which says 0 for a 304 and so would describe
@@ -250,6 +266,8 @@ class Shell:
             self._noting.cancel()
             await loop.run_in_executor(self._pool, self._after_turning_away)
         await loop.run_in_executor(None, functools.partial(self._pool.shutdown, cancel_futures=True))
+        await asyncio.gather(*self._running, return_exceptions=True)
+        await self._left.close()
         await send({"type": "lifespan.shutdown.complete"})
 
 

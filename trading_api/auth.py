@@ -7,6 +7,7 @@ would let strangers burn our processor at the token endpoint.
 import hashlib
 import hmac
 import secrets
+import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -45,6 +46,38 @@ def secret_matches(secret: str, *, stored_hash: str | None, pepper_version: str 
     version = pepper_version if known and pepper_version is not None else current_pepper()
     expected = stored_hash if known and stored_hash is not None else _NOBODYS_HASH
     return hmac.compare_digest(hash_secret(secret, version), expected) and known
+
+
+class _Verified:
+    """Claims of tokens whose signature was right, by digest of the token and by what was trusted then.
+
+    Bounded: the oldest goes. Expiry, revision and the credential's state are looked at with every request all the same.
+    Safe between threads.
+    """
+
+    def __init__(self, *, most: int) -> None:
+        self._guard = threading.Lock()
+        self._most = most
+        self._claims: dict[bytes, tuple[object, dict[str, Any]]] = {}
+
+    def get(self, token: str, trust: object) -> dict[str, Any] | None:
+        """None = not known under these keys, this audience and this issuer."""
+        trusted, claims = self._claims.get(_digest(token), (None, {}))
+        return claims if trusted == trust else None
+
+    def put(self, token: str, trust: object, claims: dict[str, Any]) -> None:
+        """Remember."""
+        with self._guard:
+            self._claims[_digest(token)] = trust, claims
+            if len(self._claims) > self._most:
+                del self._claims[next(iter(self._claims))]
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+_VERIFIED = _Verified(most=1_000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +133,16 @@ def read_token(token: str, *, at: datetime) -> Claims:
 
 
 def _verified_claims(token: str) -> dict[str, Any]:
+    """The claims of a token of ours: what its signature was made over does not change, so it is checked once."""
+    trust = (settings.JWT_KEYS, settings.TRADING_TOKEN_AUDIENCE, settings.TRADING_TOKEN_ISSUER)
+    known = _VERIFIED.get(token, trust)
+    if known is None:
+        known = _verify(token)
+        _VERIFIED.put(token, trust, known)
+    return known
+
+
+def _verify(token: str) -> dict[str, Any]:
     try:
         kid = jwt.get_unverified_header(token).get("kid")
         key = next((key for key in settings.JWT_KEYS if key.kid == kid), None)

@@ -5,14 +5,16 @@ request or answer, or a header. The journal is written after the answer was made
 stands, and the log has the facts.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import IntegrityError, connection, transaction
+import msgspec
+from django.db import Error, IntegrityError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import F
 
+from plants import prepared
 from trading_api.limits import count_in_minute
 from trading_api.models import PullJournal
 from trading_api.paths import Endpoint
@@ -67,6 +69,67 @@ def single_write() -> Iterator[None]:
         yield
 
 
+class JournalRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the journal, fit to be stored."""
+
+    at: datetime
+    organisation_id: int | None
+    credential_id: int | None
+    plant_id: int | None
+    client_id: str
+    address: str | None
+    request_id: str
+    endpoint: str
+    method: str
+    plant_ref: str
+    version: int | None
+    status: int
+    result: str
+    detail: str
+    latency_ms: float
+    bytes_in: int
+    bytes_out: int
+    body: str
+
+
+# One parameter however many rows there are: one prepared statement.
+_INSERT = """
+INSERT INTO trading_api_pulljournal
+    (at, organisation_id, credential_id, plant_id, client_id, address, request_id, endpoint, method, plant_ref, version,
+    status, result, detail, latency_ms, bytes_in, bytes_out, body, count)
+SELECT row.*, 1 FROM json_to_recordset(%s::json) AS row (
+    at timestamptz, organisation_id bigint, credential_id bigint, plant_id bigint, client_id text, address inet,
+    request_id text, endpoint text, method text, plant_ref text, version integer, status smallint, result text,
+    detail text, latency_ms double precision, bytes_in integer, bytes_out integer, body text
+)
+"""
+
+
+def insert(rows: Sequence[JournalRow]) -> None:
+    """Store rows, all or none; raises Django's database errors."""
+    if connection.vendor == "postgresql":
+        prepared.execute(_INSERT, [msgspec.json.encode(rows).decode()])
+    else:
+        with transaction.atomic():
+            PullJournal.objects.bulk_create(PullJournal(**msgspec.structs.asdict(row)) for row in rows)
+
+
+def insert_what_can_be(rows: Sequence[JournalRow]) -> list[tuple[JournalRow, Error]]:
+    """Store rows in one commit; where that is refused, each by itself. Answers those that could not be stored, and why.
+
+    A database that is away is not asked again for each of them.
+    """
+    try:
+        insert(rows)
+    except (OperationalError, InterfaceError) as error:
+        return [(row, error) for row in rows]
+    except Error as error:
+        if len(rows) == 1:
+            return [(rows[0], error)]
+        return [refused for row in rows for refused in insert_what_can_be([row])]
+    return []
+
+
 def write(pull: Pull, exchange: Exchange) -> None:
     """One row, or one more in the counted row of its address and minute."""
     refused = exchange.status >= 400
@@ -77,12 +140,12 @@ def write(pull: Pull, exchange: Exchange) -> None:
                 address=exchange.address, at=exchange.at, times=1, status=exchange.status, result=pull.result
             )
             return
-    with single_write():
-        _row(pull, exchange).save(force_insert=True)
+    insert([row_of(pull, exchange)])
 
 
-def _row(pull: Pull, exchange: Exchange) -> PullJournal:
-    return PullJournal(
+def row_of(pull: Pull, exchange: Exchange) -> JournalRow:
+    """The row of a request that has one of its own."""
+    return JournalRow(
         at=exchange.at,
         organisation_id=pull.organisation_id,
         credential_id=pull.credential_id,
@@ -90,7 +153,7 @@ def _row(pull: Pull, exchange: Exchange) -> PullJournal:
         client_id=storable(pull.client_id, 120),
         address=exchange.address,
         request_id=exchange.request_id,
-        endpoint=pull.endpoint,
+        endpoint=pull.endpoint.value,
         method=storable(exchange.method, 8),
         plant_ref=storable(pull.plant_ref, 128),
         version=pull.version,

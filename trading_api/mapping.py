@@ -92,18 +92,22 @@ def _plant_ids(external_plant_id: str) -> dict[str, Any]:
     return dict.fromkeys(plant_id_fields(), external_plant_id)
 
 
-def plant_to_wire(plant: Mapping[str, Any]) -> dict[str, Any]:
-    """One item of `list` from a row of the plant selector."""
-    return {
-        **_plant_ids(plant["external_plant_id"]),
-        "name": plant["name"],
-        "description": plant["description"] or None,
-        "capacityKwh": _number(plant["capacity_kwh"]),
-        "fvePeakPowerKwp": _number(plant["fve_peak_power_kwp"]),
-        "plantWithLoad": plant["plant_with_load"],
-        "configEnabled": plant["config_enabled"],
-        "esiState": plant["esi_state"],
-    }
+def plants_to_wire(plants: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Items of `list` from rows of the plant selector."""
+    fields = plant_id_fields()
+    return [
+        {
+            **dict.fromkeys(fields, plant["external_plant_id"]),
+            "name": plant["name"],
+            "description": plant["description"] or None,
+            "capacityKwh": _number(plant["capacity_kwh"]),
+            "fvePeakPowerKwp": _number(plant["fve_peak_power_kwp"]),
+            "plantWithLoad": bool(plant["plant_with_load"]),  # SQLite has numbers
+            "configEnabled": bool(plant["config_enabled"]),
+            "esiState": plant["esi_state"],
+        }
+        for plant in plants
+    ]
 
 
 def list_to_wire(items: Sequence[dict[str, Any]]) -> Any:

@@ -8,21 +8,21 @@ The failure and the facts of the row go to the log instead. A request that faile
 only logged: a second attempt would hold its thread for another connection timeout.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from time import monotonic
 
 import msgspec
 import structlog
-from django.db import Error
+from django.db import Error, connection
 from django.http import HttpRequest, HttpResponse
 
 from esm import clock
 from trading_api import journal, selectors
 from trading_api.auth import bearer_token, read_token
 from trading_api.errors import Unauthorized
-from trading_api.journal import BODY_MAX_BYTES, Exchange, Pull
+from trading_api.journal import BODY_MAX_BYTES, Exchange, JournalRow, Pull
 from trading_api.limits import request_address
 from trading_api.paths import Endpoint, endpoint_of, is_reverse_channel
 from trading_api.redaction import storable_body
@@ -55,14 +55,17 @@ class PullJournalMiddleware:
             _note_error(pull, response)
         exchange = _exchange(request, response, pull, at, latency_ms)
         if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
-            _log_instead(pull, exchange, "database unavailable")
+            _log_instead(journal.row_of(pull, exchange), "database unavailable")
             return
         try:
             if response.status_code >= 400:
                 _attribute(request, pull, at)
+            elif (left := request.META.get("asgi.scope", {}).get("esm.left")) is not None:
+                left.append(journal.row_of(pull, exchange))  # see `write_left`
+                return
             journal.write(pull, exchange)
         except Error as error:
-            _log_instead(pull, exchange, type(error).__name__)
+            _log_instead(journal.row_of(pull, exchange), type(error).__name__)
 
 
 def _note_error(pull: Pull, response: HttpResponse) -> None:
@@ -118,17 +121,27 @@ def _body(request: HttpRequest, response: HttpResponse, pull: Pull) -> str:
     return "\n".join(text for text in (storable_body(asked, room) if asked else "", told) if text)
 
 
-def _log_instead(pull: Pull, exchange: Exchange, reason: str) -> None:
+def write_left(rows: Sequence[JournalRow]) -> None:
+    """Write the rows of several answers, which are sent after that; in a thread that serves no request."""
+    try:
+        for row, error in journal.insert_what_can_be(rows):
+            _log_instead(row, type(error).__name__)
+    finally:
+        connection.close()
+
+
+def _log_instead(row: JournalRow, reason: str) -> None:
     log.error(
         "pull not journaled",
         action="journal_failed",
         reason=reason,
-        endpoint=str(pull.endpoint),
-        client_id=pull.client_id,
-        credential_id=pull.credential_id,
-        plant_id=pull.plant_id,
-        version=pull.version,
-        status=exchange.status,
-        result=pull.result,
-        latency_ms=exchange.latency_ms,
+        endpoint=row.endpoint,
+        client_id=row.client_id,
+        credential_id=row.credential_id,
+        plant_id=row.plant_id,
+        version=row.version,
+        status=row.status,
+        result=row.result,
+        latency_ms=row.latency_ms,
+        request_id=row.request_id,
     )

@@ -3,19 +3,44 @@
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import F, FilteredRelation, OuterRef, Q, Subquery
+from django.db.models import F
 
+from plants import prepared
 from plants.models import Plant
 from plants.selectors.plants import blocks_of_version
 from plants.time_config import Block
 from trading_api.auth import Claims
 from trading_api.errors import TokenRevoked
-from trading_api.models import Credential, ServedVersion
+from trading_api.models import Credential
 
 _PLANT_COLUMNS = (
     "external_plant_id", "name", "description", "capacity_kwh", "fve_peak_power_kwp", "plant_with_load",
     "config_enabled", "esi_state",
 )  # fmt: skip
+_LIST = f"""
+SELECT {", ".join(_PLANT_COLUMNS)} FROM plants_plant
+WHERE organisation_id = %s ORDER BY external_plant_id LIMIT %s OFFSET %s
+"""  # noqa: S608 - our own names
+_ACCESS = """
+SELECT credential.id, organisation.id, credential.enabled, credential.revision, organisation.revision{plant_columns}
+FROM trading_api_credential AS credential
+JOIN plants_organisation AS organisation ON organisation.id = credential.organisation_id
+{plant_tables}
+WHERE credential.client_id = %s
+"""
+_ACCESS_ALONE = _ACCESS.format(plant_columns="", plant_tables="")
+_ACCESS_WITH_PLANT = _ACCESS.format(
+    plant_columns=""",
+    plant.id, plant.external_plant_id, plant.config_enabled, plant.time_config_id, version.number, served.number
+""",
+    plant_tables="""
+LEFT JOIN plants_plant AS plant
+    ON plant.organisation_id = credential.organisation_id AND plant.external_plant_id = %s
+LEFT JOIN plants_timeconfigversion AS version ON version.id = plant.time_config_id
+LEFT JOIN trading_api_servedversion AS served
+    ON served.credential_id = credential.id AND served.plant_id = plant.id
+""",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,46 +112,39 @@ def access(claims: Claims, *, plant_ref: str | None = None) -> Access:
     One statement sees one moment: an ETag made of it can't promise more than the version beside it. Raises
     TokenRevoked when the credential is gone, disabled, or newer than the token.
     """
-    rows = Credential.objects.filter(client_id=claims.client_id)
-    columns = ["pk", "organisation_id", "enabled", "revision", "organisation__revision"]
-    if plant_ref is not None:
-        rows = _with_plant(rows, plant_ref)
-        columns += [
-            f"asked__{name}" for name in ("pk", "external_plant_id", "config_enabled", "time_config_id")
-        ]
-        columns += ["asked__time_config__number", "served_number"]
-    row = rows.values(*columns).first()
-    if row is None or not row["enabled"] or row["revision"] != claims.revision:
+    if plant_ref is None:
+        found = prepared.rows(_ACCESS_ALONE, [claims.client_id])
+    else:
+        found = prepared.rows(_ACCESS_WITH_PLANT, [plant_ref, claims.client_id])
+    if not found or not found[0][2] or found[0][3] != claims.revision:
         raise TokenRevoked("the token was revoked", client_id=claims.client_id)
+    credential_id, organisation_id, _, _, organisation_revision, *plant = found[0]
     return Access(
-        credential_id=row["pk"],
+        credential_id=credential_id,
         client_id=claims.client_id,
-        organisation_id=row["organisation_id"],
-        organisation_revision=row["organisation__revision"],
-        plant=None if plant_ref is None else _plant_view(row),
+        organisation_id=organisation_id,
+        organisation_revision=organisation_revision,
+        plant=None if plant_ref is None else _plant_view(*plant),
     )
 
 
-def _with_plant(rows: Any, plant_ref: str) -> Any:
-    served = ServedVersion.objects.filter(credential=OuterRef("pk"), plant=OuterRef("asked__pk"))
-    return rows.annotate(
-        asked=FilteredRelation(
-            "organisation__plants", condition=Q(organisation__plants__external_plant_id=plant_ref)
-        ),
-        served_number=Subquery(served.values("number")[:1]),
-    )
-
-
-def _plant_view(row: dict[str, Any]) -> PlantView | None:
-    if row["asked__pk"] is None:
+def _plant_view(
+    plant_id: int | None,
+    external_plant_id: str,
+    config_enabled: bool,
+    version_id: int | None,
+    version_number: int | None,
+    served_number: int | None,
+) -> PlantView | None:
+    if plant_id is None:
         return None
     return PlantView(
-        plant_id=row["asked__pk"],
-        external_plant_id=row["asked__external_plant_id"],
-        config_enabled=row["asked__config_enabled"],
-        version_id=row["asked__time_config_id"],
-        version_number=row["asked__time_config__number"] or 0,
-        served_number=row["served_number"],
+        plant_id=plant_id,
+        external_plant_id=external_plant_id,
+        config_enabled=bool(config_enabled),  # SQLite has numbers
+        version_id=version_id,
+        version_number=version_number or 0,
+        served_number=served_number,
     )
 
 
@@ -142,8 +160,8 @@ def blocks_in_force(plant: PlantView) -> list[Block]:
 
 def list_plants(organisation_id: int, *, offset: int, limit: int) -> list[dict[str, Any]]:
     """Rows for `list` in the order of their ids, one more than `limit` when there are more."""
-    plants = Plant.objects.filter(organisation_id=organisation_id).order_by("external_plant_id")
-    return list(plants.values(*_PLANT_COLUMNS)[offset : offset + limit + 1])
+    found = prepared.rows(_LIST, [organisation_id, limit + 1, offset])
+    return [dict(zip(_PLANT_COLUMNS, row, strict=True)) for row in found]
 
 
 def count_plants(organisation_id: int) -> int:

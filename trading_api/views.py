@@ -146,7 +146,7 @@ class PlantListView(ReverseChannelView):
         if is_known(plain(request), tag):
             return not_modified(tag)
         rows = selectors.list_plants(access.organisation_id, offset=page.offset, limit=page.limit)
-        items = [mapping.plant_to_wire(row) for row in rows[: page.limit]]
+        items = mapping.plants_to_wire(rows[: page.limit])
         response = with_validators(json_answer(mapping.list_to_wire(items)), tag)
         if page.asked_for or len(rows) > page.limit:
             response["X-Total-Count"] = str(_total(access, page, rows))

@@ -20,7 +20,7 @@ ROW = {
 
 
 def test_a_plant_carries_both_id_names_and_whole_numbers_without_a_fraction() -> None:
-    assert mapping.plant_to_wire(ROW) == {
+    assert mapping.plants_to_wire([ROW])[0] == {
         "plantId": "PLANT-7",
         "externalPlantId": "PLANT-7",
         "name": "Depot",
