@@ -25,9 +25,9 @@ from tests.metering.meter_world import (
 
 pytestmark = pytest.mark.django_db
 EXCHANGED = [
-    Told(after_s=0, values=[500]),
-    Told(after_s=600, values=[70_000]),
-    Told(after_s=660, values=[70_001]),
+    Told(after_s=0, values=[500], rank=2),
+    Told(after_s=600, values=[70_000], rank=2),
+    Told(after_s=660, values=[70_001], rank=2),
 ]
 
 
