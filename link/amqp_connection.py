@@ -23,12 +23,11 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Final
 
-import amqp
 from amqp.exceptions import AMQPError
 
 from link.amqp_deliveries import DeliveryReader, Take
 from link.amqp_errors import ChannelClosed, channel_closed, connect_error, link_error
-from link.amqp_frames import BoundedTransport
+from link.amqp_timed import TimedConnection
 from link.broker import LinkError, LinkTarget
 from link.names import NameTimeout, NameUnknown, resolve
 from vcp import AmqpsAddress, InvalidBundle, parse_amqps_uri
@@ -37,7 +36,6 @@ CLOSE_S: Final = 1.0
 """How long an orderly close may take before the socket is reset."""
 
 _FRAME_S: Final = 0.05  # for a frame whose first bytes are here
-_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # SO_LINGER for no seconds
 
 # py-amqp's parser lets its own errors through when a peer breaks the protocol (OverflowError: a time out of range).
 LIBRARY_ERRORS: Final = (
@@ -53,70 +51,6 @@ class LinkTimes:
     heartbeat_s: int
     connect_timeout_s: float
     answer_timeout_s: float
-
-
-class TimedConnection(amqp.Connection):  # type: ignore[misc]  # py-amqp has no types
-    """py-amqp's connection whose waits all end at `give_up_at` (monotonic seconds)."""
-
-    give_up_at: float = 0.0
-    addresses: int = 1
-
-    def __init__(self, **options: Any) -> None:
-        self.takers: dict[tuple[int, bytes], Take] = {}
-        super().__init__(**options)
-
-    def Transport(
-        self, host: str, connect_timeout: float, tls: Any, *timeouts: float | None, socket_settings: Any
-    ) -> BoundedTransport:
-        """Called by py-amqp: the socket, whose reads end at the same deadline."""
-        read_timeout, write_timeout = timeouts
-        return BoundedTransport(
-            host,
-            connect_timeout=connect_timeout,
-            ssl=tls,
-            read_timeout=read_timeout,
-            write_timeout=write_timeout,
-            socket_settings=socket_settings,
-            give_up_at=lambda: self.give_up_at,
-            addresses=self.addresses,
-        )
-
-    def drain_events(self, timeout: float | None = None) -> None:
-        """Read one frame, never past the deadline; TimeoutError without errno when none came."""
-        left_s = self.give_up_at - monotonic()
-        if left_s <= 0:
-            raise TimeoutError("no answer in time")
-        self.blocking_read(left_s if timeout is None else min(timeout, left_s))
-
-    def read_ahead(self) -> bool:
-        """Handle one frame of those that were read from the socket already; False when none is whole."""
-        frame = self.transport.next_frame()
-        if frame is None:
-            return False
-        self.on_inbound_frame(frame)
-        return True
-
-    def has_frame(self) -> bool:
-        """Whether `read_ahead` would find one."""
-        return bool(self.transport.has_frame())
-
-    def collect(self) -> None:
-        """End now; py-amqp calls it too, when the broker has closed the connection."""
-        transport = self._transport
-        if transport is not None and transport.sock is not None:
-            sock, transport.sock = transport.sock, None
-            sock.close()
-        super().collect()
-
-    def drop(self) -> None:
-        """End now and for good: what the kernel has not sent yet is discarded, never sent late."""
-        transport = self._transport
-        if transport is not None and transport.sock is not None:
-            with suppress(
-                OSError
-            ):  # some systems refuse it once the peer is gone, when nothing is left to discard
-                transport.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        self.collect()
 
 
 class AmqpsLink:
@@ -172,7 +106,7 @@ class AmqpsLink:
 
     def write_within(self, seconds: float) -> None:
         """How long the socket may refuse the next bytes before the link counts as broken."""
-        self._sock.settimeout(max(seconds, 0.001))
+        self._connection.transport.write_within_s = max(seconds, 0.001)
 
     @property
     def frame_max(self) -> int:
@@ -236,9 +170,9 @@ class AmqpsLink:
             return
         self._failure = LinkError("the link is closed")
         self._give_up_in(CLOSE_S)
-        self._sock.settimeout(CLOSE_S)
         # An orderly end is a courtesy: the broker notices the reset that follows as well.
         with suppress(*LIBRARY_ERRORS):
+            self.write_within(CLOSE_S)
             self._connection.close()
         self._connection.drop()
 

@@ -70,10 +70,21 @@ class BoundedTransport(SSLTransport):  # type: ignore[misc]  # py-amqp has no ty
         self._share = min(max(addresses, 1), MOST_SHARES)
         self._ahead = b""
         self._ahead_from = 0
+        self.write_within_s: float | None = None
+        """How long the socket may refuse the next bytes; None = as long as the socket says."""
 
     def _connect(self, host: str, port: int, timeout: float) -> None:
         """The library grants each address the whole time: with six that are silent, a minute."""
         super()._connect(host, port, timeout / self._share)
+
+    def write(self, data: bytes) -> None:
+        """Write all of it. Reads and writes have time limits of their own, set only where they differ: each setting
+        is a call of the system that hands the interpreter to another thread.
+        """
+        limit_s = self.write_within_s
+        if limit_s is not None and self.sock.gettimeout() != limit_s:
+            self.sock.settimeout(limit_s)
+        super().write(data)
 
     def read_frame(self, *_words: Any) -> Frame:
         """One whole frame; TimeoutError without errno when none came in time (what was read of it is kept)."""
