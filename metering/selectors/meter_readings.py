@@ -20,7 +20,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _REGISTERS = tuple(f"{register.lower()}_register_kwh" for register in REGISTERS)
 _COLUMNS = ("reading_at", "quality_rank", "role", *_REGISTERS)
-_SELECTED = ", ".join(f"r.{name}" for name in _COLUMNS)
+# The driver makes an instant of a text in Python; a number costs it a tenth of that.
+_AT_US = "(extract(epoch FROM r.reading_at) * 1000000)::bigint"
+_SELECTED = ", ".join([_AT_US, *(f"r.{name}" for name in _COLUMNS[1:])])
 _WITHIN = (
     "r.reading_at >= a.low AND r.reading_at < a.high AND r.reading_at >= %s AND r.reading_at < %s"
     f" AND r.data_quality <> '{DataQuality.MISSING.value}'"
@@ -175,4 +177,4 @@ def _portable(span: PlantSpan | MeterSpan) -> "QuerySet[MeterReading]":
 
 def _reading(row: Sequence[Any]) -> Reading:
     at, rank, role, *kwh = row
-    return Reading(to_us(at), rank, role, tuple(kwh))
+    return Reading(at if isinstance(at, int) else to_us(at), rank, role, tuple(kwh))
