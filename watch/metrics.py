@@ -26,6 +26,7 @@ from plants.models import Alarm, Connection, DeadLetter, LinkState
 from plants.selectors.link_health import ConnectionHealth, connection_health, watched_connections
 from trading_api.models import Credential, PullJournal
 from watch.bounded import ask_database
+from watch.metrics_rollups import rollups
 from watch.metrics_steps import step_seconds
 from watch.models import Notification, Severity, TickRun
 
@@ -275,6 +276,7 @@ def notifications(at: datetime) -> Families:
 PARTS: Mapping[str, Callable[[datetime], Families]] = {
     "links": links,
     "outbox": outbox,
+    "rollups": rollups,
     "letters": letters,
     "commands": commands,
     "steps": steps,

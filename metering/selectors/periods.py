@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Min
+from django.db.models import Count, Min
 
 from metering.models import RollupDue, RollupMark, Stream, StreamPeriod
 from metering.rules import RollupRules
 from metering.services.due import last_ready_start
 
-BACKLOG_COUNTED = 1_000_000
-"""A backlog is counted up to this; its age is always exact."""
+BACKLOG_COUNTED = 100_000
+"""Due quarter-hours are counted up to this; their age is always exact."""
 
 
 class Periods:
@@ -63,16 +63,11 @@ def rollup_backlog(*, stream: Stream, at: datetime, rules: RollupRules) -> Backl
     ready = last_ready_start(at=at, rules=rules, stream=stream)
     due = RollupDue.objects.filter(stream=stream, start_at__lte=ready)
     marks = RollupMark.objects.filter(stream=stream, start_at__lte=ready)
-    oldest = min(
-        (
-            found["oldest"]
-            for found in (due.aggregate(oldest=Min("start_at")), marks.aggregate(oldest=Min("start_at")))
-            if found["oldest"]
-        ),
-        default=None,
-    )
+    unfolded = marks.aggregate(oldest=Min("start_at"), count=Count("pk"))
+    beginnings = (due.aggregate(oldest=Min("start_at"))["oldest"], unfolded["oldest"])
+    oldest = min((start_at for start_at in beginnings if start_at), default=None)
     return Backlog(
-        marks=marks[:BACKLOG_COUNTED].count(),
+        marks=unfolded["count"],
         quarters=due[:BACKLOG_COUNTED].count(),
         oldest_start=oldest,
         oldest_age=None if oldest is None else ready - oldest,

@@ -8,6 +8,7 @@ from django.db import OperationalError, connection
 from prometheus_client import generate_latest
 
 from dispatch.models import Outcome
+from metering.models import RollupDue, Stream
 from plants.models import Alarm, LinkHealth, LinkState, StreamHealth
 from plants.services.dead_letters import Letter, store_dead_letters
 from tests import factories
@@ -99,6 +100,22 @@ def test_the_outbox_tells_how_many_wait_and_since_when():
     assert numbers["esm_outbox_oldest_age_seconds", *where(plant.connection)] == 40
     assert numbers["esm_outbox_messages", *where(idle)] == 0
     assert numbers["esm_outbox_oldest_age_seconds", *where(idle)] == 0
+
+
+def test_rollups_tell_how_many_quarter_hours_wait_and_how_old_the_oldest_is():
+    plant = factories.plant()
+    for minutes in (15, 30, 45):  # the first is still within its grace
+        RollupDue.objects.create(
+            stream=Stream.REALTIME, plant=plant, start_at=AT - timedelta(minutes=minutes, seconds=10)
+        )
+
+    numbers = told("rollups")
+
+    assert numbers["esm_rollup_due_quarters", "REALTIME"] == 2
+    assert numbers["esm_rollup_oldest_age_seconds", "REALTIME"] == 30 * 60 + 10 - 60
+    assert (
+        numbers["esm_rollup_due_quarters", "METER"] == numbers["esm_rollup_oldest_age_seconds", "METER"] == 0
+    )
 
 
 def test_open_dead_letters_are_counted_by_reason_and_settled_ones_are_not():
@@ -305,7 +322,7 @@ def test_the_number_of_questions_does_not_grow_with_connections_plants_or_comman
         world()
 
     assert queries_of(page) == few
-    assert few <= 49  # of them 27 begin, bound and end the nine parts
+    assert few <= 58  # of them 30 begin, bound and end the ten parts
 
 
 def test_labels_name_no_plant_no_message_and_no_command():
