@@ -31,6 +31,7 @@ from metering.partitions import ROLLUPS
 from metering.rules import current_rules
 from metering.selectors.holds import why_kept
 from metering.selectors.meter_facts import current_meter_limits
+from metering.services.gaps import keep_ledger
 from metering.services.meters import roll_up_meters
 from metering.services.periods import learn_periods
 from metering.services.rollups import roll_up_telemetry
@@ -94,6 +95,10 @@ def _commands(at: datetime) -> None:
     prune_notices(at=at, keep_days=keep_days)
 
 
+def _gaps(at: datetime) -> None:
+    keep_ledger(at=at, rules=current_rules(), give_up_after=timedelta(days=settings.GAP_GIVE_UP_DAYS))
+
+
 TICKS: tuple[Tick, ...] = (
     Tick(name="queue_due", period_s=1, run=_queue_due),
     Tick(name="settle_late", period_s=2, run=lambda at: settle_late(at=at, policy=current_policy())),
@@ -129,6 +134,7 @@ TICKS: tuple[Tick, ...] = (
         period_s=300,
         run=lambda at: prune_inbound(at=at, keep_days=settings.INBOX_RETENTION_DAYS),
     ),
+    Tick(name="gaps", period_s=30, run=_gaps),
     Tick(name="command_retention", period_s=300, run=_commands),
     Tick(name="link_health", period_s=60, run=lambda at: prune_link_health(at=at)),
     Tick(name="link_spans", period_s=600, run=lambda at: prune_spans(at=at)),
