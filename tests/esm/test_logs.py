@@ -229,7 +229,18 @@ def test_what_a_worker_and_the_thread_beside_it_log_names_the_connection(lines):
 
 # --- every logging call of ours ---------------------------------------------------------------------------------------
 
-ROOMS = ("esm", "vcp", "membroker", "plants", "metering", "dispatch", "link", "trading_api", "watch", "voke_sim")
+ROOMS = (
+    "esm",
+    "vcp",
+    "membroker",
+    "plants",
+    "metering",
+    "dispatch",
+    "link",
+    "trading_api",
+    "watch",
+    "voke_sim",
+)
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical", "log", "msg"}
 FORBIDDEN = re.compile(r"(^|_)(key|secret|token|password|body|payload|headers|envelope|email)$")
 HARMLESS = {"routing_key"}
