@@ -108,6 +108,10 @@ class Command(models.Model):
 
 # Where a message stands among those of its plant, on whichever connection.
 PLACE = Coalesce("place", "id", output_field=models.BigIntegerField())
+# What every id is, and only `outbox_in_order` asks for: so only who wants that order finds the index. Where PostgreSQL
+# has not yet counted what waits, it took it for as good as the plant's own index to see what stands before a message,
+# and compared each message with the whole outbox.
+IN_ORDER = models.Q(pk__gt=0)
 
 
 class Outcome(models.TextChoices):
@@ -162,13 +166,13 @@ class OutboundMessage(models.Model):
     class Meta:
         ordering = ["-id"]
         indexes = [
-            # What a relay reads, in the order of sending: emergencies first, then by place.
+            # What a relay reads, in the order of sending: emergencies first, then by place (`in_order`).
             models.Index(
                 F("connection"),
                 F("urgent").desc(),
                 PLACE,
                 F("id"),
-                condition=models.Q(outcome="PENDING"),
+                condition=models.Q(outcome="PENDING", id__gt=0),
                 name="outbox_in_order",
             ),
             # What still stands before a message of the same plant, on whichever connection.

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.db.models import DateTimeField, IntegerField, OuterRef, QuerySet, Subquery
 
-from dispatch.models import PLACE, Command, CommandEvent, EmergencyLatch, OutboundMessage, Outcome
+from dispatch.models import IN_ORDER, PLACE, Command, CommandEvent, EmergencyLatch, OutboundMessage, Outcome
 from dispatch.states import State
 from plants.models import Connection, Plant
 
@@ -61,7 +61,7 @@ def with_outbox(connections: "QuerySet[Connection]") -> "QuerySet[Connection]":
 
     Looked at in the order of sending by the index of what is pending, and no further than OUTBOX_COUNTED messages.
     """
-    waiting = OutboundMessage.objects.filter(connection=OuterRef("pk"), outcome=Outcome.PENDING)
+    waiting = OutboundMessage.objects.filter(IN_ORDER, connection=OuterRef("pk"), outcome=Outcome.PENDING)
     first = waiting.order_by("-urgent", PLACE).values("made_at")[:OUTBOX_COUNTED]
     return connections.annotate(outbox_size=_CountOf(first), outbox_since=_OldestOf(first))
 

@@ -20,7 +20,7 @@ from django.db.models import Count, Max, Sum
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from dispatch.models import PLACE, Command, EmergencyLatch, OutboundMessage, Outcome
+from dispatch.models import IN_ORDER, PLACE, Command, EmergencyLatch, OutboundMessage, Outcome
 from plants.bounded import bounded_statements
 from plants.models import Alarm, Connection, DeadLetter, LinkState
 from plants.selectors.link_health import ConnectionHealth, connection_health, watched_connections
@@ -126,7 +126,7 @@ def outbox(at: datetime) -> Families:
         "esm_outbox_oldest_age_seconds", "Age of the oldest message that waits; 0 = none.", labels=_CONNECTION
     )
     names = _names()
-    pending = OutboundMessage.objects.filter(outcome=Outcome.PENDING).order_by(
+    pending = OutboundMessage.objects.filter(IN_ORDER, outcome=Outcome.PENDING).order_by(
         "connection_id", "-urgent", PLACE
     )
     found: dict[int, list[datetime]] = {}

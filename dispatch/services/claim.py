@@ -22,7 +22,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 
 from dispatch.messages import NewId
-from dispatch.models import PLACE, EmergencyLatch, OutboundMessage, OutboxLease, Outcome
+from dispatch.models import IN_ORDER, PLACE, EmergencyLatch, OutboundMessage, OutboxLease, Outcome
 from dispatch.policy import Policy
 from dispatch.services.bulk import Among
 from dispatch.services.late import is_late, is_stale, last_moment, settle
@@ -186,6 +186,7 @@ def sendable(connection: Connection, at: datetime) -> QuerySet[Any]:
     return (
         _waiting()
         .filter(
+            IN_ORDER,
             Q(not_before_at__isnull=True) | Q(not_before_at__lte=at),
             Q(plant__connection=connection) | Q(urgent=False, attempted_at__isnull=False),
             connection=connection,

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 
 from dispatch.models import Command, OutboundMessage, Outcome
-from dispatch.services.claim import has_sendable
+from dispatch.services.claim import has_sendable, sendable
 from dispatch.services.confirms import note_nacked
 from dispatch.services.site_config import publish_changed
 from dispatch.states import State
@@ -279,6 +279,21 @@ def test_postgresql_does_not_compile_the_plan_of_a_claim():
     with connection.cursor() as cursor:
         cursor.execute("SHOW jit")
         assert cursor.fetchone() == ("off",)
+
+
+@pytest.mark.postgresql
+def test_a_claim_reads_the_outbox_in_its_order_and_compares_each_message_with_those_of_its_plant_only():
+    """Where PostgreSQL had not counted what waits, it looked for each message through the whole outbox."""
+    plant = factories.plant()
+    ask(plant, mode())
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+
+    plan = sendable(plant.connection, AT).order_by("-urgent", "standing", "pk")[:10].explain()
+
+    assert plan.count("outbox_in_order") == 1
+    assert plan.count("outbox_pending_by_plant") == 1
+    assert "Sort" not in plan
 
 
 # --- nacked -----------------------------------------------------------------------------------------------------------
