@@ -43,7 +43,7 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A line of the table. `repetitions` None = as many as the run has."""
+    """A line of the table. `repetitions` None = as many as the run has; `done` ends what the row had running."""
 
     name: str
     what: str
@@ -52,6 +52,7 @@ class Row:
     variants: Sequence[Variant]
     targets: Sequence[Target] = ()
     repetitions: int | None = None
+    done: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +85,8 @@ def measure(row: Row, *, repetitions: int) -> Result:
             found[variant.name] = variant.run()
         if number:
             rounds.append(found)
+    if row.done is not None:
+        row.done()
     return summed_up(row, rounds)
 
 
@@ -116,6 +119,11 @@ def at_least(ratio: str, limit: float) -> Target:
     """`ratio` ("naive" or "floor") must be `limit` or more."""
     name = f"ratio_to_{ratio}"
     return Target(text=f">= {limit:g} x {ratio}", met=lambda result: (getattr(result, name) or 0.0) >= limit)
+
+
+def at_least_value(limit: float, unit: str) -> Target:
+    """The value must be `limit` or more."""
+    return Target(text=f">= {limit:g} {unit}", met=lambda result: result.value >= limit)
 
 
 def at_most(limit: float, unit: str) -> Target:

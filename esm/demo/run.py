@@ -57,9 +57,9 @@ class Demo:
         self._clock = clock
         self._stop = stop
         self.narrator = Narrator()
-        self._broker = MemBroker()
+        self.broker = MemBroker()
         self._embedded = Embedded(
-            host=options.host, port=options.port, transport=MemoryTransport(self._broker), clock=clock
+            host=options.host, port=options.port, transport=MemoryTransport(self.broker), clock=clock
         )
         self._simulator = Simulator(
             stand_in_config(
@@ -68,7 +68,7 @@ class Demo:
                 journal=options.journal,
                 seed=options.seed,
             ),
-            broker=self._broker,
+            broker=self.broker,
             on_note=self.narrator.note,
         )
         self._started_at = clock()
@@ -132,7 +132,7 @@ class Demo:
 
     def _drain(self) -> None:
         """Wait until the consumer has taken what the broker still holds."""
-        vhost = self._broker.vhost(self._installation.connection.vhost)
+        vhost = self.broker.vhost(self._installation.connection.vhost)
         deadline = time.monotonic() + DRAIN_TIMEOUT_S
         waiting = threading.Event()
         while time.monotonic() < deadline:

@@ -1,0 +1,67 @@
+"""Voke's side as a background: telemetry of many sites at a steady rate, from a process of its own.
+
+    python -m bench.chorus     a `Song` as one line of JSON on standard input; says `speaking`, goes on until killed
+
+What it says within the first AHEAD_S seconds is made before it begins, the rest on the way.
+"""
+
+import json
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from time import perf_counter
+
+import pika
+
+from bench.messages import METERS_EVERY, ROUND_S, Voice, Wire
+from tests.services.ca import client_context
+
+SLICE_S, AHEAD_S = 0.02, 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Song:
+    """Who speaks where, how many messages a second; `start` is the time that the first ones tell, ISO 8601."""
+
+    uri: str
+    ca_file: str
+    prefix: str
+    sites: list[str]
+    per_s: float
+    start: str
+
+
+def sing(song: Song) -> None:
+    """Publish, persistent, `per_s` messages a second in slices of 20 ms."""
+    words = _words(song)
+    ahead = deque(islice(words, int(AHEAD_S * song.per_s)))
+    parameters = pika.URLParameters(song.uri)
+    parameters.ssl_options = pika.SSLOptions(client_context(Path(song.ca_file)), "localhost")
+    persistent = pika.BasicProperties(content_type="application/json", delivery_mode=2)
+    with pika.BlockingConnection(parameters) as connection:
+        channel = connection.channel()
+        print("speaking", flush=True)
+        pace, began, said = threading.Event(), perf_counter(), 0
+        while True:
+            while said < (perf_counter() - began) * song.per_s:
+                wire = ahead.popleft() if ahead else next(words)
+                channel.basic_publish("vcp", wire.routing_key, wire.body, persistent)
+                said += 1
+            connection.process_data_events(0)
+            pace.wait(SLICE_S)
+
+
+def _words(song: Song) -> Iterator[Wire]:
+    voice, start = Voice(prefix=song.prefix, seed=hash(song.start)), datetime.fromisoformat(song.start)
+    while True:
+        yield from voice.rounds(song.sites, count=METERS_EVERY, start=start)
+        start += timedelta(seconds=ROUND_S * METERS_EVERY)
+
+
+if __name__ == "__main__":
+    sing(Song(**json.loads(sys.stdin.readline())))
