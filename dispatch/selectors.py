@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db.models import DateTimeField, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models import DateTimeField, Exists, IntegerField, OuterRef, QuerySet, Subquery
 
 from dispatch.models import IN_ORDER, PLACE, Command, CommandEvent, EmergencyLatch, OutboundMessage, Outcome
 from dispatch.states import State
-from plants.models import Connection, Plant
+from plants.models import Connection, ConnectionMode, Plant
 
 OUTBOX_COUNTED = 1001
 """An outbox is counted up to one more than 1000: that much is said as "more than 1000"."""
@@ -85,6 +85,13 @@ def has_urgent_waiting(*, connection_id: int) -> bool:
     return OutboundMessage.objects.filter(
         connection_id=connection_id, urgent=True, outcome=Outcome.PENDING
     ).exists()
+
+
+def connections_with_waiting() -> frozenset[int]:
+    """The active connections whose outbox is not empty, also where all that waits is held back."""
+    waiting = OutboundMessage.objects.filter(IN_ORDER, connection=OuterRef("pk"), outcome=Outcome.PENDING)
+    active = Connection.objects.filter(Exists(waiting), mode=ConnectionMode.ACTIVE, dispatch_enabled=True)
+    return frozenset(active.order_by().values_list("pk", flat=True))
 
 
 def count_open_latches(*, limit: int = 1000) -> int:

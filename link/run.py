@@ -13,7 +13,9 @@ from django.db import DatabaseError, InterfaceError
 from django.db.models import QuerySet
 
 from dispatch.policy import current_policy
+from dispatch.selectors import connections_with_waiting
 from link.broker import Clock, Transport
+from link.doorbell import Doorbell
 from link.reconnect import Backoff
 from link.relay import RelayOptions
 from link.supervisor import Supervisor
@@ -39,6 +41,8 @@ def relay_supervisor(
 ) -> Supervisor:
     """A relay for every active connection that is not retired; one that was succeeded drains its outbox."""
     role, holder, number = LinkHealth.Role.PUBLISH, _holder(), itertools.count(1)
+    poll_s = settings.RELAY_POLL_MS / 1000
+    doorbell = Doorbell(connections_with_waiting, every_s=poll_s / 2)
 
     def make(connection: Connection) -> Worker:
         options = RelayOptions(
@@ -53,9 +57,10 @@ def relay_supervisor(
             clock=clock,
             policy=current_policy(),
             options=options,
-            poll_s=settings.RELAY_POLL_MS / 1000,
+            poll_s=poll_s,
             health_holder=holder,
             limits=_limits(),
+            doorbell=doorbell,
         )
 
     def wanted() -> Mapping[int, Connection]:

@@ -15,6 +15,7 @@ from link import metrics
 from link.arrivals import Arrivals
 from link.broker import Clock, Consumer, Delivery, LinkError, Outgoing, Publisher, Sent, Transport
 from link.database_trouble import Fault, fault_of
+from link.doorbell import Doorbell
 from link.drained import Drained
 from link.health import DATABASE_TROUBLE, Streams
 from link.inbox import Inlet, Patience, Report, receive
@@ -93,7 +94,9 @@ class RelayWorker(Worker):
         poll_s: float,
         health_holder: str = "",
         limits: Limits | None = None,
+        doorbell: Doorbell | None = None,
     ) -> None:
+        """`doorbell`: shared with other relays of the process; None = look at every turn."""
         super().__init__(
             connection=connection,
             transport=transport,
@@ -104,6 +107,7 @@ class RelayWorker(Worker):
         self._policy = policy
         self._options = options
         self._poll_s = poll_s
+        self._doorbell = doorbell
         self._publisher: Publisher | None = None
 
     def once(self, stop: threading.Event) -> None:
@@ -119,19 +123,24 @@ class RelayWorker(Worker):
             return
         with self.progress.during(Step.DATABASE):
             self._health.tell(LinkState.CONNECTED)
-            sent = relay_once(
-                connection=self._connection,
-                publisher=publisher,
-                clock=self._clock,
-                policy=self._policy,
-                options=self._options,
-            )
+            sent = self._publish(publisher)
         if sent:
             self._health.event()
             log.info("published", action="relay.published", connection_id=self._connection.pk, count=sent)
             return
         publisher.keep_alive()
         stop.wait(self._poll_s)
+
+    def _publish(self, publisher: Publisher) -> int:
+        if self._doorbell is not None and not self._doorbell.rings(self._connection.pk):
+            return 0
+        return relay_once(
+            connection=self._connection,
+            publisher=publisher,
+            clock=self._clock,
+            policy=self._policy,
+            options=self._options,
+        )
 
     def _open(self) -> Publisher:
         with self._connecting():
