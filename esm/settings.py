@@ -215,7 +215,8 @@ AMQP_PREFETCH = _env.integer("AMQP_PREFETCH", 1000, low=1, high=65_535)
 INGEST_BATCH = _env.integer("INGEST_BATCH", 500, low=1, high=5000)
 INGEST_FLUSH_MS = _env.integer("INGEST_FLUSH_MS", 20, low=1, high=5000)
 RELAY_WINDOW = _env.integer("RELAY_WINDOW", 500, low=1, high=5000)
-RELAY_POLL_MS = _env.integer("RELAY_POLL_MS", 50, low=5, high=5000)
+# Looking is half of what an idle demo costs.
+RELAY_POLL_MS = _env.integer("RELAY_POLL_MS", 100 if EMBEDDED else 50, low=5, high=5000)
 # How long a killed relay's successor waits. It may be shorter than AMQP_CONFIRM_TIMEOUT_S: a window's wait for confirms
 # ends with the lease, and what is unconfirmed then is given up with its link.
 RELAY_LEASE_S = _env.integer("RELAY_LEASE_S", 8, low=3, high=300)
