@@ -63,6 +63,11 @@ def measure(plant, at):
 @pytest.mark.postgresql
 @pytest.mark.django_db
 class TestOnPostgreSQL:
+    @pytest.fixture(autouse=True)
+    def only_what_a_test_makes(self):
+        """Tests that commit leave partitions behind; they are away until this transaction is taken back."""
+        drop_all()
+
     def test_a_day_is_made_for_both_tables_and_takes_its_first_and_last_moment(self):
         ensure_partitions(days=[TODAY])
 
