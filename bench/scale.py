@@ -104,8 +104,11 @@ def main() -> None:
 
 
 def demand(costs: Costs, plants: int) -> Demand:
-    """The model: linear in the plants. Messages are measured with as many plants as the largest demand has; quarter-hours
-    of two thousand, because each is computed from its own rows alone."""
+    """The model: linear in the plants.
+
+    Messages are measured with as many plants as the largest demand has; quarter-hours of two thousand, because each is
+    computed from its own rows alone.
+    """
     realtime, meter, quarters = plants / REALTIME_S, plants / METER_S, plants / QUARTER_S
 
     def cores(which: str) -> float:

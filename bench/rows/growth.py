@@ -1,5 +1,6 @@
 """Charts of a day, a month and a year over ten million samples, and over a tenth of them."""
 
+import math
 import random
 import statistics
 from collections.abc import Callable, Sequence
@@ -82,6 +83,29 @@ class Past:
     def whole(self) -> History:
         return self._seeded("history", self.plant_ids)
 
+    def require_true(self) -> None:
+        """A day that is over says the same as its samples, seen the naive way."""
+        at = PRESENT - timedelta(days=2)
+        day = Chart(plant_id=self.plant_ids[0], from_at=at.replace(hour=0, minute=0, second=0), to_at=at)
+        drawn, told = _ours(day), _naive("chart_day")(day)
+        for measure, wanted in told.items():
+            curve = drawn.curves[measure]
+            found = [
+                (time_ms // 1000, *values)
+                for time_ms, *values in zip(
+                    drawn.axis.times_ms, curve.mean, curve.least, curve.most, strict=True
+                )
+                if values[0] is not None
+            ]
+            expected = list(zip(wanted["time"], wanted["mean"], wanted["least"], wanted["most"], strict=True))
+            same = len(found) == len(expected) and all(
+                math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
+                for row, other_row in zip(found[:-1], expected[:-1], strict=True)
+                for one, other in zip(row, other_row, strict=True)
+            )
+            if not same:
+                raise AssertionError(f"the chart of {measure} is not that of its samples")
+
     @cached_property
     def tenth(self) -> History:
         return self._seeded("tenth", self.plant_ids[: len(self.plant_ids) // 10])
@@ -108,6 +132,7 @@ class Past:
         with connection.cursor() as cursor:
             use(cursor, history.schema)
         try:
+            self.require_true()
             return _p95_ms(_naive(name), self._charts(name, history, 2 if self.world.quick else few))
         finally:
             with connection.cursor() as cursor:
