@@ -346,15 +346,21 @@ def print_tables(costs: Costs, demands: Sequence[Demand]) -> None:
     print("\n| table | bytes a row |\n| --- | --- |")
     for table, size in costs.row_bytes.items():
         print(f"| {table} | {size:,.0f} |")
-    print(
-        "\n| plants | messages/s | consumers, cores | PostgreSQL, cores | rollups, cores | log, MB/s | GB a day |"
+    heads = (
+        "consumers, cores",
+        "PostgreSQL, cores",
+        "rollups, cores",
+        "log, MB/s",
+        "GB a day",
+        "rollups, GB a year",
     )
-    print("| --- | --- | --- | --- | --- | --- | --- |")
-    for demanded in demands:
+    print(f"\n| plants | messages/s | {' | '.join(heads)} |")
+    print("| --- " * (2 + len(heads)) + "|")
+    for one_demand in demands:
         print(
-            f"| {demanded.plants:,} | {demanded.messages_per_s:,.0f} | {demanded.consumer_cores:.2f} |"
-            f" {demanded.postgres_cores:.2f} | {demanded.rollup_cores:.2f} | {demanded.wal_mb_per_s:.1f} |"
-            f" {demanded.gb_per_day:.1f} |"
+            f"| {one_demand.plants:,} | {one_demand.messages_per_s:,.0f} | {one_demand.consumer_cores:.4f} |"
+            f" {one_demand.postgres_cores:.4f} | {one_demand.rollup_cores:.4f} | {one_demand.wal_mb_per_s:.2f} |"
+            f" {one_demand.gb_per_day:,.1f} | {one_demand.rollup_gb_per_year:,.0f} |"
         )
 
 
