@@ -21,6 +21,10 @@ _LIST = f"""
 SELECT {", ".join(_PLANT_COLUMNS)} FROM plants_plant
 WHERE organisation_id = %s ORDER BY external_plant_id LIMIT %s OFFSET %s
 """  # noqa: S608 - our own names
+_CREDENTIAL = """
+SELECT id, organisation_id, secret_hash, pepper_version, enabled, revision
+FROM trading_api_credential WHERE client_id = %s
+"""
 _ACCESS = """
 SELECT credential.id, organisation.id, credential.enabled, credential.revision, organisation.revision{plant_columns}
 FROM trading_api_credential AS credential
@@ -81,17 +85,18 @@ class Access:
 
 def stored_secret(client_id: str) -> StoredSecret | None:
     """The credential of a client id, enabled or not."""
-    row = Credential.objects.filter(client_id=client_id).first()
-    if row is None:
+    found = prepared.rows(_CREDENTIAL, [client_id])
+    if not found:
         return None
+    credential_id, organisation_id, secret_hash, pepper_version, enabled, revision = found[0]
     return StoredSecret(
-        credential_id=row.pk,
-        organisation_id=row.organisation_id,
-        client_id=row.client_id,
-        secret_hash=row.secret_hash,
-        pepper_version=row.pepper_version,
-        enabled=row.enabled,
-        revision=row.revision,
+        credential_id=credential_id,
+        organisation_id=organisation_id,
+        client_id=client_id,
+        secret_hash=secret_hash,
+        pepper_version=pepper_version,
+        enabled=bool(enabled),  # SQLite has numbers
+        revision=revision,
     )
 
 
