@@ -22,9 +22,11 @@ ROUND_TRIP_S = 0.020
 
 def rows(world: World) -> Sequence[Row]:
     """`dispatch_10k` and `dispatch_rtt20`."""
-    count, naive_count = (2_000, 400) if world.quick else (10_000, 2_000)
+    count, naive_count = (2_000, 200) if world.quick else (10_000, 2_000)
     fleet = Fleet(world, plants=count)
     floor = Floor(fleet, count)
+    tenfold = Variant(name="10 each for a tenth of the plants", run=_ours(fleet, count, each=10))
+    references = [] if world.quick else [tenfold]  # one message of a plant is on its way at a time
     return [
         Row(
             name="dispatch_10k",
@@ -38,7 +40,7 @@ def rows(world: World) -> Sequence[Row]:
                 Variant(name="floor: COPY", run=floor.copy),
                 Variant(name="floor: publish", run=floor.publish),
                 Variant(name="floor: update", run=floor.update),
-                Variant(name="10 each for a tenth of the plants", run=_ours(fleet, count, each=10)),
+                *references,
             ],
             targets=[at_least("naive", 8), at_least("floor", 0.5)],
         ),
