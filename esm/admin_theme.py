@@ -82,6 +82,7 @@ def _navigation() -> list[dict[str, Any]]:
             "items": [
                 _page("Plants", "electric_meter", "plants.plant"),
                 _page("Alarms", "notifications", "plants.alarm"),
+                _page("Gaps", "hearing_disabled", "metering.gap"),
                 _page("Config updates", "pending_actions", "trading_api.configupdaterequest"),
             ],
         },

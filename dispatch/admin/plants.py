@@ -65,6 +65,7 @@ class DispatchedPlantAdmin(PlantAdmin):
             "latch_since": ago(latch.set_at, now=at, zone=plant.time_zone) if latch is not None else "",
             "command_rows": [_command_row(command, plant, at=at) for command in commands],
             "commands_url": f"{reverse('admin:dispatch_command_changelist')}?plant__id__exact={plant.pk}",
+            "gaps_url": f"{reverse('admin:metering_gap_changelist')}?plant__id__exact={plant.pk}",
         }
 
     @action(

@@ -38,6 +38,7 @@ from plants.services.time_config import Author, set_time_config
 from plants.time_config import Block
 from tests import factories
 from tests.admin.seed_commands import make_commands, make_emergencies
+from tests.admin.seed_gaps import make_gaps
 from tests.admin.seed_watch import make_watch
 from tests.admin.seed_wire import fill_inbox, fill_journal, make_updates
 from trading_api.models import ConfigUpdateRequest, Credential
@@ -113,6 +114,7 @@ def seed(
     fill_journal(made, credentials, journal, at, chance)
     fill_inbox(made, connections, letters, at, chance)
     make_watch(connections[0], at)
+    make_gaps(made, at)
     return Seeded(
         organisations=organisations,
         connections=connections,

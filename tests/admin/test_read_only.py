@@ -26,6 +26,7 @@ QUERIES = {
     "dispatch_outboundmessage": 5,
     "dispatch_publishedsiteconfig": 6,
     "dispatch_schedulenotice": 5,
+    "metering_gap": 4,
     "plants_alarm": 5,
     "plants_connection": 7,
     "plants_deadletter": 6,
