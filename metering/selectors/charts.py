@@ -20,6 +20,7 @@ from metering.models import Stream, TelemetryDay, TelemetryHour, TelemetryQuarte
 from metering.rollup import MEASURES, MeasureRollup, Rollup, sum_up
 from metering.rules import HOLD_PERIODS, QUARTER, RollupRules
 from metering.selectors.chart_tail import NO_TAIL, REACH, Tail, read_tail
+from metering.selectors.many_numbers import read_tuples
 from metering.selectors.periods import Periods, periods_of
 from metering.tiers import (
     EPOCH,
@@ -299,7 +300,7 @@ def _stored(
     found: dict[int, list[Cell]] = {}
     rows, key, first, step = _rows_of(asked.plant_id, buckets)
     rolled_s: int | None = None
-    for row in rows.values_list(key, "covered_s", "quality_rank", *columns, *named.values()):
+    for row in read_tuples(rows.values_list(key, "covered_s", "quality_rank", *columns, *named.values())):
         place = (row[0] - first) // step
         if place in found:
             found[place].append(row)
