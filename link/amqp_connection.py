@@ -137,7 +137,8 @@ class AmqpsLink:
             self.require_open()
             now = monotonic()
             if now >= self._tick_at:
-                self.tick()
+                if self.tick():  # it may have been what is waited for
+                    return True
                 now = monotonic()
             wait_s = min(until, self._tick_at) - now
             if until <= now:
@@ -145,24 +146,27 @@ class AmqpsLink:
             if wait_s > 0 and self._read(wait_s):
                 return True
 
-    def read_available(self) -> None:
-        """Handle the frames that are already here, without waiting. Raises like `call`."""
+    def read_available(self) -> bool:
+        """Handle the frames that are already here, without waiting; whether there were any. Raises like `call`."""
         self.require_open()
+        some = False
         while self._readable() and self._read(_FRAME_S):
-            pass
+            some = True
+        return some
 
-    def tick(self) -> None:
+    def tick(self) -> bool:
         """Send a heartbeat when one is due; LinkError when the peer was silent for two intervals.
 
-        What has arrived is handled first: heartbeats that wait unread in the socket do count.
+        What has arrived is handled first: heartbeats that wait unread in the socket do count. Answers whether any had.
         """
-        self.read_available()
+        some = self.read_available()
         self._tick_at = monotonic() + self._tick_every_s
         self.write_within(self._times.answer_timeout_s)
         try:
             self._connection.heartbeat_tick()
         except LIBRARY_ERRORS as error:
             raise self._broken(error) from error
+        return some
 
     def close(self) -> None:
         """Close in order, within about a second; never raises."""

@@ -2,6 +2,10 @@
 
 Two hundred idle relays that each ask twenty times a second are four thousand queries; this is forty, however many
 relays there are. What became due just after a look waits for the next one.
+
+A look that takes long (the database is slow, or away) is waited for by all and taken once: those who asked while it
+lasted share its answer or its failure. Else two hundred would look one after the other, each for a statement's time
+limit, and the watchdog would find them all standing still.
 """
 
 import threading
@@ -26,12 +30,23 @@ class Doorbell:
         self._lock = threading.Lock()
         self._next_at: float | None = None
         self._waiting: Collection[int] = frozenset()
+        self._failure: Exception | None = None
+        self._failed_at = 0.0
 
     def rings(self, connection_id: int) -> bool:
-        """Whether something waited there when it was last looked; raises what the look raises."""
+        """Whether something waited there when it was last looked; raises what the look raised that it waited for."""
+        asked_at = self._timer()
         with self._lock:
-            now = self._timer()
-            if self._next_at is None or now >= self._next_at:
-                self._waiting = self._look()
-                self._next_at = now + self._every_s
+            if self._failure is not None and asked_at < self._failed_at:
+                raise self._failure
+            if self._next_at is None or self._timer() >= self._next_at:
+                self._look_now()
             return connection_id in self._waiting
+
+    def _look_now(self) -> None:
+        try:
+            self._waiting, self._failure = self._look(), None
+        except Exception as error:
+            self._failure, self._failed_at = error, self._timer()
+            raise
+        self._next_at = self._timer() + self._every_s

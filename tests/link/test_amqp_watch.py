@@ -66,6 +66,22 @@ def test_a_publisher_that_hangs_on_a_stalled_link_ends_when_the_link_is_cut(
     assert isinstance(hanging.answer(), LinkError)
 
 
+def test_a_message_that_a_heartbeat_s_look_has_read_ends_the_wait_for_it(
+    rabbit: RabbitServer, far_side: RabbitFarSide
+) -> None:
+    transport = amqps_transport(rabbit, heartbeat_s=FOREVER_S)
+    consumer = transport.open_consumer(far_side.target, prefetch=10)
+    link = consumer._link  # type: ignore[attr-defined]
+    far_side.publish("event.alarm")
+    until(link._readable, "the message is here")
+    link._tick_at = monotonic()
+
+    fetching = Aside(lambda: consumer.fetch(max_messages=10, wait_s=FOREVER_S, flush_s=0))
+
+    assert len(fetching.answer()) == 1
+    consumer.close()
+
+
 def test_how_much_waits_in_the_queues_is_told_without_taking_it(far_side: RabbitFarSide) -> None:
     consumer = far_side.transport.open_consumer(far_side.target, prefetch=1)
     for _ in range(3):

@@ -4,6 +4,7 @@ import threading
 from datetime import timedelta
 
 import pytest
+from django.db import OperationalError
 
 from dispatch.selectors import connections_with_waiting
 from dispatch.states import State
@@ -18,6 +19,7 @@ from tests.dispatch.helpers import ask, deliver, mode, state_of
 from tests.factories import AT
 from tests.link.fakes import CountedBackoff, FakePublisher, FakeTransport
 from tests.queries import queries_of
+from tests.threads import WITHIN_S, Aside, until
 
 
 class Looks:
@@ -118,3 +120,41 @@ def test_a_relay_publishes_when_it_is_called(called, state):
     run_worker(worker, stop, backoff=CountedBackoff())
 
     assert state_of(command) == state
+
+
+class SlowLook:
+    """A look that lasts until `over` is set, and a thousand seconds; `asked`: a clock that each reading moves on."""
+
+    def __init__(self, answer):
+        self.answer, self.taken, self.asked = answer, 0, 0
+        self.begun, self.over = threading.Event(), threading.Event()
+
+    def look(self):
+        self.taken += 1
+        self.begun.set()
+        assert self.over.wait(WITHIN_S)
+        self.asked += 1000
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def timer(self):
+        self.asked += 1
+        return float(self.asked)
+
+
+@pytest.mark.parametrize("answer", [OperationalError("away"), frozenset({7})], ids=["fails", "answers"])
+def test_those_who_ask_while_a_slow_look_lasts_share_what_it_comes_to(answer):
+    slow = SlowLook(answer)
+    bell = Doorbell(slow.look, every_s=100.0, timer=slow.timer)
+    first = Aside(lambda: bell.rings(7))
+    assert slow.begun.wait(WITHIN_S)
+    asked = slow.asked
+    others = [Aside(lambda: bell.rings(7)) for _ in range(2)]
+    until(lambda: slow.asked == asked + 2, "two more ask")
+
+    slow.over.set()
+    heard = [aside.answer() for aside in (first, *others)]
+
+    assert heard == ([answer] * 3 if isinstance(answer, Exception) else [True] * 3)
+    assert slow.taken == 1
