@@ -82,9 +82,22 @@ class _OldestOf(Subquery):
 
 def has_urgent_waiting(*, connection_id: int) -> bool:
     """Whether an emergency waits to be published; one indexed read."""
-    return OutboundMessage.objects.filter(
-        connection_id=connection_id, urgent=True, outcome=Outcome.PENDING
-    ).exists()
+    return bool(_in_order(connection_id).filter(urgent=True)[:1])
+
+
+def has_waiting(*, connection_id: int) -> bool:
+    """Whether anything waits in a connection's outbox, also what is held back; one indexed read."""
+    return bool(_in_order(connection_id)[:1])
+
+
+def _in_order(connection_id: int) -> "QuerySet[OutboundMessage, tuple[int]]":
+    """What waits, in the order of sending.
+
+    Ask for the first of it, never by `exists()`, which drops the order: when PostgreSQL last counted while much waited,
+    it expects to meet one soon wherever it begins, and reads the whole outbox once nothing waits any more.
+    """
+    waiting = OutboundMessage.objects.filter(IN_ORDER, connection_id=connection_id, outcome=Outcome.PENDING)
+    return waiting.order_by("-urgent", PLACE, "pk").values_list("pk")
 
 
 def connections_with_waiting() -> frozenset[int]:

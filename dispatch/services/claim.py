@@ -24,6 +24,7 @@ from django.db.models.functions import Coalesce
 from dispatch.messages import NewId
 from dispatch.models import IN_ORDER, PLACE, EmergencyLatch, OutboundMessage, OutboxLease, Outcome
 from dispatch.policy import Policy
+from dispatch.selectors import has_waiting
 from dispatch.services.bulk import Among
 from dispatch.services.late import is_late, is_stale, last_moment, settle
 from dispatch.services.life import lock_states
@@ -173,10 +174,11 @@ def has_sendable(*, connection: Connection, at: datetime) -> bool:
 
     Neither does one that is switched off.
     """
-    if not OutboundMessage.objects.filter(connection_id=connection.pk, outcome=Outcome.PENDING).exists():
+    if not has_waiting(connection_id=connection.pk):
         return False
     on, off = Exists(_switched_on(connection)), Exists(_all_off())
-    return sendable(connection, at).filter(on, ~off).exists()
+    in_order = sendable(connection, at).filter(on, ~off).order_by("-urgent", "standing", "pk")
+    return bool(in_order.values_list("pk")[:1])
 
 
 def sendable(connection: Connection, at: datetime) -> QuerySet[Any]:

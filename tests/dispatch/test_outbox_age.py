@@ -1,14 +1,16 @@
 """How much waits in a connection's outbox and since when: read by index, never counted beyond a bound."""
 
+import uuid
 from datetime import timedelta
 from unittest import mock
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from dispatch import selectors
-from dispatch.models import OutboundMessage
-from dispatch.selectors import has_urgent_waiting, with_outbox
+from dispatch.models import OutboundMessage, Outcome
+from dispatch.selectors import has_urgent_waiting, has_waiting, with_outbox
 from plants.models import Connection
 from tests import factories
 from tests.dispatch.helpers import ask, deliver, mode, setpoint, stop_now
@@ -79,3 +81,27 @@ def test_only_an_emergency_that_waits_is_urgent():
     deliver(plant.connection)
 
     assert (before, waiting, has_urgent_waiting(connection_id=plant.connection_id)) == (False, True, False)
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("look", [has_waiting, has_urgent_waiting], ids=["all", "urgent"])
+def test_an_idle_outbox_is_not_read_through_although_much_waited_when_it_was_last_counted(look):
+    plant = factories.plant()
+    ask(plant, mode())
+    row = OutboundMessage.objects.values().get() | {"id": None, "command_id": None}
+    OutboundMessage.objects.bulk_create(
+        OutboundMessage(**row | {"message_id": uuid.uuid4(), "correlation_id": uuid.uuid4()})
+        for _ in range(300)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE dispatch_outboundmessage")
+    OutboundMessage.objects.update(outcome=Outcome.CONFIRMED)
+
+    with CaptureQueriesContext(connection) as asked:
+        waits = look(connection_id=plant.connection_id)
+
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {asked[0]['sql']}")
+        plan = " ".join(line for (line,) in cursor.fetchall())
+    assert not waits
+    assert "outbox_in_order" in plan
