@@ -52,7 +52,8 @@ _METERS = Target(
     key=("plant_id", "device_id", "reading_at"),
     better="new.quality_rank > old.quality_rank",
     mostly_new=True,
-    locked_by="(reading_at AT TIME ZONE 'UTC')::date, plant_id, device_id, reading_at",
+    # By code points, as Python sorts: the database's own collation may say "a" < "B".
+    locked_by="(reading_at AT TIME ZONE 'UTC')::date, plant_id, device_id COLLATE \"C\", reading_at",
 )
 _BODY = ("plant_id", "routing_key", "received_at", "body")
 Key = TypeVar("Key", bound=tuple[Any, ...])

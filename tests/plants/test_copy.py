@@ -3,13 +3,13 @@
 from datetime import timedelta
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from plants import copy
 from plants.copy import STAGED_AFTER_CONFLICT, Target, copy_in, write_rows
 from plants.models import Plant, PlantState, RecentTelemetryBody, TelemetryReading
 from plants.services.partitions import ensure_partitions
-from plants.services.readings import trim_recent_bodies
+from plants.services.readings import _METERS, _in_order, trim_recent_bodies
 from tests import factories
 from tests.factories import AT
 
@@ -137,3 +137,20 @@ def test_the_last_twenty_bodies_of_each_plant_stay_whatever_the_number_of_plants
     kept = [list(RecentTelemetryBody.objects.filter(plant=plant).order_by("pk")) for plant in plants]
     assert [[row.body[0] for row in of_one] for of_one in kept] == [list(range(3, 23))] * 4 + [[]]
     assert Plant.objects.count() == 5
+
+
+@pytest.mark.postgresql
+def test_meters_are_locked_in_the_order_of_python_whatever_the_collation_of_the_database():
+    """A batch that is copied straight and one that is staged lock the same rows, or they deadlock."""
+    devices = ["a", "B", "c", "Z-1", "z1", "č", "_"]
+    keys = [(1, device, AT) for device in devices]
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            'SELECT device_id FROM (SELECT unnest(%s::text[]) COLLATE "und-x-icu" AS device_id, 1 AS plant_id,'
+            f" %s::timestamptz AS reading_at) AS staged ORDER BY {_METERS.locked_by}",
+            [devices, AT],
+        )
+        locked = [device for (device,) in cursor.fetchall()]
+
+    assert locked == [device for _, device, _ in _in_order(keys)]
