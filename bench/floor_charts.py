@@ -1,4 +1,4 @@
-"""The raw part of a chart: the one statement that reads its stored points, prepared, over psycopg; no objects built."""
+"""The raw part of a chart: the one statement that reads its stored points, prepared, over psycopg in binary form; nothing is built."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -35,5 +35,6 @@ def floor_chart(
         f" WHERE plant_id = %s AND {within} ORDER BY start_at",
         [plant_id, from_at, to_at],
         prepare=True,
+        binary=True,
     )
     return len(found.fetchall())
