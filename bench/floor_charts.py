@@ -1,4 +1,4 @@
-"""The raw part of a chart: the one statement that reads its stored points, prepared, in binary form; nothing is built."""
+"""The raw part of a chart: the statement that reads its stored points, prepared, in binary form; nothing is built."""
 
 from collections.abc import Sequence
 from datetime import datetime
