@@ -33,7 +33,7 @@ from esm.demo.run import Demo, DemoOptions  # noqa: E402
 from membroker import Message  # noqa: E402
 from plants.models import TelemetryReading  # noqa: E402
 
-SETTLE_S = 3.0
+SETTLE_S = 2.0
 MOST_WAITING = 500
 WITHIN_S = 240.0
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 def rows(world: World) -> Sequence[Row]:
     """`embedded_events`, `embedded_memory`, `embedded_idle`."""
-    demo = Demo(events=1_000 if world.quick else 10_000, idle_s=4.0 if world.quick else 10.0)
+    demo = Demo(events=1_000 if world.quick else 10_000, idle_s=3.0 if world.quick else 10.0)
     repetitions = 1 if world.quick else 3
 
     def row(name: str, what: str, unit: str, better: Better, limit: Target) -> Row:
@@ -47,18 +48,20 @@ def rows(world: World) -> Sequence[Row]:
 
 
 class Demo:
-    """Runs of the demo's process; each tells all three values, and is run again when one is asked for twice."""
+    """Runs of the demo's process; each run tells all three values, and is given to each row once."""
 
     def __init__(self, *, events: int, idle_s: float) -> None:
         self._events = events
         self._idle_s = idle_s
-        self._values: dict[str, float] = {}
+        self._runs: list[dict[str, float]] = []
+        self._given: Counter[str] = Counter()
 
     def told(self, name: str) -> float:
-        """A value that was not given before."""
-        if name not in self._values:
-            self._values = self._run()
-        return self._values.pop(name)
+        """The value of the first run that this row has not had."""
+        if self._given[name] == len(self._runs):
+            self._runs.append(self._run())
+        self._given[name] += 1
+        return self._runs[self._given[name] - 1][name]
 
     def _run(self) -> dict[str, float]:
         with TemporaryDirectory() as scratch:

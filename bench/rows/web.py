@@ -18,7 +18,7 @@ TOKENS_PER_S = 50.0
 
 def rows(world: World) -> Sequence[Row]:
     """`plant_list`, `plant_list_304` and `token`."""
-    lists = Lists(Pulls(world), seconds=0.7 if world.quick else 3.0)
+    lists = Lists(Pulls(world), seconds=0.5 if world.quick else 3.0)
     return [
         Row(
             name="plant_list",
