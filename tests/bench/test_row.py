@@ -1,5 +1,7 @@
 """How repetitions of a bench's row are run and summed up."""
 
+from dataclasses import replace
+
 import pytest
 
 from bench.row import Better, Row, Target, Variant, at_least, at_most, measure
@@ -78,3 +80,13 @@ def test_a_target_is_met_or_it_is_not(target: Target, met):
     found = row(Better.HIGHER, says("ours", 1, 20.0), says("naive", 1, 10.0), targets=[target])
 
     assert measure(found, repetitions=1).targets == {target.text: met}
+
+
+def test_what_a_row_had_running_is_ended_once_it_is_measured():
+    ended = []
+    values = iter([1.0, 2.0])
+    ours = Variant(name="ours", run=lambda: (next(values), ended.append("measured"))[0])
+
+    measure(replace(row(Better.HIGHER, ours), done=lambda: ended.append("ended")), repetitions=1)
+
+    assert ended == ["measured", "measured", "ended"]
