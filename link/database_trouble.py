@@ -68,12 +68,13 @@ def fault_of(error: Exception) -> Fault:
 
 ANSWER_WITHIN_MS = 5000
 # Modes that keep writers out. One that only waits counts too: whoever comes after it waits behind it.
+# Of metering only the table that a batch writes to: roll-ups work on all others and keep nobody here waiting.
 _TABLE_LOCKS = """
 SELECT min(c.relname) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
 WHERE l.locktype = 'relation' AND l.pid <> pg_backend_pid()
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
-  AND c.relkind IN ('r', 'p') AND c.relname ~ '^(plants|dispatch)_'
+  AND c.relkind IN ('r', 'p') AND c.relname ~ '^(plants_|dispatch_|metering_rollupmark$)'
 """
 
 

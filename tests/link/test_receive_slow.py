@@ -93,18 +93,20 @@ def test_while_a_table_is_locked_no_timeout_counts_against_a_message():
 @pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
-    ("mode", "why"),
+    ("table", "mode", "why"),
     [
-        ("ACCESS EXCLUSIVE", "plants_telemetryreading is locked"),
-        ("SHARE", "plants_telemetryreading is locked"),
-        ("ROW EXCLUSIVE", ""),
-        ("SHARE UPDATE EXCLUSIVE", ""),
+        ("plants_telemetryreading", "ACCESS EXCLUSIVE", "plants_telemetryreading is locked"),
+        ("plants_telemetryreading", "SHARE", "plants_telemetryreading is locked"),
+        ("plants_telemetryreading", "ROW EXCLUSIVE", ""),
+        ("plants_telemetryreading", "SHARE UPDATE EXCLUSIVE", ""),
+        ("metering_rollupmark", "SHARE", "metering_rollupmark is locked"),
+        ("metering_rollupdue", "SHARE", ""),
     ],
 )
-def test_a_table_that_another_session_keeps_writers_out_of_is_evidence(mode, why):
+def test_a_table_that_another_session_keeps_writers_out_of_is_evidence(table, mode, why):
     link = factories.connection()
     with other_session() as session:
-        session.execute(f"LOCK TABLE plants_telemetryreading IN {mode} MODE")
+        session.execute(f"LOCK TABLE {table} IN {mode} MODE")
 
         assert slow_as_a_whole(connection_id=link.pk) == why
     assert slow_as_a_whole(connection_id=link.pk) == ""
