@@ -26,7 +26,7 @@ UNREADABLE_HEADER: Final = "x-unreadable-properties"
 """Stands in for properties that can't be read; its value is their bytes in hex, cut."""
 
 MAX_FRAME_BYTES: Final = 131_072
-"""What py-amqp proposes as largest frame; a broker may only agree to less."""
+"""The largest frame that we agree to (`link.amqp_timed`): a broker may ask for smaller ones only."""
 
 MOST_SHARES: Final = 5
 """In how many parts at most the time to reach a host is divided among its addresses."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 import amqp
 
 from link.amqp_deliveries import Take
-from link.amqp_frames import BoundedTransport
+from link.amqp_frames import MAX_FRAME_BYTES, BoundedTransport
 
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # SO_LINGER for no seconds
 
@@ -39,6 +39,10 @@ class TimedConnection(amqp.Connection):  # type: ignore[misc]  # py-amqp has no 
             give_up_at=lambda: self.give_up_at,
             addresses=self.addresses,
         )
+
+    def _on_tune(self, channel_max: int, frame_max: int, *words: Any) -> None:
+        """Agree to no larger frames than we read; the library would take whatever a broker proposes (0 = no limit)."""
+        super()._on_tune(channel_max, min(frame_max or MAX_FRAME_BYTES, MAX_FRAME_BYTES), *words)
 
     def drain_events(self, timeout: float | None = None) -> None:
         """Read one frame, never past the deadline; TimeoutError without errno when none came."""

@@ -61,12 +61,13 @@ def after_publish(frames: bytes) -> Answers:
 class MuteBroker:
     """Serves one connection: the handshake, each of `answers` once, and a heartbeat every 50 ms."""
 
-    def __init__(self, directory: Path, answers: Answers) -> None:
+    def __init__(self, directory: Path, answers: Answers, *, frame_max: int = 131_072) -> None:
         authority = trustme.CA()
         self.ca_file = directory / "mute-ca.pem"
         authority.cert_pem.write_to_path(self.ca_file)
         self._certificate = authority.issue_cert("localhost")
         self._answers = dict(answers)
+        self._frame_max = frame_max
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(20)
         self._stop = threading.Event()
@@ -110,7 +111,7 @@ class MuteBroker:
         )
         while _read_method(peer) != _START_OK:
             pass
-        peer.sendall(method_frame(0, _TUNE, struct.pack(">HIH", 2047, 131_072, 60)))
+        peer.sendall(method_frame(0, _TUNE, struct.pack(">HIH", 2047, self._frame_max, 60)))
         while _read_method(peer) != _OPEN:
             pass
         peer.sendall(method_frame(0, _OPEN_OK, b"\x00"))

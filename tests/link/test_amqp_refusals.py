@@ -12,9 +12,10 @@ from unittest import mock
 import pytest
 
 from link.amqp import AmqpsTransport
+from link.amqp_frames import MAX_FRAME_BYTES
 from link.broker import Fate, LinkError, LinkTarget
 from tests.link.far_sides import amqps_transport, target_of
-from tests.link.mute_broker import NO_CHANNEL, NO_CHANNEL_AFTER_REFUSAL, MuteBroker
+from tests.link.mute_broker import NO_CHANNEL, NO_CHANNEL_AFTER_REFUSAL, MuteBroker, after_publish
 from tests.link.port_world import ManualClock, fates, outgoing
 from tests.services.ca import CertificateAuthority
 from tests.services.partner import Partner, amqps_uri
@@ -243,3 +244,17 @@ def test_a_channel_that_is_not_opened_again_after_a_refusal_breaks_the_link(tmp_
         assert time.monotonic() - began < 6
         with pytest.raises(LinkError):
             publisher.keep_alive()
+
+
+@pytest.mark.parametrize(
+    ("proposed", "agreed"), [(1_000_000, MAX_FRAME_BYTES), (0, MAX_FRAME_BYTES), (8_192, 8_192)]
+)
+def test_no_larger_frames_are_agreed_to_than_are_read(tmp_path: Path, proposed: int, agreed: int) -> None:
+    """A message in one frame that we refuse to read would end each link that it is sent on, for ever."""
+    with MuteBroker(tmp_path, after_publish(b""), frame_max=proposed) as broker:
+        transport = AmqpsTransport(str(broker.ca_file), 10, 5.0, connect_timeout_s=1.0)
+        publisher = transport.open_publisher(_mute_target(broker), clock=ManualClock())
+        link = publisher._link  # type: ignore[attr-defined]
+
+        assert link.frame_max == agreed
+        publisher.abort()
