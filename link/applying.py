@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 from dispatch.services.voke_words import Told, apply_words, store_schedule_event
 from link.parsing import MAX_BODY_BYTES, Parsed, letter_of
@@ -39,7 +38,7 @@ from vcp import (
     Family,
     MeterTelemetry,
     ModeEvent,
-    RealtimeTelemetry,
+    RealtimeValues,
     ScheduleEvent,
 )
 
@@ -104,7 +103,7 @@ def apply_understood(
     parsed: Sequence[Parsed], *, inlet: Inlet, at: datetime
 ) -> tuple[Report, Sequence[Letter]]:
     """Apply messages; answers what came of it, and a letter for each that can't be applied. Within a transaction."""
-    site_ids = {one.envelope.site_id for one in parsed}
+    site_ids = {one.site_id for one in parsed}
     sites = resolve_sites(connection_id=inlet.connection_id, site_ids=site_ids) if site_ids else {}
     batch = _sort(parsed, sites, inlet=inlet, at=at)
     _lock(batch)
@@ -121,14 +120,12 @@ def _sort(parsed: Sequence[Parsed], sites: Mapping[str, int], *, inlet: Inlet, a
     batch = _Sorted()
     oldest, newest = at - timedelta(days=inlet.retention_days), at + FUTURE_MARGIN
     for one in parsed:
-        plant_id = sites.get(one.envelope.site_id)
+        plant_id = sites.get(one.site_id)
         # An ACK belongs to its command whatever site it names, and a type that we do not know is kept for people.
         if isinstance(one.payload, CommandAck | Execution) or one.payload is None:
             batch.events.append((one, plant_id))
         elif plant_id is None:
-            letter = letter_of(
-                one.delivery, reason="UNKNOWN_SITE", path="siteId", detail=one.envelope.site_id
-            )
+            letter = letter_of(one.delivery, reason="UNKNOWN_SITE", path="siteId", detail=one.site_id)
             batch.letters.append(letter)
         # Events may be late, and none is of the future: a mode of the year 9999 would be the newest for ever.
         elif wrong := misplaced(one.moment, oldest=oldest if one.is_reading else None, newest=newest):
@@ -147,9 +144,7 @@ def _sort(parsed: Sequence[Parsed], sites: Mapping[str, int], *, inlet: Inlet, a
 def _lock(batch: _Sorted) -> None:
     modes = {plant_id for one, plant_id in batch.events if isinstance(one.payload, ModeEvent)}
     if modes:
-        measured = {
-            plant_id for one, plant_id in batch.readings if isinstance(one.payload, RealtimeTelemetry)
-        }
+        measured = {plant_id for one, plant_id in batch.readings if isinstance(one.payload, RealtimeValues)}
         lock_states(plant_ids={plant_id for plant_id in modes | measured if plant_id is not None})
 
 
@@ -159,9 +154,8 @@ def _store_readings(readings: Sequence[tuple[Parsed, int]], *, at: datetime) -> 
     for one, plant_id in readings:
         if isinstance(one.payload, MeterTelemetry):
             meters.append(MeterSample(plant_id, one.payload))
-        elif isinstance(one.payload, RealtimeTelemetry):
-            devices: list[Any] = one.envelope.payload.get("devices") or []
-            realtime.append(RealtimeSample(plant_id, one.moment, one.payload, devices))
+        elif isinstance(one.payload, RealtimeValues):
+            realtime.append(RealtimeSample(plant_id, one.moment, one.payload, one.raw_devices))
     store_realtime(samples=realtime, at=at)
     store_meters(samples=meters, at=at)
     mark_changed(
@@ -191,7 +185,7 @@ class _Fresh:
 
     @property
     def told_at(self) -> datetime:
-        return self.message.envelope.timestamp
+        return self.message.sent_at
 
 
 def _apply_events(events: Sequence[tuple[Parsed, int | None]], *, inlet: Inlet, at: datetime) -> int:
@@ -200,11 +194,11 @@ def _apply_events(events: Sequence[tuple[Parsed, int | None]], *, inlet: Inlet, 
         return 0
     arrivals = [
         Arrival(
-            message_id=one.envelope.message_id,
-            correlation_id=one.envelope.correlation_id or "",
+            message_id=one.message_id,
+            correlation_id=one.correlation_id or "",
             routing_key=one.delivery.routing_key,
             family=one.family_name,
-            sent_at=one.envelope.timestamp,
+            sent_at=one.sent_at,
             plant_id=plant_id,
             body=one.delivery.body,
         )
@@ -214,7 +208,7 @@ def _apply_events(events: Sequence[tuple[Parsed, int | None]], *, inlet: Inlet, 
     waiting = dict(registered)
     fresh: list[_Fresh] = []
     for one, plant_id in events:
-        inbound_id = waiting.pop(one.envelope.message_id, None)
+        inbound_id = waiting.pop(one.message_id, None)
         if inbound_id is not None:
             fresh.append(_Fresh(inbound_id=inbound_id, message=one, plant_id=plant_id))
     dispositions = _apply_fresh(fresh, inlet=inlet, at=at)
@@ -259,7 +253,7 @@ def _apply_fresh(fresh: Sequence[_Fresh], *, inlet: Inlet, at: datetime) -> dict
 def _told(one: _Fresh, word: CommandAck | Execution) -> Told:
     return Told(
         inbound_id=one.inbound_id,
-        correlation_id=one.message.envelope.correlation_id or "",
+        correlation_id=one.message.correlation_id or "",
         told_at=one.told_at,
         word=word,
     )

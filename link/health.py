@@ -22,7 +22,7 @@ from plants.models import LinkHealth, LinkState, StreamHealth
 from plants.selectors.link_health import tolerance_of
 from plants.services.link_health import Holding, StreamNote, note_link, note_streams
 from plants.services.readings import FUTURE_MARGIN
-from vcp import MeterTelemetry, RealtimeTelemetry
+from vcp import MeterTelemetry, RealtimeValues
 
 log = structlog.get_logger(__name__)
 HEALTH_EVERY = timedelta(seconds=5)
@@ -160,14 +160,14 @@ class _Stream:
     def hear(self, batch: Iterable[Parsed], *, at: datetime) -> None:
         freshest: timedelta | None = None
         for one in batch:
-            sent_at = one.envelope.timestamp
+            sent_at = one.sent_at
             # A timestamp of the far future would be the newest for ever.
             if sent_at <= at + FUTURE_MARGIN and (self.last_sent_at is None or sent_at > self.last_sent_at):
                 self.last_sent_at = sent_at
             # One that the broker gave before has waited for us: it says nothing about clocks.
             if not one.delivery.redelivered and (freshest is None or at - sent_at < freshest):
                 freshest = at - sent_at
-            site = self._site(one.envelope.site_id, one.moment)
+            site = self._site(one.site_id, one.moment)
             if site is not None:
                 site.hear(one.moment, at=at)
         self.last_at = at
@@ -272,7 +272,7 @@ def _is_fresh(written_at: datetime | None, *, at: datetime) -> bool:
 
 
 def _stream_of(one: Parsed) -> StreamHealth.Stream:
-    if isinstance(one.payload, RealtimeTelemetry):
+    if isinstance(one.payload, RealtimeValues):
         return StreamHealth.Stream.REALTIME
     if isinstance(one.payload, MeterTelemetry):
         return StreamHealth.Stream.METER

@@ -92,7 +92,7 @@ def stored(connection: Connection, report: Report, *, at: datetime, took_s: floa
     for one in report.understood:
         # Families are a closed set; what is not in it came in the far side's words.
         family = one.family.value if isinstance(one.family, Family) else "unknown"
-        sent_at.setdefault(family, []).append(one.envelope.timestamp)
+        sent_at.setdefault(family, []).append(one.sent_at)
     for family, moments in sent_at.items():
         DELIVERED.labels(*where, family).inc(len(moments))
         observe = EVENT_DELAY_SECONDS.labels(*where, family).observe

@@ -1,8 +1,10 @@
 """Bytes -> understood messages: what a delivery is, or why it is none."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import msgspec
 import structlog
@@ -11,17 +13,21 @@ from link.broker import Delivery
 from plants.services.dead_letters import TOO_LARGE, Letter, digest_of
 from plants.texts import storable_text
 from vcp import (
-    Envelope,
     Family,
     InvalidText,
     MeterTelemetry,
     Payload,
     ProtocolError,
+    QuickReading,
     RealtimeTelemetry,
+    RealtimeValues,
     Unknown,
     classify,
+    devices_as_sent,
     parse_envelope,
     parse_payload,
+    quick_meters,
+    quick_realtime,
 )
 
 log = structlog.get_logger(__name__)
@@ -38,24 +44,79 @@ _LONGEST_HEADER = 500
 class Parsed(msgspec.Struct, frozen=True, kw_only=True):
     """One delivery, understood; `payload` None = a type that we do not know and keep.
 
-    `moment`: when it was measured (meters) or said (everything else). `is_reading`: it goes into the history.
+    `sent_at`: what its envelope says. `moment`: when it was measured (meters) or said (everything else). `is_reading`:
+    it goes into the history.
     """
 
     delivery: Delivery
-    envelope: Envelope
+    message_id: str
+    sent_at: datetime
+    site_id: str
+    correlation_id: str | None
     family: Family | Unknown
-    payload: Payload | None
+    payload: Payload | RealtimeValues | None
     moment: datetime
     is_reading: bool
+    devices: list[Any] | None = None
+    """Of a realtime message, as they were sent; None = still in its bytes."""
 
     @property
     def family_name(self) -> str:
         """The family of the routing key, or the whole key where it is not known."""
         return self.family.value if isinstance(self.family, Family) else self.family.raw
 
+    def raw_devices(self) -> list[Any]:
+        """The devices of a realtime message with every member that was sent, unknown ones too."""
+        return devices_as_sent(self.delivery.body) if self.devices is None else self.devices
+
+
+class _Way(NamedTuple):
+    """How a family of readings is read: its routing key, and how longer ones begin."""
+
+    family: Family
+    key: str
+    below: str
+    read: Callable[[bytes], QuickReading | None]
+
+
+@lru_cache(maxsize=64)
+def _quick_ways(routing_prefix: str) -> tuple[_Way, ...]:
+    ways = ((Family.EVENT_TELEMETRY_REALTIME, quick_realtime), (Family.EVENT_TELEMETRY_METER, quick_meters))
+    keys = ((family, f"{routing_prefix}.{family.value}", read) for family, read in ways)
+    return tuple(_Way(family, key, f"{key}.", read) for family, key, read in keys)
+
 
 def parse(delivery: Delivery, *, routing_prefix: str) -> Parsed:
     """Read one delivery by its routing key; raises `ProtocolError`."""
+    quickly = _parse_quickly(delivery, _quick_ways(routing_prefix))
+    return quickly or parse_carefully(delivery, routing_prefix=routing_prefix)
+
+
+def _parse_quickly(delivery: Delivery, ways: tuple[_Way, ...]) -> Parsed | None:
+    """A reading that holds nothing unusual; None = whatever else."""
+    key = delivery.routing_key
+    for way in ways:
+        if key.startswith(way.below) or key == way.key:
+            reading = way.read(delivery.body) if key.isascii() and key.isprintable() else None
+            if reading is None:
+                return None
+            message_id, sent_at, site_id, correlation_id, payload, measured_at = reading
+            return Parsed(
+                delivery=delivery,
+                message_id=message_id,
+                sent_at=sent_at,
+                site_id=site_id,
+                correlation_id=correlation_id,
+                family=way.family,
+                payload=payload,
+                moment=measured_at,
+                is_reading=True,
+            )
+    return None
+
+
+def parse_carefully(delivery: Delivery, *, routing_prefix: str) -> Parsed:
+    """Read any delivery, however unusual, check by check; raises `ProtocolError`."""
     envelope = parse_envelope(delivery.body)
     key = delivery.routing_key
     if not (key.isascii() and key.isprintable()) and key != storable_text(key):
@@ -67,11 +128,15 @@ def parse(delivery: Delivery, *, routing_prefix: str) -> Parsed:
     meters = payload if isinstance(payload, MeterTelemetry) else None
     return Parsed(
         delivery=delivery,
-        envelope=envelope,
+        message_id=envelope.message_id,
+        sent_at=envelope.timestamp,
+        site_id=envelope.site_id,
+        correlation_id=envelope.correlation_id,
         family=family,
         payload=payload,
         moment=envelope.timestamp if meters is None else meters.reading_at,
         is_reading=meters is not None or isinstance(payload, RealtimeTelemetry),
+        devices=(envelope.payload.get("devices") or []) if isinstance(payload, RealtimeTelemetry) else None,
     )
 
 

@@ -56,6 +56,7 @@ from vcp.events import Alarm, CommandAck, CommandResult, Execution, ModeEvent, S
 from vcp.jsontext import decode_object
 from vcp.limits import MAX_DEPTH, MAX_ID_LENGTH, MAX_SAFE_INTEGER
 from vcp.payloads import PAYLOAD_TYPES, Payload, family_of, parse_payload, to_wire
+from vcp.quick import QuickReading, devices_as_sent, quick_meters, quick_realtime
 from vcp.routing import (
     CONNECT_SCOPE,
     DEFAULT_SIGNED_FAMILIES,
@@ -81,7 +82,7 @@ from vcp.siteconfig import (
     Topology,
     TopologyAsset,
 )
-from vcp.telemetry import DeviceTelemetry, MeterRegisters, MeterTelemetry, RealtimeTelemetry
+from vcp.telemetry import DeviceTelemetry, MeterRegisters, MeterTelemetry, RealtimeTelemetry, RealtimeValues
 from vcp.timestamps import format_timestamp, in_utc, parse_timestamp
 from vcp.vocabulary import (
     AckStatus,
@@ -169,7 +170,9 @@ __all__ = [
     "Priority",
     "ProtocolError",
     "QueueNames",
+    "QuickReading",
     "RealtimeTelemetry",
+    "RealtimeValues",
     "RejectionCode",
     "Route",
     "ScheduleCancel",
@@ -194,6 +197,7 @@ __all__ = [
     "check_message_id",
     "classify",
     "decode_object",
+    "devices_as_sent",
     "encode_envelope",
     "family_of",
     "format_timestamp",
@@ -208,6 +212,8 @@ __all__ = [
     "parse_payload",
     "parse_timestamp",
     "queue_names",
+    "quick_meters",
+    "quick_realtime",
     "routing_key",
     "sign",
     "signed_envelope",

@@ -25,8 +25,8 @@ class DeviceTelemetry(WireStruct, frozen=True, kw_only=True):
     """The item as received, unknown members included."""
 
 
-class RealtimeTelemetry(WireStruct, frozen=True, kw_only=True):
-    """A site's present state; the envelope's timestamp says when."""
+class RealtimeValues(WireStruct, frozen=True, kw_only=True):
+    """A site's present state without its devices; the envelope's timestamp says when."""
 
     grid_power_kw: Number | None = field(name="gridPowerKw", default=None)
     fve_power_kw: Number | None = field(name="fvePowerKw", default=None)
@@ -37,6 +37,11 @@ class RealtimeTelemetry(WireStruct, frozen=True, kw_only=True):
     battery_temperature_c: Number | None = field(name="batteryTemperatureCelsius", default=None)
     current_operating_mode: Word | None = field(name="currentOperatingMode", default=None)
     data_quality: Word = field(name="dataQuality")
+
+
+class RealtimeTelemetry(RealtimeValues, frozen=True, kw_only=True):
+    """A site's present state, and its devices'."""
+
     devices: tuple[DeviceTelemetry, ...] = field(name="devices", default=())
 
 

@@ -4,7 +4,7 @@ Natural keys make a repeated delivery harmless: realtime (plant, envelope timest
 readingAt). Of two different samples with the same key the better data quality wins, else the first.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
@@ -12,7 +12,7 @@ from django.db import connection
 
 from plants.copy import Target, Values, copy_in, write_rows
 from plants.models import MeterReading, Plant, PlantState, RecentTelemetryBody, TelemetryReading
-from vcp import DataQuality, MeterRegisters, MeterTelemetry, RealtimeTelemetry
+from vcp import DataQuality, MeterRegisters, MeterTelemetry, RealtimeValues
 
 BODIES_KEPT = 20
 FUTURE_MARGIN = timedelta(hours=1)
@@ -60,12 +60,15 @@ Key = TypeVar("Key", bound=tuple[Any, ...])
 
 
 class RealtimeSample(NamedTuple):
-    """A realtime message of a known plant. `measured_at` is the envelope's timestamp."""
+    """A realtime message of a known plant. `measured_at` is the envelope's timestamp.
+
+    `raw_devices`: its devices as they were sent, or who reads them: only the newest of a plant's are asked for.
+    """
 
     plant_id: int
     measured_at: datetime
-    telemetry: RealtimeTelemetry
-    raw_devices: list[Any]
+    telemetry: RealtimeValues
+    raw_devices: list[Any] | Callable[[], list[Any]]
 
 
 class MeterSample(NamedTuple):
@@ -96,7 +99,7 @@ def storable(moment: datetime, *, at: datetime, retention_days: int) -> bool:
 def store_realtime(*, samples: Sequence[RealtimeSample], at: datetime) -> None:
     """History and latest state of realtime samples; call within the transaction of the batch."""
     best: dict[tuple[int, datetime], Values] = {}
-    newest: dict[int, tuple[datetime, int, Values, list[Any]]] = {}
+    newest: dict[int, tuple[datetime, int, Values, list[Any] | Callable[[], list[Any]]]] = {}
     for plant_id, measured_at, telemetry, devices in samples:
         rank = quality_rank(telemetry.data_quality)
         row = (plant_id, measured_at, at, *_measured(telemetry), rank)
@@ -107,12 +110,15 @@ def store_realtime(*, samples: Sequence[RealtimeSample], at: datetime) -> None:
         if latest is None or (measured_at, rank) > latest[:2]:
             newest[plant_id] = (measured_at, rank, row, devices)
     # States before readings: a batch with mode events has locked its states before anything else.
-    states = [(*row[:-1], devices, "", "") for _, (_, _, row, devices) in sorted(newest.items())]
+    states = [
+        (*row[:-1], devices() if callable(devices) else devices, "", "")
+        for _, (_, _, row, devices) in sorted(newest.items())
+    ]
     write_rows(_STATE, states)
     write_rows(_REALTIME, [best[key] for key in _in_order(best)])
 
 
-def _measured(telemetry: RealtimeTelemetry) -> Values:
+def _measured(telemetry: RealtimeValues) -> Values:
     return (
         telemetry.grid_power_kw,
         telemetry.fve_power_kw,

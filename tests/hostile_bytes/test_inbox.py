@@ -31,7 +31,7 @@ from tests.hostile_bytes.events import Event, events
 from tests.hostile_bytes.wide import examples
 from tests.link.helpers import RETENTION_DAYS, alarm, hear, meter, mode_event, realtime, seconds
 from vcp import Alarm as AlarmEvent
-from vcp import Family, RealtimeTelemetry
+from vcp import Family, RealtimeValues
 
 pytestmark = pytest.mark.django_db
 OUTSIDE_OUR_RULES = {"UNKNOWN_SITE", "TOO_OLD", "FROM_THE_FUTURE"}
@@ -204,12 +204,14 @@ def test_numbers_texts_and_times_are_stored_as_they_were_said(plant: Plant, even
 
     for row in readings:
         said = one.payload
-        assert isinstance(said, RealtimeTelemetry)
-        assert (row.measured_at, row.grid_power_kw) == (one.envelope.timestamp, said.grid_power_kw)
+        assert isinstance(said, RealtimeValues)
+        assert (row.measured_at, row.grid_power_kw) == (one.sent_at, said.grid_power_kw)
         assert (row.soc_pct, row.battery_temperature_c) == (said.soc_pct, said.battery_temperature_c)
     for row in alarms:
         said = one.payload
         assert isinstance(said, AlarmEvent)
         assert (row.alarm_id, row.message, row.metadata) == (said.alarm_id, said.message, said.metadata)
-        assert (row.raised_at, row.cleared_at) == (said.raised_at, said.cleared_at)
+        # A clear dated before its raise counts as at the raise.
+        cleared_at = said.cleared_at and max(said.cleared_at, said.raised_at)
+        assert (row.raised_at, row.cleared_at) == (said.raised_at, cleared_at)
         assert (row.actual_value, row.tolerance_pct) == (said.actual_value, said.tolerance_pct)

@@ -113,7 +113,7 @@ class Poison:
 
     def __call__(self, parsed, letters, *, inlet, at):
         self.transactions += 1
-        ids = [one.envelope.message_id for one in parsed]
+        ids = [one.message_id for one in parsed]
         if self.transactions <= self.ends_after and self.guilty.intersection(ids):
             raise self.error()
         self.stored += ids
