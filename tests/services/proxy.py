@@ -146,12 +146,12 @@ class Proxy:
         await asyncio.gather(*self._pumps, return_exceptions=True)
 
     def _call(self, action: Callable[[], None]) -> None:
-        """Run in the proxy's thread and wait until it is done."""
+        """Run in the proxy's thread and wait until it is done, resets included."""
         done: Future[None] = Future()
 
         def run() -> None:
             action()
-            done.set_result(None)
+            self._loop.call_soon(done.set_result, None)  # after the closing of sockets that `abort` has put off
 
         self._loop.call_soon_threadsafe(run)
         done.result(_DEADLINE_S)
