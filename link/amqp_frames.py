@@ -178,4 +178,6 @@ def readable_deliver(payload: bytes) -> bytes:
 
 def readable_key(key: bytes) -> str:
     """A routing key, every byte of it that is no UTF-8 replaced by a question mark."""
+    if key.isascii():
+        return key.decode()
     return key.decode(errors="surrogateescape").encode(errors="replace").decode()

@@ -10,6 +10,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+import msgspec
+
 from vcp import QueueNames
 
 Clock = Callable[[], datetime]
@@ -57,16 +59,19 @@ class Sent:
     detail: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """One delivery from a queue; `tag` means something only to the link it came from."""
 
     queue: str
     routing_key: str
     headers: Mapping[str, Any]
-    body: bytes = field(repr=False)
+    body: bytes
     redelivered: bool
     tag: Any
+
+    def __repr__(self) -> str:
+        """Without what is in it: a traceback is no place for messages."""
+        return f"Delivery(queue={self.queue!r}, routing_key={self.routing_key!r}, tag={self.tag!r})"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -100,16 +100,15 @@ def _parse_quickly(delivery: Delivery, ways: tuple[_Way, ...]) -> Parsed | None:
             reading = way.read(delivery.body) if key.isascii() and key.isprintable() else None
             if reading is None:
                 return None
-            message_id, sent_at, site_id, correlation_id, payload, measured_at = reading
             return Parsed(
                 delivery=delivery,
-                message_id=message_id,
-                sent_at=sent_at,
-                site_id=site_id,
-                correlation_id=correlation_id,
+                message_id=reading.message_id,
+                sent_at=reading.sent_at,
+                site_id=reading.site_id,
+                correlation_id=reading.correlation_id,
                 family=way.family,
-                payload=payload,
-                moment=measured_at,
+                payload=reading.payload,
+                moment=reading.measured_at,
                 is_reading=True,
             )
     return None

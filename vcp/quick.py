@@ -9,7 +9,7 @@ It takes what holds nothing unusual and answers None for everything else: then `
 """
 
 from datetime import datetime
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import field
@@ -19,7 +19,7 @@ from vcp.telemetry import MeterRegisters, MeterTelemetry, RealtimeValues
 from vcp.timestamps import parse_timestamp
 
 
-class QuickReading(NamedTuple):
+class QuickReading(msgspec.Struct, frozen=True):
     """A realtime or meter message as its reader needs it; `measured_at` is `sent_at` or the meters' `readingAt`."""
 
     message_id: str

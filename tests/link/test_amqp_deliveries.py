@@ -8,6 +8,7 @@ from amqp.exceptions import UnexpectedFrame
 
 from link.amqp_deliveries import DeliveryReader
 from link.amqp_frames import UNREADABLE_HEADER
+from link.broker import Delivery
 
 TAG = b"amq.ctag-1"
 NO_PROPERTIES = b"\x00\x00"
@@ -120,3 +121,16 @@ def test_frames_in_an_order_that_the_protocol_does_not_know_are_refused(reader, 
     with pytest.raises(UnexpectedFrame):
         reader.read(bad)
     assert reader.taken == []
+
+
+def test_a_delivery_shows_nothing_of_what_is_in_it():
+    one = Delivery(
+        queue="q",
+        routing_key="acme.event.alarm",
+        headers={"h": "told"},
+        body=b"said",
+        redelivered=False,
+        tag=7,
+    )
+
+    assert repr(one) == "Delivery(queue='q', routing_key='acme.event.alarm', tag=7)"
