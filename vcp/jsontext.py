@@ -46,12 +46,17 @@ def decode_object(body: bytes, *, unique_keys: bool = False) -> dict[str, Any]:
         _refuse_depth(document)
     if b"\\" in body and b"\\u0000" in body:
         refuse_nul(document)
-    # Any 309 digits in a row cover one of every 309 bytes: most messages are cleared by one byte.
-    if _DIGIT(body[_HUGE_DIGITS - 1 :: _HUGE_DIGITS]) and _HUGE in body.translate(_ONLY_ZEROS):
+    if may_hold_huge(body):
         _refuse_huge(document)
     if unique_keys:
         json.loads(body, object_pairs_hook=_refuse_duplicates)
     return document
+
+
+def may_hold_huge(body: bytes) -> bool:
+    """Whether there are so many digits in a row that a whole number could be beyond the range of a double."""
+    # They cover one of every 309 bytes: most messages are cleared by one byte.
+    return bool(_DIGIT(body[_HUGE_DIGITS - 1 :: _HUGE_DIGITS])) and _HUGE in body.translate(_ONLY_ZEROS)
 
 
 def _decode(body: bytes) -> Any:

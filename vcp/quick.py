@@ -4,6 +4,8 @@ It takes what holds nothing unusual and answers None for everything else: then `
 `parse_payload` decide, and theirs is every error. What it takes has the same values there, because
 - it knows every member (an unknown one is refused), so every text is decoded and every number bounded by the
   type that the careful way checks it with; no text that is not UTF-8, no huge number, no depth is left over;
+- only devices may have members of their own (their shape is not public): where they do, they are decoded
+  whole, and depth and huge numbers are looked for as in `vcp.jsontext`;
 - it takes no escape, and U+0000, a lone surrogate or a key in disguise could come as nothing else;
 - of a member named twice the last one counts in both, and an earlier one has passed the same checks.
 """
@@ -14,6 +16,8 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import field
 
+from vcp.jsontext import may_hold_huge
+from vcp.limits import MAX_DEPTH
 from vcp.structs import Id, Number, Percent, WireStruct, Word
 from vcp.telemetry import MeterRegisters, MeterTelemetry, RealtimeValues
 from vcp.timestamps import parse_timestamp
@@ -30,8 +34,8 @@ class QuickReading(msgspec.Struct, frozen=True):
     measured_at: datetime
 
 
-class _Device(WireStruct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`DeviceTelemetry` without its `raw`: nothing but these members is there, or it is not taken."""
+class _AnyDevice(WireStruct, frozen=True, kw_only=True):
+    """`DeviceTelemetry` without its `raw`."""
 
     device_id: Id = field(name="deviceId")
     asset_type: Word | None = field(name="assetType", default=None)
@@ -40,8 +44,16 @@ class _Device(WireStruct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     status: Word | None = field(name="status", default=None)
 
 
+class _Device(_AnyDevice, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
 class _Realtime(RealtimeValues, frozen=True, kw_only=True, forbid_unknown_fields=True):
     devices: tuple[_Device, ...] = field(name="devices", default=())
+
+
+class _WideRealtime(RealtimeValues, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    devices: list[dict[str, Any]] = field(name="devices", default_factory=list)
 
 
 class _Registers(MeterRegisters, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -72,6 +84,10 @@ class _RealtimeMessage(_Message, frozen=True, kw_only=True, forbid_unknown_field
     payload: _Realtime = field(name="payload")
 
 
+class _WideMessage(_Message, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    payload: _WideRealtime = field(name="payload")
+
+
 class _MeterMessage(_Message, frozen=True, kw_only=True, forbid_unknown_fields=True):
     payload: _Meters = field(name="payload")
 
@@ -86,7 +102,17 @@ class _DevicesMessage(msgspec.Struct):
     payload: _OnlyDevices
 
 
+class _CheckedDevices(msgspec.Struct):
+    devices: tuple[_AnyDevice, ...] = ()
+
+
+class _CheckedMessage(msgspec.Struct):
+    payload: _CheckedDevices
+
+
 _decode_realtime: Final = msgspec.json.Decoder(_RealtimeMessage).decode
+_decode_wide: Final = msgspec.json.Decoder(_WideMessage).decode
+_check_devices: Final = msgspec.json.Decoder(_CheckedMessage).decode
 _decode_meters: Final = msgspec.json.Decoder(_MeterMessage).decode
 _decode_devices: Final = msgspec.json.Decoder(_DevicesMessage).decode
 _UNUSUAL: Final = (msgspec.MsgspecError, ValueError, RecursionError)
@@ -97,13 +123,24 @@ def quick_realtime(body: bytes) -> QuickReading | None:
     if not isinstance(body, bytes) or b"\\" in body:
         return None
     try:
-        message = _decode_realtime(body)
+        message = _realtime(body)
         sent_at = parse_timestamp(message.timestamp)
     except _UNUSUAL:
         return None
     return QuickReading(
         message.message_id, sent_at, message.site_id, message.correlation_id, message.payload, sent_at
     )
+
+
+def _realtime(body: bytes) -> _RealtimeMessage | _WideMessage:
+    try:
+        return _decode_realtime(body)
+    except msgspec.ValidationError:
+        message = _decode_wide(body)
+    if may_hold_huge(body) or body.count(b"{") + body.count(b"[") > MAX_DEPTH:
+        raise ValueError("not looked into here")
+    _check_devices(body)
+    return message
 
 
 def quick_meters(body: bytes) -> QuickReading | None:

@@ -66,13 +66,27 @@ def test_members_of_devices_are_handed_on_as_they_were_sent() -> None:
     assert json.dumps(vcp.devices_as_sent(sent)) == json.dumps([device])
 
 
+def test_devices_may_have_members_of_their_own() -> None:
+    device = {"deviceId": "B1", "cells": [{"volts": 3.5}], "raw": "its own"}
+    sent = body({"dataQuality": "GOOD", "gridPowerKw": 2, "devices": [device]})
+
+    read = vcp.quick_realtime(sent)
+
+    assert read is not None
+    assert isinstance(read.payload, vcp.RealtimeValues)
+    assert read.payload.grid_power_kw == 2.0
+    assert vcp.devices_as_sent(sent) == [device]
+
+
 @pytest.mark.parametrize(
     "sent",
     [
         body(REALTIME, traceId="t-1"),
         body({**REALTIME, "frequencyHz": 50.0}),
-        body({**REALTIME, "devices": [{"deviceId": "B1", "cells": [1, 2]}]}),
-        body({**REALTIME, "devices": [{"deviceId": "B1", "raw": {}}]}),
+        body({**REALTIME, "devices": [{"deviceId": "B1", "cells": 10**400}]}),
+        body({**REALTIME, "devices": [{"deviceId": "B1", "cells": [[]] * 70}]}),
+        body({**REALTIME, "devices": [{"cells": [1, 2]}]}),
+        body({**REALTIME, "devices": [{"deviceId": "B1", "socPercent": 101, "cells": []}]}),
         body({**REALTIME, "devices": [{"deviceId": ""}]}),
         body({**REALTIME, "devices": None}),
         body({**REALTIME, "socPercent": 100.5}),
