@@ -25,14 +25,18 @@ class GroupCommit:
 
     def __init__(self, write: Callable[[Sequence[Any]], None]) -> None:
         self._write = write
-        self._waiting: list[tuple[Any, asyncio.Future[None]]] = []
+        # With the last item of each `add` stands who waits for it: what was added before it has been written by then.
+        self._waiting: list[tuple[Any, asyncio.Future[None] | None]] = []
         self._writing: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="group-commit")
 
     async def add(self, items: Sequence[Any]) -> None:
-        """Return when these items have been written, or given up by `write`."""
+        """Return when all of these items have been written, or given up by `write`."""
+        if not items:
+            return
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting += [(item, done) for item in items]
+        self._waiting += [(item, None) for item in items[:-1]]
+        self._waiting.append((items[-1], done))
         if self._writing is None:
             self._writing = asyncio.create_task(self._run())
         await done
@@ -52,6 +56,6 @@ class GroupCommit:
             except Exception:  # a fault of ours: nobody may wait for ever
                 log.exception("batch not written", action="group_commit.failed", count=len(batch))
             for _, done in batch:
-                if not done.done():  # cancelled, or another item of the same request
+                if done is not None and not done.done():  # done already: cancelled
                     done.set_result(None)
         self._writing = None

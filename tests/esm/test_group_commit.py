@@ -80,6 +80,39 @@ def test_a_batch_is_bounded_and_the_rest_follows_in_order() -> None:
     ]
 
 
+def test_an_answer_waits_for_the_last_of_what_it_left_over_two_batches_too() -> None:
+    async def story() -> list[bool]:
+        batches, let, second = [], threading.Semaphore(0), threading.Event()
+
+        def write(batch: Sequence[Any]) -> None:
+            batches.append(batch)
+            if len(batches) == 2:
+                second.set()
+            assert let.acquire(timeout=20)
+
+        group = GroupCommit(write)
+        adding = asyncio.create_task(group.add(list(range(BATCH_MAX + 1))))
+        await asyncio.sleep(0)
+        let.release()
+        await until(second)
+        answered = [adding.done()]
+        let.release()
+        await adding
+        await group.close()
+        return [*answered, adding.done()]
+
+    assert asyncio.run(story()) == [False, True]
+
+
+def test_who_leaves_nothing_waits_for_nothing() -> None:
+    async def story() -> None:
+        group = GroupCommit(lambda _: None)
+        await asyncio.wait_for(group.add([]), 20)
+        await group.close()
+
+    asyncio.run(story())
+
+
 def test_an_unexpected_error_is_logged_and_nobody_waits_for_ever() -> None:
     async def story() -> None:
         disk = Disk(error=RuntimeError("odd"))
