@@ -19,6 +19,7 @@ from django.db import Error, connection
 from django.http import HttpRequest, HttpResponse
 
 from esm import clock
+from plants import prepared
 from trading_api import journal, selectors
 from trading_api.auth import bearer_token, read_token
 from trading_api.errors import Unauthorized
@@ -124,10 +125,14 @@ def _body(request: HttpRequest, response: HttpResponse, pull: Pull) -> str:
 def write_left(rows: Sequence[JournalRow]) -> None:
     """Write the rows of several answers, which are sent after that; in a thread that serves no request."""
     try:
-        for row, error in journal.insert_what_can_be(rows):
-            _log_instead(row, type(error).__name__)
+        prepared.drop_dead_connections()
+        refused = journal.insert_what_can_be(rows)
+    except Error as error:
+        refused = [(row, error) for row in rows]
     finally:
         connection.close()
+    for row, why in refused:
+        _log_instead(row, type(why).__name__)
 
 
 def _log_instead(row: JournalRow, reason: str) -> None:

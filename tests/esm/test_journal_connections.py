@@ -1,0 +1,41 @@
+"""Journal rows of many answers, and connections that PostgreSQL closed while they lay in the pool."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+import pytest
+from django.db import connection
+from structlog.testing import capture_logs
+
+from tests.factories import AT
+from trading_api.journal import JournalRow
+from trading_api.middleware import write_left
+from trading_api.models import PullJournal
+
+pytestmark = pytest.mark.django_db(transaction=True)
+ROW = JournalRow(
+    at=AT, organisation_id=None, credential_id=None, plant_id=None, client_id="esm-1", address=None, request_id="r0",
+    endpoint="list", method="GET", plant_ref="", version=None, status=200, result="", detail="", latency_ms=1.0,
+    bytes_in=0, bytes_out=0, body="",
+)  # fmt: skip
+
+
+def end_other_sessions() -> int:
+    """As a restart of PostgreSQL does; how many there were."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        )
+        return len(cursor.fetchall())
+
+
+def test_rows_are_not_lost_to_connections_that_the_server_has_closed() -> None:
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(write_left, [ROW]).result(20)
+        ended = end_other_sessions()
+        with capture_logs() as logs:
+            thread.submit(write_left, [msgspec.structs.replace(ROW, request_id="r1")]).result(20)
+    assert ended >= 1
+    assert logs == []
+    assert set(PullJournal.objects.values_list("request_id", flat=True)) == {"r0", "r1"}
