@@ -96,6 +96,37 @@ def test_keys_rotate_with_overlap(settings: Settings) -> None:
     assert [auth.read_token(text, at=AT).revision for text in (old, new)] == [3, 3]
 
 
+def test_a_token_that_was_read_before_is_refused_once_its_key_is_taken_out(settings: Settings) -> None:
+    issued = token()
+    auth.read_token(issued, at=AT)
+    settings.JWT_KEYS = (eddsa_key("j9"),)
+    with pytest.raises(TokenInvalid):
+        auth.read_token(issued, at=AT)
+
+
+@pytest.mark.parametrize("name", ["TRADING_TOKEN_AUDIENCE", "TRADING_TOKEN_ISSUER"])
+def test_a_token_that_was_read_before_is_refused_once_it_was_made_for_others(
+    settings: Settings, name: str
+) -> None:
+    issued = token()
+    auth.read_token(issued, at=AT)
+    setattr(settings, name, "somebody-else")
+    with pytest.raises(TokenInvalid):
+        auth.read_token(issued, at=AT)
+
+
+def test_of_tokens_that_were_read_a_bounded_number_of_digests_is_remembered() -> None:
+    known = auth._Verified(most=2)
+    for name in ("one", "two", "three"):
+        known.put(name, "trust", {"sub": name})
+    assert [known.get(name, "trust") for name in ("one", "two", "three")] == [
+        None,
+        {"sub": "two"},
+        {"sub": "three"},
+    ]
+    assert not any(name in repr(known._claims.keys()) for name in ("two", "three"))
+
+
 def test_a_token_cannot_choose_its_algorithm(settings: Settings) -> None:
     ours, other = live.JWT_KEYS[0], eddsa_key("j9")
     settings.JWT_KEYS = (ours, other)
