@@ -4,7 +4,7 @@
 
 Every value is the median of interleaved repetitions (`bench.row`). --quick ends within three minutes: fewer messages
 and repetitions, for a look; figures in docs/performance.md come from the full run. --only takes rows by the beginning
-of their names. Exit code 0 whatever was measured: a missed target is marked in the table, not an error.
+of their names. A missed target is marked in the table, not an error; exit code 1 when a row could not be measured.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from time import perf_counter
 from typing import Any
 
 import bench.rows
-from bench.row import Result, Row, measure
+from bench.row import Result, Row, measure_all
 from bench.world import World
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,10 +44,13 @@ def main() -> None:
     repetitions = options.repetitions or (QUICK_REPETITIONS if options.quick else REPETITIONS)
     began = perf_counter()
     with World(quick=options.quick) as world:
-        results = run(world, only=options.only, repetitions=repetitions)
+        results, failed = run(world, only=options.only, repetitions=repetitions)
         facts = machine_facts(world)
+    if not results and not failed:
+        sys.exit(f"no row begins with {' or '.join(options.only)}")
     report = {
         "rows": [asdict(one) for one in results],
+        "failed": failed,
         "quick": options.quick,
         "repetitions": repetitions,
         "took_s": round(perf_counter() - began, 1),
@@ -56,21 +59,22 @@ def main() -> None:
     options.output.write_text(json.dumps(report, indent=2) + "\n")
     print_table(results)
     print(f"{report['took_s']} s, {repetitions} repetitions; written to {options.output.name}")
+    if failed:
+        sys.exit(f"not measured: {', '.join(failed)}")
 
 
-def run(world: World, *, only: Sequence[str], repetitions: int) -> list[Result]:
-    """Measure the rows of all modules that are asked for, each module's rows in order."""
+def run(world: World, *, only: Sequence[str], repetitions: int) -> tuple[list[Result], list[str]]:
+    """Measure the rows of all modules that are asked for, each module's rows in order; and those that failed."""
     results: list[Result] = []
+    failed: list[str] = []
     modules = [import_module(f"bench.rows.{found.name}") for found in iter_modules(bench.rows.__path__)]
     for module in sorted(modules, key=lambda one: int(one.ORDER)):
         rows: Sequence[Row] = module.rows(world)
-        for row in rows:
-            if only and not any(row.name.startswith(name) for name in only):
-                continue
-            began = perf_counter()
-            results.append(measure(row, repetitions=repetitions))
-            print(f"{row.name}: {perf_counter() - began:.1f} s", file=sys.stderr, flush=True)
-    return results
+        wanted = [row for row in rows if not only or any(row.name.startswith(name) for name in only)]
+        found, missing = measure_all(wanted, repetitions=repetitions)
+        results += found
+        failed += missing
+    return results, failed
 
 
 def machine_facts(world: World) -> dict[str, Any]:

@@ -8,9 +8,12 @@ over the repetitions, its spread (largest - smallest) / median.
 
 import gc
 import statistics
+import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from time import perf_counter
 
 OURS, NAIVE, FLOOR = "ours", "naive", "floor"
 
@@ -43,7 +46,10 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A line of the table. `repetitions` None = as many as the run has; `done` ends what the row had running."""
+    """A line of the table. `repetitions` None = as many as the run has.
+
+    `done` ends what the row had running, however it went; it may be called more than once.
+    """
 
     name: str
     what: str
@@ -77,17 +83,39 @@ def measure(row: Row, *, repetitions: int) -> Result:
     """Run all variants of a row `repetitions` times in turning order; the first round warms up and does not count."""
     rounds: list[dict[str, float]] = []
     variants = list(row.variants)
-    for number in range((row.repetitions or repetitions) + 1):
-        found: dict[str, float] = {}
-        turned = variants[number % len(variants) :] + variants[: number % len(variants)]
-        for variant in turned:
-            gc.collect()
-            found[variant.name] = variant.run()
-        if number:
-            rounds.append(found)
-    if row.done is not None:
-        row.done()
+    try:
+        for number in range((row.repetitions or repetitions) + 1):
+            found: dict[str, float] = {}
+            turned = variants[number % len(variants) :] + variants[: number % len(variants)]
+            for variant in turned:
+                gc.collect()
+                found[variant.name] = variant.run()
+            if number:
+                rounds.append(found)
+    finally:
+        if row.done is not None:
+            row.done()
     return summed_up(row, rounds)
+
+
+def measure_all(rows: Sequence[Row], *, repetitions: int) -> tuple[list[Result], list[str]]:
+    """Results of rows that share what they work on, and the names of those without: one that failed, and all after it.
+
+    These would be measured beside its remains. What failed is told on standard error.
+    """
+    results: list[Result] = []
+    for place, row in enumerate(rows):
+        began = perf_counter()
+        try:
+            results.append(measure(row, repetitions=repetitions))
+        except Exception:  # noqa: BLE001 - told, and an error of the whole run in the end
+            traceback.print_exc()
+            for one in rows:
+                if one.done is not None:
+                    one.done()
+            return results, [one.name for one in rows[place:]]
+        print(f"{row.name}: {perf_counter() - began:.1f} s", file=sys.stderr, flush=True)
+    return results, []
 
 
 def summed_up(row: Row, rounds: Sequence[Mapping[str, float]]) -> Result:

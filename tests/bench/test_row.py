@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.row import Better, Row, Target, Variant, at_least, at_most, measure
+from bench.row import Better, Row, Target, Variant, at_least, at_most, measure, measure_all
 
 
 def row(better, *variants, targets=()):
@@ -90,3 +90,38 @@ def test_what_a_row_had_running_is_ended_once_it_is_measured():
     measure(replace(row(Better.HIGHER, ours), done=lambda: ended.append("ended")), repetitions=1)
 
     assert ended == ["measured", "measured", "ended"]
+
+
+def fails(name):
+    """A variant that comes to nothing."""
+
+    def run():
+        raise RuntimeError("no answer")
+
+    return Variant(name=name, run=run)
+
+
+def test_what_a_row_had_running_is_ended_when_it_fails_too():
+    ended = []
+    found = replace(row(Better.HIGHER, fails("ours")), done=lambda: ended.append("ended"))
+
+    with pytest.raises(RuntimeError, match="no answer"):
+        measure(found, repetitions=1)
+
+    assert ended == ["ended"]
+
+
+def test_a_row_that_fails_takes_with_it_what_follows_and_leaves_what_was_measured(capsys):
+    ended = []
+    rows = [
+        replace(row(Better.HIGHER, says("ours", 1.0, 2.0)), name="first"),
+        replace(row(Better.HIGHER, fails("ours")), name="second"),
+        replace(row(Better.HIGHER, says("ours")), name="third", done=lambda: ended.append("third")),
+    ]
+
+    results, failed = measure_all(rows, repetitions=1)
+
+    assert [(one.name, one.value) for one in results] == [("first", 2.0)]
+    assert failed == ["second", "third"]
+    assert ended == ["third"]
+    assert "no answer" in capsys.readouterr().err
