@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -42,6 +42,7 @@ class Pulls:
     def __init__(self, world: World) -> None:
         self.world = world
         self._ports: dict[str, int] = {}
+        self._servers = world.until_end(ExitStack())
 
     @cached_property
     def issued(self) -> IssuedCredentials:
@@ -59,12 +60,17 @@ class Pulls:
         return issue_token(client_id=credential.client_id, revision=credential.revision, at=clock.now())
 
     def port(self, server: str) -> int:
-        """Where a server of `SERVERS` listens; started at the first time, stopped when the run ends."""
+        """Where a server of `SERVERS` listens; started at the first time, stopped with the last row or the run."""
         if server not in self._ports:
-            self._ports[server] = self.world.until_end(
+            self._ports[server] = self._servers.enter_context(
                 _running(server, SERVERS[server], self.world.environment)
             )
         return self._ports[server]
+
+    def close(self) -> None:
+        """Stop the servers: they cost the rows after these a little."""
+        self._ports.clear()
+        self._servers.close()
 
     def get(self, path: str = LIST, **headers: str) -> str:
         """A request with the token, as text."""

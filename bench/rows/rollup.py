@@ -25,6 +25,7 @@ def rows(world: World) -> Sequence[Row]:
                 Variant(name="floor", run=_floor(history)),
             ],
             targets=[at_least("naive", 50), at_least("floor", 0.5)],
+            done=history.leave,
         )
     ]
 
