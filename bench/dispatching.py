@@ -140,7 +140,7 @@ def until_sent(fleet: Fleet, count: int, *, began: float) -> float:
     """Wait until every command is SENT; the seconds since `began` (perf_counter)."""
     pause = Event()
     with fleet.world.database() as database:
-        while _any_unsent(database):
+        while any_unsent(database):
             if perf_counter() - began > LONGEST_S:
                 raise RuntimeError("the commands were not sent in time")
             pause.wait(LOOK_EVERY_S)
@@ -156,7 +156,8 @@ def check_sent(fleet: Fleet, count: int) -> None:
         raise RuntimeError(f"of {count} commands {sent} are SENT and {held} are at the broker")
 
 
-def _any_unsent(database: "psycopg.Connection[Any]") -> bool:
+def any_unsent(database: "psycopg.Connection[Any]") -> bool:
+    """Whether a command still waits to be sent; on one connection, so that looking costs little."""
     query = "SELECT EXISTS (SELECT 1 FROM dispatch_command WHERE state IN ('SCHEDULED', 'QUEUED'))"
     row = database.execute(query).fetchone()
     return bool(row and row[0])

@@ -1,24 +1,28 @@
 """How long one thing takes on its way: a command until the broker confirmed it, an event until its row is committed.
 
 All processes of an installation run: relay, consumer, worker, beat. Idle = nothing else happens; half load = Voke sends
-telemetry at half of the rate at which the consumer just emptied a filled queue.
+telemetry at half of the rate at which the consumer just emptied a filled queue; how much of it was stored while the
+samples were taken is told on standard error.
 """
 
 import random
+import sys
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from datetime import datetime, timedelta
 from functools import cached_property
 from threading import Event
 from time import perf_counter
+from typing import Any
 
 import pika
+import psycopg
 
 from bench.chorus import Song
 from bench.house import processes, speaking
-from bench.ingesting import count_rows, empty_tables
-from bench.messages import Voice, fill
+from bench.ingesting import empty_tables
+from bench.messages import METERS_EVERY, Voice, fill
 from bench.row import Better, Row, Variant, at_most
 from bench.world import Side, World
 from dispatch.models import OutboundMessage, Outcome
@@ -119,14 +123,16 @@ class House:
         self.world.until_end(self._stack)
         pause, seen = Event(), 0
         self._stack.enter_context(processes(self.world, [self.side], "relay", "consume", "worker", "beat"))
-        began, first = perf_counter(), count_rows(self.world, READINGS)
-        if first > readings // 2:  # emptied while the others still started
-            raise RuntimeError("too few messages to measure the highest load")
-        while (seen := count_rows(self.world, READINGS)) < readings:
-            if perf_counter() - began > 120:
-                raise TimeoutError(f"{seen} of {readings} messages were stored")
-            pause.wait(0.02)
-        return (readings - first) / (perf_counter() - began)
+        with self.world.database() as database:
+            began, first = perf_counter(), _stored(database)
+            if first > readings // 2:  # emptied while the others still started
+                raise RuntimeError("too few messages to measure the highest load")
+            while (seen := _stored(database)) < readings:
+                if perf_counter() - began > 120:
+                    raise TimeoutError(f"{seen} of {readings} messages were stored")
+                pause.wait(0.02)
+            per_s = (readings - first) / (perf_counter() - began)
+        return per_s * len(wires) / readings  # meters came between them
 
     def close(self) -> None:
         """Stop the processes."""
@@ -204,7 +210,21 @@ class House:
             per_s=self.highest_per_s / 2,
             start=self._past().isoformat(),
         )
-        return speaking(song)
+        return self._heard(song)
+
+    @contextmanager
+    def _heard(self, song: Song) -> Iterator[None]:
+        """The voice beside the block, and how much of it was stored meanwhile."""
+        with self.world.database() as database, speaking(song):
+            before, began = _stored(database), perf_counter()
+            yield
+            readings_per_s = (_stored(database) - before) / (perf_counter() - began)
+        per_s = readings_per_s * (METERS_EVERY + 1) / METERS_EVERY
+        print(
+            f"half load: {per_s:,.0f} of {song.per_s:,.0f} messages a second stored",
+            file=sys.stderr,
+            flush=True,
+        )
 
     def _pace(self) -> None:
         """At uneven times: a rhythm could fall into step with somebody's polling."""
@@ -220,3 +240,8 @@ class House:
     @cached_property
     def _voice(self) -> Voice:
         return Voice(prefix=self.side.partner.slug)
+
+
+def _stored(database: "psycopg.Connection[Any]") -> int:
+    row = database.execute(f"SELECT count(*) FROM {READINGS}").fetchone()
+    return int(row[0]) if row else 0
