@@ -56,6 +56,7 @@ class Gap(models.Model):
                 name="gap_unfilled",
             ),
             models.Index(fields=["id"], condition=models.Q(cause_detail=""), name="gap_unjudged"),
+            models.Index(fields=["from_at"], name="gap_by_beginning"),
         ]
 
     def __str__(self) -> str:
@@ -78,7 +79,10 @@ class MeterSeen(models.Model):
 
 
 class LedgerProgress(models.Model):
-    """How far one part of the ledger has looked: everything up to (`until_at`, `until_id`) is in it."""
+    """How far one part of the ledger has looked: everything up to (`until_at`, `until_id`) is in it.
+
+    Of the learning of periods: when it last ran, and up to which plant it came in this round.
+    """
 
     part = models.CharField(max_length=20, unique=True)
     until_at = models.DateTimeField()

@@ -22,12 +22,10 @@ _MINUTE = timedelta(minutes=1)
 
 
 def judge_gaps(*, at: datetime, spent: Callable[[], bool]) -> int:
-    """Say why of gaps that were not judged yet, oldest rows first, until the budget is spent; answers how many."""
+    """Say why of gaps that were not judged yet, oldest rows first, at least a page; answers how many."""
     judged = 0
-    while not spent():
-        page = list(Gap.objects.filter(cause_detail="").select_related("plant").order_by("pk")[:PAGE])
-        if not page:
-            break
+    unjudged = Gap.objects.filter(cause_detail="").select_related("plant").order_by("pk")
+    while page := list(unjudged[:PAGE]):
         verdicts = _verdicts(page, at=at)
         for gap, found in zip(page, verdicts, strict=True):
             gap.cause, gap.cause_detail = found.cause, found.detail[:400]
@@ -35,6 +33,8 @@ def judge_gaps(*, at: datetime, spent: Callable[[], bool]) -> int:
             ids = [gap.pk for gap, one in zip(page, verdicts, strict=True) if one == found]
             Gap.objects.filter(pk__in=ids).update(cause=found.cause, cause_detail=found.detail[:400])
         judged += len(page)
+        if spent():
+            break
     return judged
 
 
@@ -71,10 +71,11 @@ class _Journal:
             heirs.setdefault(pk, []).append(heir)
         told = LinkSpan.objects.filter(role=LinkHealth.Role.CONSUME, connection_id__in=heirs)
         journal = cls(spans={}, begins={})
-        within = told.filter(until_at__gte=low, from_at__lte=high).order_by("until_at")
-        for pk, state, from_at, until_at in within.values_list(
-            "connection_id", "state", "from_at", "until_at"
-        )[:SPANS_READ]:
+        within = told.filter(until_at__gte=low, from_at__lte=high).order_by("-until_at")
+        rows = list(within.values_list("connection_id", "state", "from_at", "until_at")[:SPANS_READ])
+        # Of what lies before the oldest one that was read we know nothing: silence there would be no evidence.
+        known_from = rows[-1][3] if len(rows) == SPANS_READ else None
+        for pk, state, from_at, until_at in rows:
             for link in heirs[pk]:
                 journal.spans.setdefault(link, []).append(
                     Stretch(state=state, from_at=from_at, until_at=until_at)
@@ -83,6 +84,8 @@ class _Journal:
             first = (
                 told.filter(connection_id=pk).order_by("until_at").values_list("from_at", flat=True).first()
             )
+            if first is not None and known_from is not None:
+                first = max(first, known_from)
             for link in owners:
                 known = [moment for moment in (journal.begins.get(link), first) if moment is not None]
                 journal.begins[link] = min(known, default=None)

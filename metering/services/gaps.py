@@ -9,7 +9,8 @@ Edge cases (the concurrency policy):
 - One run at a time (the tick's lock); readings may come meanwhile. What they change is rolled up again, and every
   quarter-hour that was computed is looked at once more, `SETTLED_AFTER` later: by then its transaction has ended.
 - A gap is found once: by the unique (plant, stream, device, beginning), and a hole within a known gap is part of it.
-- Each page is a transaction with the note of how far it got. A run ends at its budget and the next one goes on.
+- Each page is a transaction with the note of how far it got. A part that goes by pages ends at its budget, after at
+  least one page (so what the others cost can't starve it), and goes on in the next run.
 """
 
 import time
@@ -41,7 +42,7 @@ _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """What a run did; `more` = it stopped at its budget, the next one goes on."""
+    """What a run did; `more` = a part of it stopped at its budget, the next one goes on."""
 
     opened: int
     changed: int
@@ -52,25 +53,32 @@ class Kept:
 
 def keep_ledger(*, at: datetime, rules: RollupRules, give_up_after: timedelta) -> Kept:
     """Tick: open, close, find, refill, give up, and say why."""
-    began = time.monotonic()
-
-    def spent() -> bool:
-        return time.monotonic() - began >= rules.budget_s
-
     note_meters(at=at)
-    changed = sum(_hear(stream, at=at, spent=spent) for stream in Stream)
+    hearing = _budget(rules.budget_s)
+    changed = sum(_hear(stream, at=at, spent=hearing) for stream in Stream)
+    more = hearing()
     opened = sum(open_gaps(stream=stream, at=at, rules=rules) for stream in Stream)
-    found = [_look(stream, at=at, rules=rules, look_back=give_up_after, spent=spent) for stream in Stream]
+    looking = _budget(rules.budget_s)
+    found = [_look(stream, at=at, rules=rules, look_back=give_up_after, spent=looking) for stream in Stream]
+    more |= looking()
     give_up(at=at, after=give_up_after)
-    judged = judge_gaps(at=at, spent=spent)
+    judging = _budget(rules.budget_s)
+    judged = judge_gaps(at=at, spent=judging)
+    more |= judging()
     _prune(before=at - rules.rollups_kept)
     return Kept(
         opened=opened,
         changed=changed + sum(refreshed for _, refreshed in found),
         holes=sum(holes for holes, _ in found),
         judged=judged,
-        more=spent(),
+        more=more,
     )
+
+
+def _budget(seconds: float) -> Callable[[], bool]:
+    """Answers from now on whether so much time has passed."""
+    ends = time.monotonic() + seconds
+    return lambda: time.monotonic() >= ends
 
 
 def give_up(*, at: datetime, after: timedelta) -> int:
@@ -81,7 +89,9 @@ def give_up(*, at: datetime, after: timedelta) -> int:
 
 
 def _prune(*, before: datetime) -> None:
-    over = Gap.objects.filter(to_at__lt=before).exclude(filled_at__isnull=True, given_up_at__isnull=True)
+    # It began before it ended: told so that the index by beginning finds the old ones.
+    over = Gap.objects.filter(from_at__lt=before, to_at__lt=before)
+    over = over.exclude(filled_at__isnull=True, given_up_at__isnull=True)
     ids = list(over.order_by("from_at").values_list("pk", flat=True)[:PRUNED_AT_ONCE])
     if ids:
         Gap.objects.filter(pk__in=ids).delete()
@@ -98,12 +108,11 @@ def _hear(stream: Stream, *, at: datetime, spent: Callable[[], bool]) -> int:
     spoke = Q(plant__state__measured_at__gt=F("from_at")) if stream == Stream.REALTIME else Exists(seen)
     rows = Gap.objects.filter(spoke, stream=stream, to_at__isnull=True).order_by("pk")
     changed, last = 0, 0
-    while not spent():
-        page = list(rows.filter(pk__gt=last)[:PAGE])
-        if not page:
-            break
+    while page := list(rows.filter(pk__gt=last)[:PAGE]):
         last = page[-1].pk
         changed += _bring_up_to_date(stream, page, at=at)
+        if spent():
+            break
     return changed
 
 
@@ -172,10 +181,7 @@ def _look(
     progress, _ = LedgerProgress.objects.get_or_create(part=stream, defaults={"until_at": _FIRST})
     progress.until_at = min(progress.until_at, at)  # a clock that was ahead must not make us blind
     holes = changed = 0
-    while not spent():
-        page = _page(stream, progress, until=at - SETTLED_AFTER)
-        if not page:
-            break
+    while page := _page(stream, progress, until=at - SETTLED_AFTER):
         with transaction.atomic():
             for _, of_day in groupby(sorted(page, key=lambda one: one.day), key=lambda one: one.day):
                 quarters = list(of_day)
@@ -183,6 +189,8 @@ def _look(
                 changed += _bring_up_to_date(stream, _touched(stream, quarters), at=at)
             progress.until_at, progress.until_id = page[-1].computed_at, page[-1].row_id
             progress.save(update_fields=["until_at", "until_id"])
+        if spent():
+            break
     return holes, changed
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from metering.gap_rules import Evidence, Stretch, end_of, holes_in, missing_in, tolerance_s, verdict
 from metering.models import Gap
+from metering.services import gap_causes
 from metering.services.gap_causes import PLANTS_ASKED, judge_gaps
 from plants.models import Connection, LinkState
 from tests import factories
@@ -165,6 +166,27 @@ class TestJudged:
 
         gap.refresh_from_db()
         assert (gap.cause, gap.cause_detail) == ("UNKNOWN", "The plant belongs to no connection now.")
+
+    def test_where_the_journal_is_too_long_to_be_read_its_newest_part_counts_and_the_rest_is_not_known(
+        self, plant, monkeypatch
+    ):
+        monkeypatch.setattr(gap_causes, "SPANS_READ", 3)
+        for low in range(-600, 1000, 100):
+            journal(plant.connection_id, UP if low < 500 else DOWN, low, low + 100)
+        for low, high in ((0, 100), (800, 1000)):
+            Gap.objects.create(
+                plant=plant,
+                stream="REALTIME",
+                from_at=after(low),
+                to_at=after(high),
+                expected_period_s=10,
+                found_at=after(high),
+                missing_s=50,
+            )
+
+        judge_gaps(at=after(1100), spent=lambda: False)
+
+        assert causes() == [("UNKNOWN", True), ("LINK_DOWN", True)]
 
     def test_meters_are_judged_by_other_meters(self, plant):
         other = factories.plant(on=plant.connection, assets=[])

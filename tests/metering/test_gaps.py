@@ -1,5 +1,6 @@
 """The gap ledger: what it finds, when a gap ends, how it is filled, and that looking twice changes nothing."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from link.replay import replay
 from metering.models import Gap, LedgerProgress, MeterSeen, Stream, StreamPeriod
 from metering.selectors.holds import why_kept
 from metering.services.gap_silence import open_gaps
+from metering.services.gaps import keep_ledger
 from plants.models import DeadLetter, Plant
 from plants.services.partitions import Span
 from tests import factories
@@ -38,6 +40,18 @@ def steady(until, *, since=0, step=10):
 @pytest.fixture
 def plant():
     return factories.plant(assets=[])
+
+
+class TestBudget:
+    def test_a_run_whose_first_steps_cost_all_its_time_still_looks_at_a_page_and_judges_one(self, plant):
+        tell(plant, steady(100))
+        tell(plant, steady(1800, since=400))
+        roll_up(1900)
+
+        kept = keep_ledger(at=after(2100), rules=replace(RULES, budget_s=0.0), give_up_after=GIVE_UP_AFTER)
+
+        assert (kept.holes, kept.more, spans()) == (1, True, [(100.0, 400.0), (1800.0, None)])
+        assert not Gap.objects.filter(cause_detail="").exists()
 
 
 class TestSilence:
