@@ -4,12 +4,13 @@ A period is valid from a quarter-hour that begins in some minutes: every process
 that was rolled up is judged by it. One that a person has set is never learnt over.
 """
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from metering.learnt_period import Shown, other_period
-from metering.models import MeterQuarter, Stream, StreamPeriod, TelemetryQuarter
+from metering.models import LedgerProgress, MeterQuarter, Stream, StreamPeriod, TelemetryQuarter
 from metering.rules import HOLD_PERIODS, QUARTER_S, RollupRules
 from metering.selectors.periods import default_period_s
 from metering.services.marks import LONGEST_KNOWN_FOR_S, forget_longest_period
@@ -19,6 +20,9 @@ from plants.models import Plant
 MOST_S = {Stream.REALTIME: 900.0, Stream.METER: 3600.0}
 LEARNT_FROM = timedelta(days=1)
 PLANTS_AT_ONCE = 500
+LEARN_BUDGET_S = 30.0
+"""A run ends after so long, well within a tick's time limit: a day of 100,000 plants is more than it can read."""
+_PROGRESS = "PERIODS"
 
 
 def set_period(
@@ -49,14 +53,22 @@ def valid_from(at: datetime) -> datetime:
 
 
 def learn_periods(*, at: datetime, rules: RollupRules) -> int:
-    """Tick: learn periods of all plants whose last day shows a clearly other one; answers how many were learnt."""
-    learnt = 0
-    last_id = 0
-    while plant_ids := list(
-        Plant.objects.filter(pk__gt=last_id).order_by("pk").values_list("pk", flat=True)[:PLANTS_AT_ONCE]
-    ):
+    """Tick: learn periods of plants whose last day shows a clearly other one; answers how many were learnt.
+
+    As many plants as the budget allows, at least a page; the next run goes on behind them, round and round.
+    """
+    ends = time.monotonic() + LEARN_BUDGET_S
+    progress, _ = LedgerProgress.objects.get_or_create(part=_PROGRESS, defaults={"until_at": at})
+    learnt, last = 0, False
+    while not last:
+        rows = Plant.objects.filter(pk__gt=progress.until_id).order_by("pk")
+        plant_ids = list(rows.values_list("pk", flat=True)[:PLANTS_AT_ONCE])
         learnt += sum(_learn(stream, plant_ids, at, rules) for stream in (Stream.REALTIME, Stream.METER))
-        last_id = plant_ids[-1]
+        last = len(plant_ids) < PLANTS_AT_ONCE
+        progress.until_at, progress.until_id = at, 0 if last else plant_ids[-1]
+        progress.save(update_fields=["until_at", "until_id"])
+        if time.monotonic() >= ends:
+            break
     if learnt:
         forget_longest_period()
     return learnt

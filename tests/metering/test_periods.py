@@ -8,6 +8,7 @@ from metering.learnt_period import Shown, other_period
 from metering.models import MeterQuarter, Stream, StreamPeriod
 from metering.partitions import ROLLUPS
 from metering.selectors.periods import periods_of
+from metering.services import periods as learning
 from metering.services.periods import learn_periods, set_period, valid_from
 from metering.services.rollups import roll_up_telemetry
 from plants.errors import Invalid
@@ -174,8 +175,9 @@ def test_learning_costs_the_same_statements_however_many_plants(django_assert_nu
     for _ in range(5):
         speak(plant(), 30)
 
-    # Plants; for each stream the periods, the quarter-hours, and what was learnt (one INSERT); no more plants.
-    with django_assert_num_queries(7):
+    # How far the last run came (four where there was none); plants; for each stream the periods and the quarter-hours;
+    # what was learnt (one INSERT); how far this run came.
+    with django_assert_num_queries(11):
         learn_periods(at=at_after(3.1), rules=RULES)
 
 
@@ -195,3 +197,27 @@ def test_the_period_of_a_time_is_the_one_that_was_valid_then():
 
     assert found == [10, 20, 20, 30, 30]
     assert period_of(depot, at_after(9), stream=Stream.METER) == 60
+
+
+@pytest.mark.django_db
+def test_a_run_that_has_used_up_its_time_goes_on_behind_the_plants_that_it_looked_at(monkeypatch):
+    monkeypatch.setattr(learning, "PLANTS_AT_ONCE", 1)
+    monkeypatch.setattr(learning, "LEARN_BUDGET_S", 0.0)
+    depots = [plant() for _ in range(2)]
+    for depot in depots:
+        speak(depot, 30)
+
+    learnt = [learn_periods(at=at_after(3.1), rules=RULES) for _ in range(2)]
+
+    assert learnt == [1, 1]
+    assert {row.plant_id for row in StreamPeriod.objects.all()} == {depot.pk for depot in depots}
+
+
+@pytest.mark.django_db
+def test_a_round_that_has_come_to_its_end_begins_again(monkeypatch):
+    monkeypatch.setattr(learning, "PLANTS_AT_ONCE", 1)
+    depot = plant()
+    nothing = learn_periods(at=at_after(0), rules=RULES)
+    speak(depot, 30)
+
+    assert (nothing, learn_periods(at=at_after(3.1), rules=RULES)) == (0, 1)
