@@ -8,11 +8,13 @@ export of the site are those of its GRID meters; only where none tells the regis
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
+
+from django.db.models import Count
 
 from metering.days import local_day
 from metering.models import MeterDay, MeterHour, MeterQuarter
@@ -24,6 +26,8 @@ PAGE_INTERVALS_MAX = 1000
 """Intervals on one page at most; each has a row for each role."""
 METERS_MAX = 64
 """Meters of a plant that are looked at."""
+LATELY = timedelta(days=35)
+"""A meter that told a register within so long before a day is missed on that day."""
 _WHOLE_PCT = 100 - 1e-9
 GRID = "GRID"
 _ENERGIES = tuple(f"{register.lower()}_kwh" for register in REGISTERS)
@@ -73,9 +77,10 @@ class EnergyPage:
 
 @dataclass(frozen=True, kw_only=True)
 class EnergyBalance:
-    """What a site took, gave and made within a local day; None = no meter counts it.
+    """What a site took, gave and made within a local day; None = no meter counts it, or the one that does is silent.
 
-    `complete`: every meter covers the whole day, nothing is estimated and no register fell or leapt.
+    `complete`: every meter covers the whole day, none that told something `LATELY` is missing without another of its
+    role, nothing is estimated and no register fell or leapt.
     """
 
     day: date
@@ -131,7 +136,7 @@ def energy_of_plant(
 
 
 def energy_balance(*, plant_id: int, day: date) -> EnergyBalance:
-    """The energies of a plant's local day: two queries. Raises NotFound for an unknown plant."""
+    """The energies of a plant's local day: three queries. Raises NotFound for an unknown plant."""
     zone = Plant.objects.filter(pk=plant_id).values_list("time_zone", flat=True).first()
     if zone is None:
         raise NotFound("no such plant", path="plant_id")
@@ -142,15 +147,16 @@ def energy_balance(*, plant_id: int, day: date) -> EnergyBalance:
         .values(*_FIELDS)[:METERS_MAX]
     )
     trust = _trust(rows)
-    whole = bool(rows) and trust["coverage_pct"] >= _WHOLE_PCT
+    missed = _missed(plant_id, day, rows)
+    whole = bool(rows) and not missed and trust["coverage_pct"] >= _WHOLE_PCT
     return EnergyBalance(
         day=day,
         start_at=bounds.start_at,
         end_at=bounds.end_at,
         **{
             **_energies(rows),
-            "import_kwh": _of_site(rows, "import_kwh"),
-            "export_kwh": _of_site(rows, "export_kwh"),
+            "import_kwh": _of_site(rows, "import_kwh", missed),
+            "export_kwh": _of_site(rows, "export_kwh", missed),
         },
         **trust,
         complete=whole and not trust["estimated"] and not trust["events"],
@@ -188,9 +194,29 @@ def _energies(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return {name: _sum(row[name] for row in rows) for name in _ENERGIES}
 
 
-def _of_site(rows: Sequence[Mapping[str, Any]], name: str) -> float | None:
+def _of_site(
+    rows: Sequence[Mapping[str, Any]], name: str, missed: Collection[tuple[str, str]]
+) -> float | None:
     at_grid = _sum(row[name] for row in rows if row["role"] == GRID)
-    return at_grid if at_grid is not None else _sum(row[name] for row in rows)
+    if at_grid is not None or (GRID, name) in missed:
+        return at_grid
+    return _sum(row[name] for row in rows)
+
+
+def _missed(plant_id: int, day: date, rows: Sequence[Mapping[str, Any]]) -> set[tuple[str, str]]:
+    """(role, energy) that a meter told lately, and on this day neither it nor another of its role does."""
+    lately = MeterDay.objects.filter(plant_id=plant_id, day__gte=day - LATELY, day__lt=day).order_by()
+    told = lately.values_list("device_id", "role").annotate(*(Count(name) for name in _ENERGIES))
+    devices, roles = (
+        {(row[key], name) for row in rows for name in _ENERGIES if row[name] is not None}
+        for key in ("device_id", "role")
+    )
+    return {
+        (role, name)
+        for device_id, role, *days in told
+        for name, count in zip(_ENERGIES, days, strict=True)
+        if count and (device_id, name) not in devices and (role, name) not in roles
+    }
 
 
 def _sum(values: Iterable[float | None]) -> float | None:

@@ -164,3 +164,42 @@ def test_a_day_of_which_nothing_is_known_has_no_energy():
 def test_the_balance_of_an_unknown_plant_is_refused():
     with pytest.raises(NotFound):
         energy_balance(plant_id=0, day=date(2026, 3, 10))
+
+
+def told_until(device: str, role: str, steps: int) -> list[Told]:
+    """A reading each three minutes from the evening of the 9th until so many steps after noon of the 10th."""
+    return [
+        Told(after_s=180 * n, values=[1000 + n / 5], device=device, role=role) for n in range(-250, steps)
+    ]
+
+
+def test_a_day_on_which_the_grid_meter_is_silent_is_not_complete_and_no_other_meter_speaks_for_it():
+    depot = plant(time_zone="UTC")
+    store(depot.pk, told_until("G", "GRID", 230) + told_until("L", "LOAD", 730))
+    roll_up()
+
+    balance = energy_balance(plant_id=depot.pk, day=date(2026, 3, 11))
+
+    assert (balance.complete, balance.import_kwh, balance.coverage_pct) == (False, None, 100)
+
+
+@pytest.mark.parametrize(("device", "role"), [("NEW", "GRID"), ("G", "MAIN")])
+def test_a_meter_that_was_exchanged_or_got_another_role_is_not_missed(device, role):
+    depot = plant(time_zone="UTC")
+    store(depot.pk, told_until("G", "GRID", 230))
+    store(
+        depot.pk,
+        [Told(after_s=180 * n, values=[1000 + n / 5], device=device, role=role) for n in range(240, 730)],
+    )
+    roll_up()
+
+    balance = energy_balance(plant_id=depot.pk, day=date(2026, 3, 11))
+
+    assert (balance.complete, balance.import_kwh) == (True, pytest.approx(96))
+
+
+def test_a_balance_is_three_statements():
+    depot = plant()
+    site(depot)
+
+    assert queries_of(lambda: energy_balance(plant_id=depot.pk, day=date(2026, 3, 10))) == 3
