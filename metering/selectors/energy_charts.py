@@ -5,12 +5,13 @@ The newest quarter-hours are not counted yet: they are counted here from the rea
 for energy over a hole longer than `BEFORE` and for people's decisions about leaps: those show when it has come.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Case, Count, IntegerField, Max, Min, Subquery, Sum, When
+from django.db.models import Case, Count, IntegerField, Max, Min, Q, Subquery, Sum, When
 
 from metering.models import MeterDay, MeterHour, MeterQuarter
 from metering.registers import REGISTERS, QuarterEnergy, count_energy
@@ -48,7 +49,8 @@ class Bars:
     """What the meters of one role counted, one entry for each point of the axis; None = nothing is known.
 
     `energies_kwh` by register. `coverage_pct`: share of the time so far between readings that are no further apart than
-    expected, over all meters of the role. `estimated`: some of it was spread over a hole, or decided by an event.
+    expected, over as many meters as the role has most of the time: where one took over from another both have rows.
+    `estimated`: some of it was spread over a hole, or decided by an event.
     """
 
     energies_kwh: Mapping[str, Sequence[float | None]]
@@ -92,7 +94,7 @@ class _Bar:
 
 @dataclass(kw_only=True, slots=True)
 class _Found:
-    """Bars by role and place in the grid; `meters`: how many a role has at most; where the stored quarter-hours end."""
+    """Bars by role and place in the grid; `meters`: how many a role has mostly; where the stored quarter-hours end."""
 
     registers: Sequence[str]
     bars: dict[str, dict[int, _Bar]] = field(default_factory=dict)
@@ -164,7 +166,7 @@ def _stored(
             all_covered_s=Sum("covered_s"),
             worst=Min("quality_rank"),
             any_estimated=Max(Case(When(estimated=True, then=1), default=0, output_field=IntegerField())),
-            meters=Count("device_id"),
+            meters=Count("device_id", filter=Q(covered_s__gt=0)),
             **{f"sum_{name}": Sum(f"{name.lower()}_kwh") for name in registers},
         )
         .order_by(key, "role")
@@ -183,12 +185,15 @@ def _sorted_in(
     found = _Found(registers=registers)
     first = buckets.days[0] if buckets.days else buckets.starts[0]
     step = timedelta(days=buckets.together) if buckets.days else STEP[buckets.tier]
+    counts: dict[str, Counter[int]] = {}
     for start, role, covered_s, rank, estimated, meters, *energies_kwh in rows:
         if live:
             newest_start = energies_kwh.pop()
             found.counted_until = newest_start and newest_start + QUARTER
         found.bar(role, (start - first) // step).add(energies_kwh, covered_s, rank, bool(estimated))
-        found.meters[role] = max(meters, found.meters.get(role, 0))
+        counts.setdefault(role, Counter())[meters] += 1
+    for role, seen in counts.items():
+        found.meters[role] = max(1, max(seen, key=lambda meters: (meters > 0, seen[meters], meters)))
     return found
 
 
@@ -226,7 +231,7 @@ def _add_tail(
         for role in {quarter.role for quarter in quarters.values()}:
             meters[role] = meters.get(role, 0) + 1
     for role, count in meters.items():
-        found.meters[role] = max(count, found.meters.get(role, 0))
+        found.meters.setdefault(role, count)
 
 
 def _counted(

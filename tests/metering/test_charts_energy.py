@@ -203,3 +203,15 @@ def test_the_number_of_queries_does_not_grow(depot):
     assert queries_of(lambda: series(depot, until=DAY, at=now)) == 6
     assert queries_of(lambda: series(depot, since=-300 * DAY, until=DAY, at=now)) == 6
     assert queries_of(lambda: series(depot, until=DAY, at=LATER + 9 * DAY)) == 2
+
+
+@pytest.mark.django_db
+def test_a_meter_that_took_over_from_another_does_not_halve_the_coverage(depot):
+    store(depot.pk, counting(upto_s=3600, device="OLD"))
+    new = [one._replace(after_s=one.after_s + 3600) for one in counting(upto_s=7200, device="NEW")]
+    store(depot.pk, new)
+    roll_up(LATER)
+
+    (bars,) = series(depot, until=3 * HOUR).roles.values()
+
+    assert bars.coverage_pct == [100] * 12
