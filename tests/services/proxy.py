@@ -151,7 +151,9 @@ class Proxy:
 
         def run() -> None:
             action()
-            self._loop.call_soon(done.set_result, None)  # after the closing of sockets that `abort` has put off
+            self._loop.call_soon(
+                done.set_result, None
+            )  # after the closing of sockets that `abort` has put off
 
         self._loop.call_soon_threadsafe(run)
         done.result(_DEADLINE_S)
