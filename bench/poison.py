@@ -17,12 +17,13 @@ import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from time import perf_counter, process_time
 from typing import Any
 
 import django
+import msgspec
 import psycopg
 from django.core.management import call_command
 
@@ -97,7 +98,7 @@ class Bench:
     @staticmethod
     def _with_id(message: Any, message_id: str) -> Any:
         members = json.loads(message.body) | {"messageId": message_id}
-        return replace(message, body=json.dumps(members).encode())
+        return msgspec.structs.replace(message, body=json.dumps(members).encode())
 
     @contextmanager
     def _watched(self, *, at: datetime, good: int) -> Iterator[list[float]]:
