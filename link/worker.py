@@ -6,6 +6,7 @@ makes it back off without acknowledging anything. Every step says how long it ma
 """
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,7 +23,7 @@ from plants.models import Connection, LinkHealth, LinkState
 log = structlog.get_logger(__name__)
 
 
-class Worker:
+class Worker(ABC):
     """What relay and consumer have in common: a link, its health, and where the thread stands."""
 
     role: LinkHealth.Role
@@ -51,9 +52,9 @@ class Worker:
         """Whose link it is."""
         return self._connection.pk
 
+    @abstractmethod
     def once(self, stop: threading.Event) -> None:
         """One turn."""
-        raise NotImplementedError
 
     def broken(self, error: LinkError) -> None:
         """Forget a broken link and write down why."""

@@ -157,6 +157,11 @@ def _owners(at: datetime) -> tuple[list[Organisation], list[Connection]]:
             owner=organisations[1], name="Voke", vhost="partner-77c0", key_id="77c0", scopes=[]
         ),
     ]
+    _tell_health(links, at)
+    return organisations, links
+
+
+def _tell_health(links: Sequence[Connection], at: datetime) -> None:
     roles = LinkHealth.Role
     for link, role, state, ago, error in (
         (links[0], roles.PUBLISH, LinkState.CONNECTED, 2, ""),
@@ -188,7 +193,6 @@ def _owners(at: datetime) -> tuple[list[Organisation], list[Connection]]:
         LinkHealth.objects.filter(connection=link, role=role).update(
             since=at - timedelta(hours=3, minutes=12)
         )
-    return organisations, links
 
 
 def _plant(number: int, links: Sequence[Connection], at: datetime, chance: random.Random) -> Plant:
