@@ -1,8 +1,8 @@
 """Runs the test suite in lanes side by side, each a pytest of its own with servers and ports of its own.
 
 Most of a lane's time is waiting (a broker that restarts, a page that loads), so two lanes on two cores end in little
-more than half the time. Every line is printed as it comes, with its lane in front; the exit code is 0 only when every
-run of every lane ended well.
+more than half the time. Every line is printed as it comes, with its lane in front; what failed is printed once more at
+the very end, where a log that was cut still shows it. The exit code is 0 only when every run of every lane ended well.
 """
 
 import os
@@ -24,6 +24,10 @@ PORTABLE = (
     "tests/watch",
     "tests/hostile_bytes/test_inbox.py",
 )
+# How pytest's own lines about what went wrong begin: the raised error, then the summary.
+VERDICTS = ("E  ", "FAILED ", "ERROR ", "!!!")
+VERDICT_CHARS = 300
+VERDICTS_KEPT = 30
 LONG = ("tests/process", "tests/contract", "tests/browser")
 
 
@@ -47,7 +51,7 @@ LANES: tuple[tuple[Run, ...], ...] = (
 
 def main(words: Sequence[str]) -> int:
     """Run all lanes; `words` go to every pytest. The number of runs that did not end well."""
-    failed: list[str] = []
+    failed: dict[str, list[str]] = {}
     lanes = [
         threading.Thread(target=_run_lane, args=(number, runs, words, failed))
         for number, runs in enumerate(LANES)
@@ -56,12 +60,12 @@ def main(words: Sequence[str]) -> int:
         lane.start()
     for lane in lanes:
         lane.join()
-    for name in failed:
-        print(f"{name}: FAILED")  # noqa: T201 - a program's output
+    for name, lines in failed.items():
+        print(f"{name}: FAILED", *lines, sep="\n")  # noqa: T201 - a program's output
     return len(failed)
 
 
-def _run_lane(number: int, runs: Sequence[Run], words: Sequence[str], failed: list[str]) -> None:
+def _run_lane(number: int, runs: Sequence[Run], words: Sequence[str], failed: dict[str, list[str]]) -> None:
     low = 20_000 + 10_000 // len(LANES) * number
     for run in runs:
         started = time.monotonic()
@@ -84,12 +88,15 @@ def _run_lane(number: int, runs: Sequence[Run], words: Sequence[str], failed: li
             argv, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
         assert process.stdout is not None
+        verdicts: list[str] = []
         for line in process.stdout:
+            if line.startswith(VERDICTS):
+                verdicts.append(f"{run.name}: {line.rstrip()[:VERDICT_CHARS]}")
             print(f"{run.name}: {line}", end="", flush=True)  # noqa: T201
         code = process.wait()
         print(f"{run.name}: exit {code} after {time.monotonic() - started:.0f} s", flush=True)  # noqa: T201
         if code != 0:
-            failed.append(run.name)
+            failed[run.name] = verdicts[-VERDICTS_KEPT:]
 
 
 if __name__ == "__main__":
