@@ -5,28 +5,23 @@ Rules:
 - A run counts only when every command is SENT and the broker holds as many messages as there were commands.
 """
 
-import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from threading import Event
 from time import perf_counter
 from typing import Any
 
 import psycopg
 
+from bench.house import processes
 from bench.world import START, Side, World
 from dispatch.models import Command, Kind
 from dispatch.states import State
 from esm import clock
-from plants.models import Connection, LinkHealth, LinkState, Plant
-from tests.services.proc import ManagedProcess, wait_until
+from plants.models import Connection, Plant
 from vcp import Direction, Priority, SetpointType, SiteSetpoint, to_wire
 
-ROOT = Path(__file__).resolve().parent.parent
 TABLES = ("dispatch_command", "dispatch_outboundmessage", "dispatch_commandevent")
 LONGEST_S = 300.0
 LOOK_EVERY_S = 0.01
@@ -113,27 +108,13 @@ def plan(fleet: Fleet, count: int, *, each: int = 1) -> Sequence[Command]:
 
 
 @contextmanager
-def running_relay(fleet: Fleet, *, amqps_uri: str | None = None) -> Iterator[ManagedProcess]:
+def running_relay(fleet: Fleet, *, amqps_uri: str | None = None) -> Iterator[None]:
     """`manage.py relay`, connected, until the block ends; `amqps_uri`: another way to the same broker."""
     row = Connection.objects.get(pk=fleet.side.connection.pk)
     row.amqps_uri = amqps_uri or fleet.side.partner.uri
     row.save()
-    health = LinkHealth.objects.filter(connection=row, role=LinkHealth.Role.PUBLISH)
-    health.delete()
-    with TemporaryDirectory() as scratch:
-        process = ManagedProcess(
-            "relay",
-            [sys.executable, "manage.py", "relay"],
-            log_file=Path(scratch) / "relay.log",
-            env={"PATH": os.environ["PATH"], **fleet.world.environment},
-            cwd=ROOT,
-        )
-        try:
-            connected = health.filter(state=LinkState.CONNECTED)
-            wait_until(connected.exists, timeout_s=60, what="the relay is connected", process=process)
-            yield process
-        finally:
-            process.terminate()
+    with processes(fleet.world, [fleet.side], "relay"):
+        yield
 
 
 def until_sent(fleet: Fleet, count: int, *, began: float) -> float:

@@ -42,6 +42,9 @@ class CountingConsumer:
     def fetch(self, *, max_messages: int, wait_s: float, flush_s: float) -> list[Delivery]:
         return self._consumer.fetch(max_messages=max_messages, wait_s=wait_s, flush_s=flush_s)
 
+    def ready(self) -> int:
+        return self._consumer.ready()
+
     def ack(self, deliveries: Sequence[Delivery]) -> None:
         self._consumer.ack(deliveries)
         self.acknowledged += len(deliveries)

@@ -61,11 +61,18 @@ class Pulls:
 
     def port(self, server: str) -> int:
         """Where a server of `SERVERS` listens; started at the first time, stopped with the last row or the run."""
-        if server not in self._ports:
-            self._ports[server] = self._servers.enter_context(
-                _running(server, SERVERS[server], self.world.environment)
-            )
+        self.start(server)
         return self._ports[server]
+
+    def start(self, *servers: str) -> None:
+        """Let these run; those that do not yet are started side by side."""
+        fresh = {
+            name: self._servers.enter_context(_running(name, SERVERS[name], self.world.environment))
+            for name in servers
+            if name not in self._ports
+        }
+        for name, process in fresh.items():
+            self._ports[name] = int(process.wait_for_line(r"listening on http://[^:]+:(\d+)", 60)[1])
 
     def close(self) -> None:
         """Stop the servers: they cost the rows after these a little."""
@@ -122,7 +129,7 @@ def pull(job: Job, *, status: str) -> Outcome:
 
 
 @contextmanager
-def _running(name: str, words: Sequence[str], environment: dict[str, str]) -> Iterator[int]:
+def _running(name: str, words: Sequence[str], environment: dict[str, str]) -> Iterator[ManagedProcess]:
     with TemporaryDirectory() as scratch:
         process = ManagedProcess(
             f"web {name}",
@@ -132,6 +139,6 @@ def _running(name: str, words: Sequence[str], environment: dict[str, str]) -> It
             cwd=ROOT,
         )
         try:
-            yield int(process.wait_for_line(r"listening on http://[^:]+:(\d+)", 60)[1])
+            yield process
         finally:
             process.terminate()

@@ -4,17 +4,23 @@ A row has variants: `ours`, `naive` (the way a competent developer would write i
 or more parts of the `floor` (the raw parts alone). One repetition runs each variant once, in an order that turns, so
 that the machine's moods spread over all. Ratios are taken within a repetition; the value of everything is the median
 over the repetitions, its spread (largest - smallest) / median.
+
+A row has a time within which it must be done. One that is not is ended where it stands, and the table goes on.
 """
 
 import gc
+import signal
 import statistics
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from time import perf_counter
+from types import FrameType
 
+AGAIN_AFTER_S = 20.0
 OURS, NAIVE, FLOOR = "ours", "naive", "floor"
 
 
@@ -23,6 +29,16 @@ class Better(StrEnum):
 
     HIGHER = "higher"
     LOWER = "lower"
+
+
+class WarmUp(StrEnum):
+    """When a variant takes part in the round that warms up and does not count."""
+
+    ALWAYS = "always"
+    FULL = "full"
+    """In a full run alone: it lasts so long that its beginning is nothing beside it."""
+    NEVER = "never"
+    """Each repetition starts the processes that it measures, or what it measures is warmed up in its own way."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +50,11 @@ class Variant:
 
     name: str
     run: Callable[[], float]
+    warm_up: WarmUp = WarmUp.ALWAYS
+
+
+class OutOfTime(BaseException):
+    """A row took too long. No Exception: whatever it stands in must not take it for trouble of its own and go on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +69,8 @@ class Target:
 class Row:
     """A line of the table. `repetitions` None = as many as the run has.
 
-    `done` ends what the row had running, however it went; it may be called more than once.
+    `done` ends what the row had running, however it went; it may be called more than once. `within_s`: all of it,
+    what it prepares included, has to be done by then.
     """
 
     name: str
@@ -59,15 +81,20 @@ class Row:
     targets: Sequence[Target] = ()
     repetitions: int | None = None
     done: Callable[[], None] | None = None
+    within_s: float = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What a row came to. Ratios are "how much better": 2 = twice as fast as naive, 0.8 = 80 % of the floor's speed."""
+    """What a row came to. Ratios are "how much better": 2 = twice as fast as naive, 0.8 = 80 % of the floor's speed.
+
+    `better` says which way `value` points.
+    """
 
     name: str
     what: str
     unit: str
+    better: Better
     value: float
     spread: float
     naive: float | None = None
@@ -79,43 +106,81 @@ class Result:
     targets: Mapping[str, bool] = field(default_factory=dict)
 
 
-def measure(row: Row, *, repetitions: int) -> Result:
-    """Run all variants of a row `repetitions` times in turning order; the first round warms up and does not count."""
-    rounds: list[dict[str, float]] = []
+def measure(row: Row, *, repetitions: int, hurried: bool = False) -> Result:
+    """Run all variants of a row `repetitions` times in turning order; a round before them warms up and does not count.
+
+    `hurried` leaves those out of that round which say that they can do without it. Raises `OutOfTime`.
+    """
+    skipped = (WarmUp.NEVER, WarmUp.FULL) if hurried else (WarmUp.NEVER,)
     variants = list(row.variants)
+    rounds: list[dict[str, float]] = []
     try:
-        for number in range((row.repetitions or repetitions) + 1):
-            found: dict[str, float] = {}
-            turned = variants[number % len(variants) :] + variants[: number % len(variants)]
-            for variant in turned:
-                gc.collect()
-                found[variant.name] = variant.run()
-            if number:
-                rounds.append(found)
+        with _within(row.within_s):
+            _round([one for one in variants if one.warm_up not in skipped])
+            for number in range(1, (row.repetitions or repetitions) + 1):
+                turn = number % len(variants)
+                rounds.append(_round(variants[turn:] + variants[:turn]))
     finally:
         if row.done is not None:
             row.done()
     return summed_up(row, rounds)
 
 
-def measure_all(rows: Sequence[Row], *, repetitions: int) -> tuple[list[Result], list[str]]:
+def _round(variants: Sequence[Variant]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for variant in variants:
+        gc.collect()
+        found[variant.name] = variant.run()
+    return found
+
+
+@contextmanager
+def _within(seconds: float) -> Iterator[None]:
+    """Raise `OutOfTime` in the main thread, which runs the rows, once that has passed; again when it does not end."""
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        raise OutOfTime(f"not done within {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN_AFTER_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def measure_all(
+    rows: Sequence[Row], *, repetitions: int, hurried: bool = False
+) -> tuple[list[Result], list[str]]:
     """Results of rows that share what they work on, and the names of those without: one that failed, and all after it.
 
-    These would be measured beside its remains. What failed is told on standard error.
+    These would be measured beside its remains. What failed is told on standard error, and each row's seconds.
     """
     results: list[Result] = []
     for place, row in enumerate(rows):
         began = perf_counter()
         try:
-            results.append(measure(row, repetitions=repetitions))
-        except Exception:  # noqa: BLE001 - told, and an error of the whole run in the end
-            traceback.print_exc()
+            results.append(measure(row, repetitions=repetitions, hurried=hurried))
+        except (Exception, OutOfTime) as error:  # noqa: BLE001 - told, and an error of the whole run in the end
+            _tell_failure(row, rows[place + 1 :], error, took_s=perf_counter() - began)
             for one in rows:
                 if one.done is not None:
                     one.done()
             return results, [one.name for one in rows[place:]]
-        print(f"{row.name}: {perf_counter() - began:.1f} s", file=sys.stderr, flush=True)
+        _tell(f"{row.name}: {perf_counter() - began:.1f} s")
     return results, []
+
+
+def _tell_failure(row: Row, after: Sequence[Row], error: BaseException, *, took_s: float) -> None:
+    traceback.print_exception(error)
+    _tell(f"{row.name}: FAILED after {took_s:.1f} s: {str(error) or type(error).__name__}")
+    if after:
+        _tell(f"left out after it: {', '.join(one.name for one in after)}")
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def summed_up(row: Row, rounds: Sequence[Mapping[str, float]]) -> Result:
@@ -127,6 +192,7 @@ def summed_up(row: Row, rounds: Sequence[Mapping[str, float]]) -> Result:
         name=row.name,
         what=row.what,
         unit=row.unit,
+        better=row.better,
         value=statistics.median(ours),
         spread=(max(ours) - min(ours)) / statistics.median(ours),
         naive=_median(naives),

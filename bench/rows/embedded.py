@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.row import Better, Row, Target, Variant, at_least_value, at_most
+from bench.row import Better, Row, Target, Variant, WarmUp, at_least_value, at_most
 from bench.world import World
 
 ORDER = 100
+WITHIN_S, QUICK_WITHIN_S = 300.0, 90.0
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -27,9 +28,10 @@ def rows(world: World) -> Sequence[Row]:
             what=what,
             unit=unit,
             better=better,
-            variants=[Variant(name="ours", run=lambda: demo.told(name))],
+            variants=[Variant(name="ours", run=lambda: demo.told(name), warm_up=WarmUp.NEVER)],
             targets=[limit],
             repetitions=repetitions,
+            within_s=QUICK_WITHIN_S if world.quick else WITHIN_S,
         )
 
     return [

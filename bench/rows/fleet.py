@@ -1,25 +1,20 @@
 """Two consumers and two relays over two connections, beside one of each: is it more, is anything lost or doubled.
 
 Each run counts: every message of the queues is one row, every command is confirmed once and one message at the broker.
-
-A consumer holds as many messages as AMQP_PREFETCH lets it before their time is taken, and two of them hold twice as
-many. So the rate is that of the middle: from when what was held at the start is stored until what is held is the rest.
 """
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from threading import Event
 from time import perf_counter
-from typing import Any
 
-import psycopg
 from django.conf import settings
 
 from bench.dispatching import TABLES, Fleet, any_unsent, plan
+from bench.emptying import held_back, middle_rate, stored, until
 from bench.house import processes
 from bench.ingesting import empty_tables
 from bench.messages import Voice, Wire, fill, require_empty
-from bench.row import Better, Row, Variant
+from bench.row import Better, Row, Variant, WarmUp
 from bench.world import START, World
 from dispatch.models import OutboundMessage, Outcome
 from esm import clock
@@ -28,17 +23,14 @@ from esm.ticks import run_tick
 ORDER = 90
 PLANTS = 100
 CONNECTIONS = 2
-LOOK_EVERY_S = 0.01
-COUNT_EVERY_S = 0.05
-WITHIN_S = 180.0
-READINGS, METERS = "plants_telemetryreading", "plants_meterreading"
+WITHIN_S, QUICK_WITHIN_S = 300.0, 90.0
 
 
 def rows(world: World) -> Sequence[Row]:
     """`fleet_ingest` and `fleet_dispatch`."""
     ingest = Ingest(world, rounds=48 if world.quick else 120)
-    dispatch = Dispatch(world, each=500 if world.quick else 5_000)
-    repetitions = 1 if world.quick else None
+    dispatch = Dispatch(world, each=1_000 if world.quick else 5_000)
+    within_s = QUICK_WITHIN_S if world.quick else WITHIN_S
     return [
         Row(
             name="fleet_ingest",
@@ -46,7 +38,7 @@ def rows(world: World) -> Sequence[Row]:
             unit="msg/s",
             better=Better.HIGHER,
             variants=_variants(ingest.run),
-            repetitions=repetitions,
+            within_s=within_s,
         ),
         Row(
             name="fleet_dispatch",
@@ -54,13 +46,16 @@ def rows(world: World) -> Sequence[Row]:
             unit="cmd/s",
             better=Better.HIGHER,
             variants=_variants(dispatch.run),
-            repetitions=repetitions,
+            within_s=within_s,
         ),
     ]
 
 
 def _variants(run: Callable[[int], float]) -> Sequence[Variant]:
-    return [Variant(name="ours", run=lambda: run(2)), Variant(name="one process", run=lambda: run(1))]
+    return [
+        Variant(name="ours", run=lambda: run(2), warm_up=WarmUp.NEVER),
+        Variant(name="one process", run=lambda: run(1), warm_up=WarmUp.NEVER),
+    ]
 
 
 class Ingest:
@@ -92,46 +87,16 @@ class Ingest:
         meters = sum(".meter." in wire.routing_key for wire in everything)
         wanted = (len(everything) - meters, 2 * meters)
         held = consumers * CONNECTIONS * settings.AMQP_PREFETCH
-        with self._world.database() as gate, self._world.database() as look:
-            gate.execute("BEGIN")
-            gate.execute(f"LOCK TABLE {READINGS}, {METERS} IN SHARE MODE")
+        with held_back(self._world) as release, self._world.database() as look:
             with processes(self._world, [one.side for one in self._fleets], *["consume"] * consumers):
-                gate.execute("COMMIT")
-                rate = _middle_rate(look, held=held, count=len(everything))
-                _until(lambda: _stored(look) == wanted, f"{wanted} rows")
+                release()
+                rate = middle_rate(look, held=held, count=len(everything))
+                until(lambda: stored(look) == wanted, f"{wanted} rows")
             for one in self._fleets:
                 require_empty(self._world, one.side)
-            if _stored(look) != wanted:
-                raise AssertionError(f"{_stored(look)} rows, not {wanted}")
+            if stored(look) != wanted:
+                raise AssertionError(f"{stored(look)} rows, not {wanted}")
         return rate
-
-
-def _stored(database: "psycopg.Connection[Any]") -> tuple[int, int]:
-    row = database.execute(
-        f"SELECT (SELECT count(*) FROM {READINGS}), (SELECT count(*) FROM {METERS})"
-    ).fetchone()
-    return (int(row[0]), int(row[1])) if row else (0, 0)
-
-
-def _middle_rate(database: "psycopg.Connection[Any]", *, held: int, count: int) -> float:
-    """Messages a second between two looks, when `held` are stored and when no more than `held` are left."""
-
-    def when(messages: int) -> tuple[float, float]:
-        found = 0.0
-
-        def enough() -> bool:
-            nonlocal found
-            readings, meters = _stored(database)
-            found = readings + meters / 2  # a message of meters is two rows
-            return found >= messages
-
-        _until(enough, f"{messages} messages are stored", every_s=COUNT_EVERY_S)
-        return perf_counter(), found
-
-    (began, first), (ended, last) = when(held), when(count - held)
-    if last <= first or count <= 2 * held:
-        raise RuntimeError("too few messages: what consumers hold ahead is most of them")
-    return (last - first) / (ended - began)
 
 
 class Dispatch:
@@ -156,7 +121,7 @@ class Dispatch:
         with self._world.database() as look, processes(self._world, sides, *["relay"] * relays):
             began = perf_counter()
             run_tick("queue_due", at=clock.now())
-            _until(lambda: not any_unsent(look), f"{count} commands")
+            until(lambda: not any_unsent(look), f"{count} commands")
             took_s = perf_counter() - began
         self._check(count)
         self._world.truncate(*TABLES)
@@ -170,12 +135,3 @@ class Dispatch:
             raise AssertionError(
                 f"of {count} commands {once} were confirmed at once, the brokers hold {held}"
             )
-
-
-def _until(done: Callable[[], bool], what: str, *, every_s: float = LOOK_EVERY_S) -> None:
-    """Wait until it is true."""
-    pause, began = Event(), perf_counter()
-    while not done():
-        if perf_counter() - began > WITHIN_S:
-            raise TimeoutError(f"not within {WITHIN_S:g} s: {what}")
-        pause.wait(every_s)

@@ -11,12 +11,13 @@ from bench.floor_ingest import Rows, consume_rate, copy_rate, history_rows
 from bench.ingesting import as_sent_again, clock_at, count_rows, empty_tables, our_rate, sent_commands
 from bench.messages import Voice, Wire, fill, require_empty
 from bench.naive_ingest import naive_rate
-from bench.row import Better, Row, Variant, at_least
+from bench.row import Better, Row, Variant, WarmUp, at_least
 from bench.world import START, Side, World
 from link.garbage import seldom_collected
 
 ORDER = 10
 PLANTS = 100
+WITHIN_S, QUICK_WITHIN_S = 300.0, 60.0
 STORED_AT = START + timedelta(minutes=40)
 """What the platform's clock shows: later than everything that the messages speak of."""
 
@@ -24,6 +25,7 @@ STORED_AT = START + timedelta(minutes=40)
 def rows(world: World) -> Sequence[Row]:
     """`telemetry_ingest` and `event_mix`."""
     telemetry, events = Telemetry(world), Events(world)
+    within_s = QUICK_WITHIN_S if world.quick else WITHIN_S
     return [
         Row(
             name="telemetry_ingest",
@@ -32,19 +34,24 @@ def rows(world: World) -> Sequence[Row]:
             better=Better.HIGHER,
             variants=[
                 Variant(name="ours", run=telemetry.ours),
-                Variant(name="naive", run=telemetry.naive),
+                Variant(name="naive", run=telemetry.naive, warm_up=WarmUp.FULL),
                 Variant(name="floor: consume+decode", run=telemetry.consume),
                 Variant(name="floor: COPY", run=telemetry.copy),
             ],
             targets=[at_least("naive", 10), at_least("floor", 0.6)],
+            within_s=within_s,
         ),
         Row(
             name="event_mix",
             what="acks, executions, alarms -> states advanced and events written, one consumer",
             unit="msg/s",
             better=Better.HIGHER,
-            variants=[Variant(name="ours", run=events.ours), Variant(name="naive", run=events.naive)],
+            variants=[
+                Variant(name="ours", run=events.ours),
+                Variant(name="naive", run=events.naive, warm_up=WarmUp.FULL),
+            ],
             targets=[at_least("naive", 5)],
+            within_s=within_s,
         ),
     ]
 
@@ -155,7 +162,7 @@ class Events:
     @cached_property
     def few(self) -> list[Wire]:
         """As many as the naive way can be given."""
-        return event_wires(self.side.partner.slug, self.sent[: 150 if self._world.quick else 400])
+        return event_wires(self.side.partner.slug, self.sent[: 80 if self._world.quick else 200])
 
     def ours(self) -> float:
         self._prepare(self.wires)

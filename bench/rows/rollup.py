@@ -4,15 +4,16 @@ from collections.abc import Callable, Sequence
 from time import perf_counter
 
 from bench.rolling import END, History
-from bench.row import Better, Row, Variant, at_least
+from bench.row import Better, Row, Variant, WarmUp, at_least
 from bench.world import World
 
 ORDER = 60
+WITHIN_S, QUICK_WITHIN_S = 400.0, 60.0
 
 
 def rows(world: World) -> Sequence[Row]:
     """`rollup`."""
-    history = History(world=world, count=500 if world.quick else 5_000)
+    history = History(world=world, count=500 if world.quick else 2_000)
     return [
         Row(
             name="rollup",
@@ -21,11 +22,12 @@ def rows(world: World) -> Sequence[Row]:
             better=Better.HIGHER,
             variants=[
                 Variant(name="ours", run=_ours(history)),
-                Variant(name="naive", run=_naive(history, 40 if world.quick else 150)),
+                Variant(name="naive", run=_naive(history, 40 if world.quick else 100), warm_up=WarmUp.FULL),
                 Variant(name="floor", run=_floor(history)),
             ],
             targets=[at_least("naive", 50), at_least("floor", 0.5)],
             done=history.leave,
+            within_s=QUICK_WITHIN_S if world.quick else WITHIN_S,
         )
     ]
 

@@ -1,10 +1,23 @@
 """How repetitions of a bench's row are run and summed up."""
 
+import signal
 from dataclasses import replace
+from threading import Event
 
 import pytest
 
-from bench.row import Better, Row, Target, Variant, at_least, at_most, measure, measure_all
+from bench.row import (
+    Better,
+    OutOfTime,
+    Row,
+    Target,
+    Variant,
+    WarmUp,
+    at_least,
+    at_most,
+    measure,
+    measure_all,
+)
 
 
 def row(better, *variants, targets=()):
@@ -67,6 +80,27 @@ def test_the_order_of_the_variants_turns():
 
 
 @pytest.mark.parametrize(
+    ("hurried", "warmed_up"), [(True, ["always"]), (False, ["always", "full"])], ids=["hurried", "full"]
+)
+def test_a_variant_says_whether_it_warms_up(hurried, warmed_up):
+    order = []
+    variants = [
+        Variant(name=name, run=lambda name=name: order.append(name) or 1.0, warm_up=warm_up)
+        for name, warm_up in (("always", WarmUp.ALWAYS), ("full", WarmUp.FULL), ("never", WarmUp.NEVER))
+    ]
+
+    measure(row(Better.HIGHER, says("ours", 1.0, 2.0), *variants), repetitions=1, hurried=hurried)
+
+    *before, _, _, _ = order  # the round that counts has all of them
+    assert before == warmed_up
+
+
+@pytest.mark.parametrize("better", Better)
+def test_a_result_says_which_way_its_value_points(better):
+    assert measure(row(better, says("ours", 1.0, 2.0)), repetitions=1).better == better
+
+
+@pytest.mark.parametrize(
     ("target", "met"),
     [
         (at_least("naive", 2.0), True),
@@ -125,3 +159,48 @@ def test_a_row_that_fails_takes_with_it_what_follows_and_leaves_what_was_measure
     assert failed == ["second", "third"]
     assert ended == ["third"]
     assert "no answer" in capsys.readouterr().err
+
+
+def waits(name):
+    """A variant that never comes to an end, and takes everything for trouble of its own."""
+
+    def run():
+        while True:
+            try:
+                Event().wait()
+            except Exception as error:  # noqa: BLE001 - what it stands for
+                print(error)
+
+    return Variant(name=name, run=run)
+
+
+def test_a_row_that_does_not_end_in_its_time_is_ended_and_told_by_its_name(capsys):
+    ended = []
+    endless = replace(
+        row(Better.HIGHER, waits("ours")), name="endless", within_s=0.05, done=lambda: ended.append("ended")
+    )
+    rows = [replace(row(Better.HIGHER, says("ours", 1.0, 2.0)), name="first"), endless]
+
+    results, failed = measure_all(rows, repetitions=1)
+
+    told = capsys.readouterr().err
+    assert ([one.name for one in results], failed) == (["first"], ["endless"])
+    assert ended[0] == "ended"
+    assert "endless: FAILED after" in told
+    assert "not done within 0.05 s" in told
+
+
+def test_the_time_of_a_row_ends_with_it():
+    handler = signal.getsignal(signal.SIGALRM)
+
+    measure(replace(row(Better.HIGHER, says("ours", 1.0, 2.0)), within_s=60), repetitions=1)
+
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    assert signal.getsignal(signal.SIGALRM) is handler
+
+
+def test_the_time_of_a_row_ends_with_one_that_took_too_long():
+    with pytest.raises(OutOfTime):
+        measure(replace(row(Better.HIGHER, waits("ours")), within_s=0.05), repetitions=1)
+
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
