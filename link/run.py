@@ -6,6 +6,7 @@ import socket
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 
 import structlog
 from django.conf import settings
@@ -16,6 +17,7 @@ from dispatch.policy import current_policy
 from dispatch.selectors import connections_with_waiting
 from link.broker import Clock, Transport
 from link.doorbell import Doorbell
+from link.listening import listen
 from link.reconnect import Backoff
 from link.relay import RelayOptions
 from link.supervisor import Supervisor
@@ -30,6 +32,8 @@ log = structlog.get_logger(__name__)
 
 
 _LINK_MARGIN_S = 7.0
+_IDLE_LOOK_S = 1.0
+"""How often an outbox that was empty is looked at although nobody rang: a ring may be lost (`dispatch.bell`)."""
 
 
 def relay_supervisor(
@@ -42,7 +46,7 @@ def relay_supervisor(
     """A relay for every active connection that is not retired; one that was succeeded drains its outbox."""
     role, holder, number = LinkHealth.Role.PUBLISH, _holder(), itertools.count(1)
     poll_s = settings.RELAY_POLL_MS / 1000
-    doorbell = Doorbell(connections_with_waiting, every_s=poll_s / 2)
+    doorbell = Doorbell(connections_with_waiting, every_s=poll_s / 2, idle_s=max(_IDLE_LOOK_S, poll_s / 2))
 
     def make(connection: Connection) -> Worker:
         options = RelayOptions(
@@ -75,6 +79,7 @@ def relay_supervisor(
         on_turn=on_turn,
         alive=alive,
         stuck=lambda pk: _note_stuck(pk, role=role, clock=clock, holder=holder),
+        beside=partial(listen, doorbell),
     )
 
 

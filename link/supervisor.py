@@ -11,7 +11,8 @@ Edge cases (the concurrency policy):
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -40,12 +41,18 @@ class _Running:
     fingerprint: str
     aborted: bool = False
 
+    def end(self) -> None:
+        """Ask the worker to stop."""
+        self.stop.set()
+        self.worker.wake()
+
 
 class Supervisor:
     """Keeps one worker per wanted connection; looks again every few seconds which are wanted and how they do.
 
     `stuck` is told the connection whose worker was cut. `alive` is called at each look that finds every worker making
-    progress, `on_turn` after each look that came to its end.
+    progress, `on_turn` after each look that came to its end. `beside` runs in a thread of its own for as long as
+    workers do, and ends soon after its event is set.
     """
 
     def __init__(
@@ -60,6 +67,7 @@ class Supervisor:
         on_turn: Callable[[], None] | None = None,
         alive: Callable[[], None] | None = None,
         stuck: Callable[[int], None] | None = None,
+        beside: Callable[[threading.Event], None] | None = None,
     ) -> None:
         self._name = name
         self._wanted = wanted
@@ -70,6 +78,7 @@ class Supervisor:
         self._on_turn = on_turn
         self._alive = alive
         self._stuck = stuck
+        self._beside = beside
         self._running: dict[int, _Running] = {}
         self._abandoned: list[threading.Thread] = []
 
@@ -82,13 +91,29 @@ class Supervisor:
     def run(self, stop: threading.Event) -> None:
         """Keep workers running until `stop`, then stop them and wait for their end; `WorkersStuck` ends it early."""
         backoff = Backoff()
+        with self._helped():
+            try:
+                while not stop.is_set():
+                    close_old_connections()
+                    self._turn(stop, backoff)
+                    stop.wait(self._look_every_s)
+            finally:
+                self.stop_all()
+
+    @contextmanager
+    def _helped(self) -> Iterator[None]:
+        """With `beside` in its thread during the block."""
+        if self._beside is None:
+            yield
+            return
+        over = threading.Event()
+        thread = threading.Thread(target=self._beside, args=(over,), name=f"{self._name}-beside", daemon=True)
+        thread.start()
         try:
-            while not stop.is_set():
-                close_old_connections()
-                self._turn(stop, backoff)
-                stop.wait(self._look_every_s)
+            yield
         finally:
-            self.stop_all()
+            over.set()
+            thread.join(self._stop_within_s)
 
     def _turn(self, stop: threading.Event, backoff: Backoff) -> None:
         try:
@@ -111,7 +136,7 @@ class Supervisor:
         wanted = self._wanted()
         for pk, running in list(self._running.items()):
             if pk not in wanted or _fingerprint(wanted[pk]) != running.fingerprint:
-                running.stop.set()
+                running.end()
             if not running.thread.is_alive():
                 del self._running[pk]
         for pk, connection in wanted.items():
@@ -149,7 +174,7 @@ class Supervisor:
             step=running.worker.progress.step,
             overdue_s=round(overdue_s, 1),
         )
-        running.stop.set()
+        running.end()
         running.worker.abort()
         running.aborted = True
         if self._stuck is not None:
@@ -178,7 +203,7 @@ class Supervisor:
     def stop_all(self) -> None:
         """Ask all workers to stop and wait for them, bounded."""
         for running in self._running.values():
-            running.stop.set()
+            running.end()
         deadline = time.monotonic() + self._stop_within_s
         for running in self._running.values():
             running.thread.join(max(0.0, deadline - time.monotonic()))

@@ -56,6 +56,10 @@ class Worker(ABC):
     def once(self, stop: threading.Event) -> None:
         """One turn."""
 
+    def wake(self) -> None:
+        """From another thread: end a pause that the worker makes; for whoever has set its stop event."""
+        return
+
     def broken(self, error: LinkError) -> None:
         """Forget a broken link and write down why."""
         state = LinkState.REFUSED if error.permanent else LinkState.DOWN

@@ -31,6 +31,9 @@ from plants.selectors.link_health import expected_period_s, tolerance_of
 from plants.services.quarantine import PER_PLANT
 
 log = structlog.get_logger(__name__)
+LONGEST_PAUSE_S = 1.0
+"""Of a relay: so often at least it listens to the broker and says that it is there."""
+
 KEEP_ALIVE_EVERY_S = 1.0
 READ_AHEAD_EVERY_S = 0.005
 
@@ -108,6 +111,7 @@ class RelayWorker(Worker):
         self._options = options
         self._poll_s = poll_s
         self._doorbell = doorbell
+        self._may_have_more = False
         self._publisher: Publisher | None = None
 
     def once(self, stop: threading.Event) -> None:
@@ -128,19 +132,37 @@ class RelayWorker(Worker):
             self._health.event()
             log.info("published", action="relay.published", connection_id=self._connection.pk, count=sent)
             return
-        publisher.keep_alive()
-        stop.wait(self._poll_s)
+        self._pause(stop)
+        publisher.keep_alive()  # what came meanwhile (a block, an end) is known before anything is claimed
+
+    def _pause(self, stop: threading.Event) -> None:
+        if self._doorbell is None:
+            stop.wait(self._poll_s)
+        elif not stop.is_set():
+            self._doorbell.pause(
+                self._connection.pk, at_least_s=self._poll_s, at_most_s=max(LONGEST_PAUSE_S, self._poll_s)
+            )
+
+    def wake(self) -> None:
+        """End a pause, which may last a second."""
+        if self._doorbell is not None:
+            self._doorbell.wake(self._connection.pk)
 
     def _publish(self, publisher: Publisher) -> int:
-        if self._doorbell is not None and not self._doorbell.rings(self._connection.pk):
+        """Behind a window that was sent there may be another one, and nobody rings for that."""
+        bell = None if self._may_have_more else self._doorbell
+        if bell is not None and not bell.rings(self._connection.pk):
             return 0
-        return relay_once(
+        self._may_have_more = True
+        sent = relay_once(
             connection=self._connection,
             publisher=publisher,
             clock=self._clock,
             policy=self._policy,
             options=self._options,
         )
+        self._may_have_more = sent > 0
+        return sent
 
     def _open(self) -> Publisher:
         with self._connecting():

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from dispatch.bell import ring_after_commit
 from dispatch.messages import Draft
 from dispatch.models import Command, Kind, OutboundMessage, Outcome
 from dispatch.services.bulk import insert_rows
@@ -41,7 +42,13 @@ def insert_messages(
     Call in the transaction that changes their commands.
     `places` are given with messages that take over the places of earlier ones.
     """
-    return insert_rows(OutboundMessage, _COLUMNS, _rows(connection, drafts, at, places), numbered=True)
+    return _insert(connection, _rows(connection, drafts, at, places))
+
+
+def _insert(connection: Connection, rows: Sequence[Sequence[Any]]) -> list[int]:
+    ids = insert_rows(OutboundMessage, _COLUMNS, rows, numbered=True)
+    ring_after_commit(connection.pk)
+    return ids
 
 
 def _rows(
@@ -84,7 +91,7 @@ def store_messages(
 ) -> list[OutboundMessage]:
     """`insert_messages`, and the messages as they are stored, in the same order."""
     rows = _rows(connection, drafts, at, places)
-    ids = insert_rows(OutboundMessage, _COLUMNS, rows, numbered=True)
+    ids = _insert(connection, rows)
     return [
         OutboundMessage(id=pk, **dict(zip(_COLUMNS, row, strict=True)))
         for pk, row in zip(ids, rows, strict=True)

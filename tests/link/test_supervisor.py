@@ -53,6 +53,9 @@ class FakeWorker:
     def abort(self):
         self.aborted.set()
 
+    def wake(self):
+        pass
+
     def finish(self):
         self.finished.set()
 
