@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from esm import clock
-from esm.celery import app
+from esm.celery import QUICK_QUEUE, SLOW_QUEUE, app
 from esm.ticks import TICKS, run_tick
 
 
@@ -18,7 +18,10 @@ app.conf.beat_schedule = {
         "task": "esm.tick",
         "schedule": one.period_s,
         "args": (one.name,),
-        "options": {"expires": max(one.period_s, 2)},
+        "options": {
+            "expires": max(one.period_s, 2),
+            "queue": SLOW_QUEUE if one.slow else QUICK_QUEUE,
+        },
     }
     for one in TICKS
 }

@@ -49,14 +49,16 @@ from watch.services.ticks import note_tick
 
 MAX_ROUNDS = 50
 LAST_TICK_KEY = "esm:last-tick"
+LAST_SLOW_TICK_KEY = "esm:last-slow-tick"
+"""When ticks ran last, quick and slow ones: each kind speaks for its worker."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tick:
     """One periodic step: its name, how often it runs, and what it does at the instant `at`.
 
-    `slow`: it may take seconds (much work, other people's servers); in embedded mode these have a thread of their own,
-    so that a due command does not wait for them.
+    `slow`: it may take seconds (much work, other people's servers). These have a worker of their own (embedded: a
+    thread), so that a due command does not wait for them.
     """
 
     name: str
@@ -128,26 +130,29 @@ TICKS: tuple[Tick, ...] = (
         run=lambda at: roll_up_meters(at=at, rules=current_rules(), limits=current_meter_limits()),
         slow=True,
     ),
-    Tick(name="recent_bodies", period_s=60, run=lambda _at: trim_recent_bodies()),
+    Tick(name="recent_bodies", period_s=60, run=lambda _at: trim_recent_bodies(), slow=True),
     Tick(
         name="inbound",
         period_s=300,
         run=lambda at: prune_inbound(at=at, keep_days=settings.INBOX_RETENTION_DAYS),
+        slow=True,
     ),
     Tick(name="gaps", period_s=30, run=_gaps, slow=True),
     Tick(name="command_retention", period_s=300, run=_commands, slow=True),
     Tick(name="link_health", period_s=60, run=lambda at: prune_link_health(at=at)),
     Tick(name="link_spans", period_s=600, run=lambda at: prune_spans(at=at)),
-    Tick(name="dead_letters", period_s=300, run=lambda at: prune_dead_letters(at=at)),
+    Tick(name="dead_letters", period_s=300, run=lambda at: prune_dead_letters(at=at), slow=True),
     Tick(
         name="journal",
         period_s=300,
         run=lambda at: prune_journal(at=at, keep_days=settings.TRADING_JOURNAL_RETENTION_DAYS),
+        slow=True,
     ),
     Tick(
         name="config_updates",
         period_s=300,
         run=lambda at: prune_updates(at=at, keep_days=settings.TRADING_JOURNAL_RETENTION_DAYS),
+        slow=True,
     ),
     Tick(
         name=WATCHER, period_s=15, run=lambda at: watch_all(periods=PERIODS, at=at, limits=current_limits())
@@ -174,7 +179,7 @@ def run_tick(name: str, *, at: datetime) -> bool:
         if mine:
             with structlog.contextvars.bound_contextvars(tick=name):
                 _run_noted(BY_NAME[name], at)
-            cache.set(LAST_TICK_KEY, at, timeout=3600)
+            cache.set(LAST_SLOW_TICK_KEY if BY_NAME[name].slow else LAST_TICK_KEY, at, timeout=3600)
         return mine
 
 

@@ -1,19 +1,23 @@
 """The shell's commands: what they do, and that a wrong word changes nothing and says which."""
 
 import json
+from datetime import timedelta
 from io import StringIO
 from types import SimpleNamespace
 
 import pytest
+from django.core.cache import cache
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from dispatch.models import Command
 from esm import clock, pulse
+from esm.ticks import run_tick
 from plants.models import Connection, ConnectionMode, Organisation, Plant, TimeConfigBlock
 from plants.selectors.connections import secret_versions
 from tests import factories
 from tests.dispatch.helpers import ask, mode
+from tests.factories import AT
 
 pytestmark = pytest.mark.django_db
 SIGNING_KEY = "00112233445566778899aabbccddeeff" * 2
@@ -250,3 +254,31 @@ def test_health_of_a_loop_is_told_by_its_pulse(settings, tmp_path):
     pulse.Pulse("relay").beat()
 
     assert "relay: alive" in run("health", "relay")
+
+
+def test_each_worker_is_told_alive_by_ticks_of_its_own_kind(settings):
+    settings.EMBEDDED = False
+    cache.clear()
+    with clock.frozen(AT):
+        run_tick("queue_due", at=AT)
+
+        assert "worker: alive" in run("health", "worker")
+        assert "beat: alive" in run("health", "beat")
+        with pytest.raises(CommandError, match="slow-worker: does not run"):
+            run("health", "slow-worker")
+
+        run_tick("journal", at=AT)
+        assert "slow-worker: alive" in run("health", "slow-worker")
+
+
+@pytest.mark.parametrize(("name", "tick"), [("worker", "queue_due"), ("slow-worker", "journal")])
+def test_a_worker_whose_last_tick_is_too_old_is_not_healthy(settings, name, tick):
+    """A slow tick may last until it is cut off; nothing else of its worker is heard meanwhile."""
+    settings.EMBEDDED = False
+    run_tick(tick, at=AT)
+    limit_s = {"worker": 30, "slow-worker": 30 + settings.CELERY_TASK_TIME_LIMIT}[name]
+
+    with clock.frozen(AT + timedelta(seconds=limit_s)):
+        assert f"{name}: alive" in run("health", name)
+    with clock.frozen(AT + timedelta(seconds=limit_s + 1)), pytest.raises(CommandError, match="last sign"):
+        run("health", name)

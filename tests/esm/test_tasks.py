@@ -4,6 +4,7 @@ import pytest
 from django.core.cache import cache
 
 from esm import clock, tasks
+from esm.celery import QUICK_QUEUE, SLOW_QUEUE
 from esm.ticks import LAST_TICK_KEY, TICKS
 from tests.factories import AT
 
@@ -22,6 +23,17 @@ def test_a_tick_that_waited_longer_than_its_period_is_dropped(tick):
     options = tasks.app.conf.beat_schedule[tick.name]["options"]
 
     assert options["expires"] == max(tick.period_s, 2)
+
+
+@pytest.mark.parametrize("tick", TICKS, ids=lambda tick: tick.name)
+def test_a_tick_that_may_take_seconds_has_another_queue_than_those_that_may_not(tick):
+    queue = tasks.app.conf.beat_schedule[tick.name]["options"]["queue"]
+
+    assert queue == (SLOW_QUEUE if tick.slow else QUICK_QUEUE)
+
+
+def test_a_worker_that_is_given_no_queue_serves_all_of_them():
+    assert {queue.name for queue in tasks.app.amqp.queues.consume_from.values()} == {QUICK_QUEUE, SLOW_QUEUE}
 
 
 @pytest.mark.django_db

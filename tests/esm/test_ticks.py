@@ -9,7 +9,7 @@ from django.core.cache import cache
 from dispatch.models import Command, OutboundMessage, Outcome, PublishedSiteConfig
 from dispatch.services.due import queue_due
 from esm import ticks
-from esm.ticks import BY_NAME, LAST_TICK_KEY, TICKS, Tick, run_tick
+from esm.ticks import BY_NAME, LAST_SLOW_TICK_KEY, LAST_TICK_KEY, TICKS, Tick, run_tick
 from plants.models import Alarm, DeadLetter, RecentTelemetryBody
 from plants.services.dead_letters import Letter, store_dead_letters
 from plants.services.partitions import forget_known_partitions
@@ -46,10 +46,11 @@ def test_a_tick_that_nobody_knows_is_an_error():
 
 def test_when_a_tick_ran_last_is_told_to_the_health_check():
     cache.delete(LAST_TICK_KEY)
+    cache.delete(LAST_SLOW_TICK_KEY)
 
     run_tick("queue_due", at=LATER)
 
-    assert cache.get(LAST_TICK_KEY) == LATER
+    assert (cache.get(LAST_TICK_KEY), cache.get(LAST_SLOW_TICK_KEY)) == (LATER, None)
 
 
 # --- what they do -----------------------------------------------------------------------------------------------------

@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from dispatch.models import OutboundMessage
+from esm.tasks import app
+from esm.ticks import TICKS
 from plants.models import Connection, LinkHealth, TelemetryReading
 from scripts.new_env import filled
 from tests.process.compose import COMPLETED, FILE, HEALTHY, MissingVariable, interpolated, read_compose
@@ -20,7 +22,7 @@ from trading_api.models import Credential, PullJournal
 EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
 TEXT = FILE.read_text(encoding="utf-8")
 APP_SECRETS = ("DJANGO_SECRET_KEY", "FIELD_KEYS", "SECRET_PEPPERS", "JWT_KEYS")
-PLATFORM = {"migrate", "web", "worker", "beat", "relay", "consumer"}
+PLATFORM = {"migrate", "web", "worker", "slow-worker", "beat", "relay", "consumer"}
 SIM = {"sim-init", "rabbitmq", "sim-connect", "voke-sim"}
 # Compose uses these itself, gives them to fewer services (AMQP_CA_FILE), or the image decides (paths in it).
 NOT_SHARED = {"POSTGRES_PASSWORD", "REDIS_PASSWORD", "WEB_BIND", "ESM_TAG", "AMQP_CA_FILE"} | {
@@ -236,13 +238,41 @@ def test_a_secret_that_is_no_file_mounts_one_that_says_so(compose):
         assert "Never read" in (ROOT / compose.raw["secrets"][name.lower()]["file"]).read_text()
 
 
+def queues_of_workers(compose):
+    """{service: the queues that its worker serves}."""
+    words = {
+        service.name: service.command for service in every_service(compose) if "worker" in service.command
+    }
+    return {
+        name: {word.partition("=")[2] for word in command if word.startswith("--queues=")}
+        for name, command in words.items()
+    }
+
+
+def test_every_ticks_queue_has_a_worker_and_due_commands_share_theirs_with_no_slow_tick(compose):
+    queues = {name: plan["options"]["queue"] for name, plan in app.conf.beat_schedule.items()}
+    slow, quick = ({queues[tick.name] for tick in TICKS if tick.slow is kind} for kind in (True, False))
+    served = queues_of_workers(compose)
+
+    assert served == {"worker": quick, "slow-worker": slow}
+    assert not slow & quick
+
+
+def test_only_what_talks_to_others_has_a_way_out(compose):
+    outside = {
+        service.name for service in every_service(compose) if "outside" in service.raw.get("networks", [])
+    }
+
+    assert outside & PLATFORM == {"web", "slow-worker", "relay", "consumer"}
+
+
 # The profile sim ----------------------------------------------------------------------------------------------
 
 
 def test_the_platform_sees_of_the_sim_only_its_authority_and_voke_none_of_the_platforms_secrets(compose):
     for name in ("relay", "consumer"):
         assert compose.services[name].mounts == {"/srv/sim/tls": ("sim-tls", True)}
-    for name in ("web", "worker", "beat", "migrate"):
+    for name in ("web", "worker", "slow-worker", "beat", "migrate"):
         assert compose.services[name].mounts == {}
     voke = compose.services["voke-sim"]
     assert set(voke.mounts) == {"/srv/sim/tls", "/srv/sim/voke"}
