@@ -59,6 +59,10 @@ class AmqpsConsumer:
         self._require_all_consumers()
         return [self._arrived.popleft() for _ in range(min(max_messages, len(self._arrived)))]
 
+    def ready(self) -> int:
+        """How many deliveries were read and not fetched."""
+        return len(self._arrived)
+
     def ack(self, deliveries: Sequence[Delivery]) -> None:
         """Acknowledge all, or none when one of them is not open on this link.
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from dispatch.services.voke_words import Told, apply_words, store_schedule_event
 from link.parsing import MAX_BODY_BYTES, Parsed, letter_of
 from metering.models import Stream
-from metering.services.marks import mark_changed
+from metering.services.marks import mark_all_changed
 from plants.models import Disposition
 from plants.selectors.connections import home_of
 from plants.selectors.plants import resolve_sites
@@ -28,8 +28,7 @@ from plants.services.readings import (
     RawBody,
     RealtimeSample,
     keep_recent_bodies,
-    store_meters,
-    store_realtime,
+    store_readings,
 )
 from vcp import (
     Alarm,
@@ -156,13 +155,12 @@ def _store_readings(readings: Sequence[tuple[Parsed, int]], *, at: datetime) -> 
             meters.append(MeterSample(plant_id, one.payload))
         elif isinstance(one.payload, RealtimeValues):
             realtime.append(RealtimeSample(plant_id, one.moment, one.payload, one.raw_devices))
-    store_realtime(samples=realtime, at=at)
-    store_meters(samples=meters, at=at)
-    mark_changed(
-        stream=Stream.REALTIME, changed=[(sample.plant_id, sample.measured_at) for sample in realtime]
-    )
-    mark_changed(
-        stream=Stream.METER, changed=[(sample.plant_id, sample.telemetry.reading_at) for sample in meters]
+    store_readings(realtime=realtime, meters=meters, at=at)
+    mark_all_changed(
+        {
+            Stream.REALTIME: [(sample.plant_id, sample.measured_at) for sample in realtime],
+            Stream.METER: [(sample.plant_id, sample.telemetry.reading_at) for sample in meters],
+        }
     )
     bodies = [
         RawBody(plant_id, one.delivery.routing_key, one.delivery.body)

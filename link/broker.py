@@ -131,6 +131,9 @@ class Consumer(Protocol):
         acknowledged comes again after reconnecting.
         """
 
+    def ready(self) -> int:
+        """How many deliveries are in hand already: `fetch` gives them out without asking the broker."""
+
     def ack(self, deliveries: Sequence[Delivery]) -> None:
         """Acknowledge after commit; raises `LinkError` (then they will be redelivered, and deduplicated)."""
 

@@ -122,6 +122,10 @@ class MemoryConsumer:
             self._open[delivery.delivery_tag] = self._came
         return [_as_delivery(delivery) for delivery in taken]
 
+    def ready(self) -> int:
+        """Nothing is read ahead: what waits is in this process anyway."""
+        return 0
+
     def ack(self, deliveries: Sequence[Delivery]) -> None:
         """Acknowledge all, or none when one of them is not open at this link."""
         try:

@@ -5,8 +5,9 @@ of the far side. The state of links and queues is not here: the database tells i
 (`watch.metrics`).
 """
 
+from bisect import bisect_left
 from collections import Counter as Tally
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -20,6 +21,17 @@ _CONNECTION = ("connection", "connection_id")
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _DELAYS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
 _SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000)
+
+
+class BulkHistogram(Histogram):
+    """A histogram that takes a batch of amounts at once: one by one they cost more than storing a message's rows."""
+
+    def observe_all(self, amounts: Sequence[float]) -> None:
+        """As `observe` for each of them."""
+        self._sum.inc(sum(amounts))
+        for place, count in Tally(bisect_left(self._upper_bounds, amount) for amount in amounts).items():
+            self._buckets[place].inc(count)
+
 
 PUBLISHED = Counter(
     "esm_link_published_messages_total",
@@ -59,7 +71,7 @@ UNSTORED_SECONDS = Gauge(
 )
 UNSTORED = Gauge("esm_link_unstored_messages", "Messages that are taken and not stored.", _CONNECTION)
 BATCH = Histogram("esm_link_batch_messages", "Deliveries in a stored batch.", _CONNECTION, buckets=_SIZES)
-EVENT_DELAY_SECONDS = Histogram(
+EVENT_DELAY_SECONDS = BulkHistogram(
     "esm_link_event_delay_seconds",
     "From the timestamp in an event's envelope (Voke's clock) until its row is committed (ours).",
     (*_CONNECTION, "family"),
@@ -95,9 +107,8 @@ def stored(connection: Connection, report: Report, *, at: datetime, took_s: floa
         sent_at.setdefault(family, []).append(one.sent_at)
     for family, moments in sent_at.items():
         DELIVERED.labels(*where, family).inc(len(moments))
-        observe = EVENT_DELAY_SECONDS.labels(*where, family).observe
-        for moment in moments:
-            observe(max(0.0, (at - moment).total_seconds()))
+        delays_s = [max(0.0, (at - moment).total_seconds()) for moment in moments]
+        EVENT_DELAY_SECONDS.labels(*where, family).observe_all(delays_s)
 
 
 def watch_unstored(connection: Connection, *, age_s: Callable[[], float], count: Callable[[], float]) -> None:

@@ -3,26 +3,23 @@
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from time import monotonic
 
 import structlog
-from django.db import close_old_connections
 
 from dispatch.policy import Policy
 from dispatch.selectors import has_urgent_waiting
 from link import metrics
 from link.arrivals import Arrivals
-from link.broker import Clock, Consumer, Delivery, LinkError, Outgoing, Publisher, Sent, Transport
+from link.broker import Clock, Consumer, LinkError, Outgoing, Publisher, Sent, Transport
 from link.database_trouble import Fault, fault_of
 from link.doorbell import Doorbell
 from link.drained import Drained
 from link.health import DATABASE_TROUBLE, Streams
-from link.inbox import Inlet, Patience, Report, receive
+from link.inbox import Inlet
 from link.parsing import MAX_BODY_BYTES
 from link.relay import RelayOptions, relay_once, release_lease
-from link.side_thread import SideThread
 from link.silence import Silence
+from link.storing import Storing
 from link.targets import target_of
 from link.watchdog import Limits, Progress, Step
 from link.worker import Worker
@@ -33,9 +30,6 @@ from plants.services.quarantine import PER_PLANT
 log = structlog.get_logger(__name__)
 LONGEST_PAUSE_S = 1.0
 """Of a relay: so often at least it listens to the broker and says that it is there."""
-
-KEEP_ALIVE_EVERY_S = 1.0
-READ_AHEAD_EVERY_S = 0.005
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,14 +211,6 @@ class ConsumeWorker(Worker):
         )
         self._options = options
         self._consumer: Consumer | None = None
-        self._inlet = Inlet(
-            connection_id=connection.pk,
-            routing_prefix=connection.routing_prefix,
-            retention_days=options.retention_days,
-            max_body_bytes=options.max_body_bytes,
-            quarantine_per_plant=options.quarantine_per_plant,
-        )
-        self._patience = Patience()
         self._silence = Silence(renew_after_s=self._renew_after_s)
         self._drained = Drained(
             connection_id=connection.pk,
@@ -233,10 +219,25 @@ class ConsumeWorker(Worker):
             progress=self.progress,
             quiet_after_s=self._renew_after_s,
         )
-        self._side = SideThread(name=f"store-{connection.pk}")
+        self._storing = Storing(
+            connection=connection,
+            inlet=Inlet(
+                connection_id=connection.pk,
+                routing_prefix=connection.routing_prefix,
+                retention_days=options.retention_days,
+                max_body_bytes=options.max_body_bytes,
+                quarantine_per_plant=options.quarantine_per_plant,
+            ),
+            largest=options.batch,
+            clock=clock,
+            progress=self.progress,
+            arrivals=self._arrivals,
+            heard=self._hear,
+            renew=self._health.renew,
+        )
 
-    def once(self, _stop: threading.Event) -> None:
-        """One turn: connect when needed, store a batch, acknowledge it."""
+    def once(self, stop: threading.Event) -> None:
+        """One turn: connect when needed, store what came, acknowledge it."""
         consumer = self._consumer
         if self._link is None or consumer is None:
             consumer = self._open()
@@ -248,10 +249,10 @@ class ConsumeWorker(Worker):
                 max_messages=self._options.batch, wait_s=self._options.wait_s, flush_s=self._options.flush_s
             )
         at = self._clock()
-        self._arrivals.taken(len(batch), at=at)
         if batch:
-            self._take(batch, consumer, at=at)
+            self._storing.take(batch, consumer, at=at, stop=stop)
         else:
+            self._arrivals.nothing_waits(at=at)
             self._look_for_more(consumer)
         if self._link is not None:
             self._drained.look(consumer)
@@ -272,58 +273,9 @@ class ConsumeWorker(Worker):
         self._silence.reopened()
         return opened
 
-    def _take(self, batch: Sequence[Delivery], consumer: Consumer, *, at: datetime) -> None:
+    def _hear(self) -> None:
         self._silence.heard()
         self._health.event()
-        began = monotonic()
-        report = self._store(batch, consumer, at=at)
-        self._arrivals.let_go()
-        metrics.stored(self._connection, report, at=self._clock(), took_s=monotonic() - began)
-        with self.progress.during(Step.LINK):
-            consumer.ack(batch)
-        log.debug(
-            "received",
-            action="consumer.received",
-            connection_id=self._connection.pk,
-            count=report.received,
-            duplicates=report.duplicates,
-            dead_letters=report.dead_letters,
-        )
-
-    def _store(self, batch: Sequence[Delivery], consumer: Consumer, *, at: datetime) -> Report:
-        """Store beside; meanwhile keep the link alive, and read ahead what the broker may send without a new ack.
-
-        A link that breaks is told after the batch has ended.
-        """
-        close_old_connections()  # the thread beside needs one: a worker must not wait for itself in the pool
-        job = self._side.do(lambda: self._receive(batch, at=at))
-        broken: LinkError | None = None
-        with self.progress.during(Step.DATABASE):
-            renew_at_s = monotonic() + KEEP_ALIVE_EVERY_S
-            while not job.wait(READ_AHEAD_EVERY_S if broken is None else KEEP_ALIVE_EVERY_S):
-                if broken is None:
-                    try:
-                        consumer.keep_alive()
-                    except LinkError as error:
-                        broken = error
-                if monotonic() >= renew_at_s:
-                    self._health.renew()
-                    close_old_connections()
-                    renew_at_s = monotonic() + KEEP_ALIVE_EVERY_S
-        report = job.result()
-        if broken is not None:
-            raise broken
-        return report
-
-    def _receive(self, batch: Sequence[Delivery], *, at: datetime) -> Report:
-        return receive(
-            batch,
-            inlet=self._inlet,
-            at=at,
-            patience=self._patience,
-            on_step=self.progress.beat,
-            on_understood=lambda understood: self._arrivals.hear(understood, at=at),
-        )
 
     def broken(self, error: LinkError) -> None:
         """What it held goes back to the broker, and that is no delay of the database's."""
@@ -346,9 +298,10 @@ class ConsumeWorker(Worker):
         """Close the link if there is one, and forget what it had brought: that comes again."""
         super().close_link()
         self._consumer = None
+        self._arrivals.gave_back()
 
     def finish(self) -> None:
         """At the end of the worker: close the link; what was not acknowledged goes back to its queue."""
         self._arrivals.let_go()
         super().finish()
-        self._side.stop()
+        self._storing.stop()

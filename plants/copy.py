@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from zlib import crc32
 
 import msgspec
 import psycopg
@@ -79,7 +80,8 @@ class Target:
     @cached_property
     def stage(self) -> tuple[str, str, str]:
         """Make the temporary table, COPY into it, move its rows into the table."""
-        names, staged = ", ".join(self.columns), f"staged_{self.table}"
+        names = ", ".join(self.columns)
+        staged = f"staged_{self.table}_{crc32(names.encode()):08x}"  # of these columns: it outlives its transaction
         taken = [name for name in self.columns if name not in self.key and name not in self.only_new]
         assignments = ", ".join(f"{name} = excluded.{name}" for name in taken)
         condition = self.better.replace("new.", "excluded.").replace("old.", f"{self.table}.")
@@ -102,20 +104,31 @@ _stage_next: dict[str, int] = {}
 
 def write_rows(target: Target, rows: Sequence[Values]) -> None:
     """Insert rows; on a conflict take the new values where `better` holds. Call within a transaction."""
-    if not rows:
-        return
+    write_all([(target, rows)])
+
+
+def write_all(parts: Sequence[tuple[Target, Sequence[Values]]]) -> None:
+    """`write_rows` for several tables, one after the other. Call within a transaction."""
+    wanted = [(target, rows) for target, rows in parts if rows]
     if connection.vendor != "postgresql":
-        insert_or_update(
-            target.model,
-            [dict(zip(target.names, row, strict=True)) for row in rows],
-            key=target.key,
-            better=target.better,
-            only_new=target.only_new,
-        )
+        for target, rows in wanted:
+            insert_or_update(
+                target.model,
+                [dict(zip(target.names, row, strict=True)) for row in rows],
+                key=target.key,
+                better=target.better,
+                only_new=target.only_new,
+            )
         return
-    ready = _with_documents(target, rows)
-    if not target.mostly_new or not _copied_straight(target, ready):
-        _stage(target, ready)
+    ready = [(target, _with_documents(target, rows)) for target, rows in wanted]
+    refused = None
+    if len(ready) > 1 and all(target.mostly_new and not _stage_next.get(target.table) for target, _ in ready):
+        refused = _copied_straight(ready)
+        if refused is None:
+            return
+    for target, rows in ready:  # each for itself and in their order, which is the order of the locks
+        if target is refused or not _goes_straight(target) or _copied_straight([(target, rows)]):
+            _stage(target, rows)
 
 
 def copy_in(model: type[models.Model], *, names: Sequence[str], rows: Sequence[Values]) -> None:
@@ -140,21 +153,26 @@ def _with_documents(target: Target, rows: Sequence[Values]) -> Sequence[Values]:
     return ready
 
 
-def _copied_straight(target: Target, rows: Sequence[Values]) -> bool:
-    """False = a row is there already, and nothing was written."""
+def _goes_straight(target: Target) -> bool:
     left = _stage_next.get(target.table, 0)
     if left:
         _stage_next[target.table] = left - 1
-        return False
+    return target.mostly_new and not left
+
+
+def _copied_straight(parts: Sequence[tuple[Target, Sequence[Values]]]) -> Target | None:
+    """All of them behind one savepoint; answers where a row is there already: then nothing was written."""
+    target = parts[0][0]
     try:
         with transaction.atomic():
-            _copy(target.copy, target.types, rows)
+            for target, rows in parts:
+                _copy(target.copy, target.types, rows)
     except IntegrityError as error:
         if not isinstance(error.__cause__, psycopg.errors.UniqueViolation):
             raise
         _stage_next[target.table] = STAGED_AFTER_CONFLICT
-        return False
-    return True
+        return target
+    return None
 
 
 def _stage(target: Target, rows: Sequence[Values]) -> None:

@@ -41,6 +41,15 @@ def insert_or_update(
             )
 
 
+def insert_rows(model: type[models.Model], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows whose keys are new for certain; without what `bulk_create` compiles each time."""
+    for chunk in _chunks(rows):
+        columns, values, params = _values(model, chunk)
+        table = connection.ops.quote_name(model._meta.db_table)
+        with connection.cursor() as cursor:
+            cursor.execute(f"INSERT INTO {table} ({', '.join(columns)}) VALUES {values}", params)  # noqa: S608
+
+
 def insert_new(
     model: type[models.Model],
     rows: Sequence[Mapping[str, Any]],

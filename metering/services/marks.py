@@ -8,7 +8,7 @@ began before it, and so completes the quarter-hour before; the roll-up of meters
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from django.db.models import Max
 
 from metering.models import RollupMark, Stream, StreamPeriod
 from metering.rules import HOLD_PERIODS, METER_REACH_S, QUARTER_S, current_rules
+from plants.sql import insert_rows
 
 LONGEST_KNOWN_FOR_S = 60.0
 """A process asks this often for the longest period; a new one is valid no sooner than twice this span from now."""
@@ -30,11 +31,32 @@ _longest: dict[str, _Longest] = {}
 _longest_lock = threading.Lock()
 
 
-def mark_changed(*, stream: Stream, changed: Collection[tuple[int, datetime]]) -> None:
-    """Mark the quarter-hours in which these readings count: (plant id, moment of the reading), any order, repeats too.
+Changed = Collection[tuple[int, datetime]]
+"""(plant id, moment of the reading), any order, repeats too."""
+
+
+def mark_changed(*, stream: Stream, changed: Changed) -> None:
+    """Mark the quarter-hours in which these readings of one stream count; as `mark_all_changed`."""
+    mark_all_changed({stream: changed})
+
+
+def mark_all_changed(changed: Mapping[Stream, Changed]) -> None:
+    """Mark the quarter-hours in which these readings count.
 
     Call within the transaction that stores the readings: one INSERT, no row that anybody else touches.
     """
+    insert_rows(
+        RollupMark,
+        [
+            {"stream": stream.value, "start_at": start_at, "plant_ids": sorted(plant_ids)}
+            for stream, readings in changed.items()
+            for start_at, plant_ids in _touched(stream, readings)
+        ],
+    )
+
+
+def _touched(stream: Stream, changed: Changed) -> Iterator[tuple[datetime, set[int]]]:
+    """Each quarter-hour, the oldest first, with the plants whose readings count in it."""
     if not changed:
         return
     hold_s = HOLD_PERIODS * _longest_period_s() if stream == Stream.REALTIME else 0.0
@@ -49,14 +71,8 @@ def mark_changed(*, stream: Stream, changed: Collection[tuple[int, datetime]]) -
         while (quarter + 1) * QUARTER_S < moment_s + hold_s:
             quarter += 1
             touched[quarter].add(plant_id)
-    RollupMark.objects.bulk_create(
-        RollupMark(
-            stream=stream,
-            start_at=datetime.fromtimestamp(quarter * QUARTER_S, UTC),
-            plant_ids=sorted(touched[quarter]),
-        )
-        for quarter in sorted(touched)
-    )
+    for quarter in sorted(touched):
+        yield datetime.fromtimestamp(quarter * QUARTER_S, UTC), touched[quarter]
 
 
 def forget_longest_period() -> None:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from django.db import connection
 
-from plants.copy import Target, Values, copy_in, write_rows
+from plants.copy import Target, Values, copy_in, write_all
 from plants.models import MeterReading, Plant, PlantState, RecentTelemetryBody, TelemetryReading
 from vcp import DataQuality, MeterRegisters, MeterTelemetry, RealtimeValues
 
@@ -98,6 +98,26 @@ def storable(moment: datetime, *, at: datetime, retention_days: int) -> bool:
 
 def store_realtime(*, samples: Sequence[RealtimeSample], at: datetime) -> None:
     """History and latest state of realtime samples; call within the transaction of the batch."""
+    store_readings(realtime=samples, meters=(), at=at)
+
+
+def store_meters(*, samples: Sequence[MeterSample], at: datetime) -> None:
+    """History of meter registers; call within the transaction of the batch."""
+    store_readings(realtime=(), meters=samples, at=at)
+
+
+def store_readings(
+    *, realtime: Sequence[RealtimeSample], meters: Sequence[MeterSample], at: datetime
+) -> None:
+    """Both in their order: states, realtime history, meter history. Call within the transaction of the batch."""
+    # States before readings: a batch with mode events has locked its states before anything else.
+    states, history = _realtime_rows(realtime, at=at)
+    write_all([(_STATE, states)])
+    write_all([(_REALTIME, history), (_METERS, _meter_rows(meters, at=at))])
+
+
+def _realtime_rows(samples: Sequence[RealtimeSample], *, at: datetime) -> tuple[list[Values], list[Values]]:
+    """(the newest of each plant, the history)."""
     best: dict[tuple[int, datetime], Values] = {}
     newest: dict[int, tuple[datetime, int, Values, list[Any] | Callable[[], list[Any]]]] = {}
     for plant_id, measured_at, telemetry, devices in samples:
@@ -109,13 +129,11 @@ def store_realtime(*, samples: Sequence[RealtimeSample], at: datetime) -> None:
         latest = newest.get(plant_id)
         if latest is None or (measured_at, rank) > latest[:2]:
             newest[plant_id] = (measured_at, rank, row, devices)
-    # States before readings: a batch with mode events has locked its states before anything else.
     states = [
         (*row[:-1], devices() if callable(devices) else devices, "", "")
         for _, (_, _, row, devices) in sorted(newest.items())
     ]
-    write_rows(_STATE, states)
-    write_rows(_REALTIME, [best[key] for key in _in_order(best)])
+    return states, [best[key] for key in _in_order(best)]
 
 
 def _measured(telemetry: RealtimeValues) -> Values:
@@ -132,8 +150,7 @@ def _measured(telemetry: RealtimeValues) -> Values:
     )
 
 
-def store_meters(*, samples: Sequence[MeterSample], at: datetime) -> None:
-    """History of meter registers; call within the transaction of the batch."""
+def _meter_rows(samples: Sequence[MeterSample], *, at: datetime) -> list[Values]:
     best: dict[tuple[int, str, datetime], Values] = {}
     for plant_id, telemetry in samples:
         rank = quality_rank(telemetry.data_quality)
@@ -142,7 +159,7 @@ def store_meters(*, samples: Sequence[MeterSample], at: datetime) -> None:
             known = best.get(key)
             if known is None or rank > known[-1]:
                 best[key] = (*key, at, *_registers(meter), telemetry.data_quality[:24], rank)
-    write_rows(_METERS, [best[key] for key in _in_order(best)])
+    return [best[key] for key in _in_order(best)]
 
 
 def _registers(meter: MeterRegisters) -> Values:

@@ -245,7 +245,7 @@ def test_hostile_messages_stay_at_the_broker_until_the_database_has_them_and_com
     first, second = worker_of(link, rabbit), worker_of(link, rabbit)
 
     with (
-        mock.patch("link.workers.receive", autospec=True, side_effect=OperationalError("gone")) as failing,
+        mock.patch("link.storing.receive", autospec=True, side_effect=OperationalError("gone")) as failing,
         pytest.raises(OperationalError),
     ):
         first.once(threading.Event())

@@ -48,7 +48,10 @@ class FakePublisher:
 
 @dataclass
 class FakeConsumer:
-    """Hands out batches one after the other; then sets `stop` and is empty. An exception as a batch is raised."""
+    """Hands out batches one after the other; then sets `stop` and is empty. An exception as a batch is raised.
+
+    `ahead`: how many of the batches behind the one that was fetched last were read ahead.
+    """
 
     batches: list[list[Delivery] | Exception]
     stop: threading.Event
@@ -60,6 +63,7 @@ class FakeConsumer:
     gone: LinkError | None = None
     depth: int | None = 0
     came: int = 0
+    ahead: int = 0
 
     def fetch(self, *, max_messages: int, wait_s: float, flush_s: float) -> list[Delivery]:
         if not self.batches:
@@ -69,7 +73,13 @@ class FakeConsumer:
         if isinstance(batch, Exception):
             raise batch
         self.came += len(batch)
+        self.ahead -= self.ahead > 0 and wait_s == 0
         return batch
+
+    def ready(self) -> int:
+        if not (self.ahead and self.batches) or isinstance(self.batches[0], Exception):
+            return 0
+        return len(self.batches[0])
 
     def tally(self) -> Tally:
         return Tally(came=self.came, settled=len(self.acked))

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, CollectorRegistry, Histogram
 
 from link import metrics
 from link.broker import Fate
@@ -84,3 +84,20 @@ def test_broken_links_are_counted_by_half_and_code():
     metrics.broken(link, role="CONSUME", code="REFUSED_VHOST")
 
     assert value("esm_link_failures_total", link, role="CONSUME", code="REFUSED_VHOST") == 1
+
+
+def test_amounts_taken_together_count_as_one_by_one():
+    amounts = [0.0, 0.1, 0.10001, 1.0, 7.5, 1000.0, 0.1]
+    together = metrics.BulkHistogram("together", "x", buckets=(0.1, 1, 10), registry=CollectorRegistry())
+    one_by_one = Histogram("together", "x", buckets=(0.1, 1, 10), registry=CollectorRegistry())
+
+    together.observe_all(amounts)
+    for amount in amounts:
+        one_by_one.observe(amount)
+
+    assert _counts(together) == _counts(one_by_one)
+
+
+def _counts(histogram):
+    [family] = histogram.collect()
+    return [(one.name, one.labels, one.value) for one in family.samples if one.name != "together_created"]

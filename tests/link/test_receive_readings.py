@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from plants import copy
 from plants.models import (
     DeadLetter,
     InboundMessage,
@@ -269,3 +270,25 @@ def test_the_number_of_queries_does_not_grow_with_the_number_of_samples_or_plant
 
     assert few == many
     assert many <= 15
+
+
+@pytest.mark.postgresql
+def test_a_plain_batch_costs_twelve_statements_whatever_its_size(monkeypatch):
+    monkeypatch.setattr(copy, "_stage_next", {})  # an earlier test may have stored something twice
+    plants = [factories.plant(assets=[])]
+    plants += [factories.plant(on=plants[0].connection, assets=[]) for _ in range(9)]
+
+    def batch(*rounds):
+        moments = [AT + seconds(10 * number) for number in rounds]
+        realtimes = [realtime(plant, at=at) for at in moments for plant in plants[:8]]
+        return realtimes + [meter(plant, at=at) for at in moments for plant in plants[8:]]
+
+    hear(plants[0].connection, *batch(0))  # makes the day's partitions, asks for the longest period
+    small, large = batch(1), batch(*range(2, 52))
+
+    counts = [queries_of(lambda some=some: hear(plants[0].connection, *some)) for some in (small, large)]
+
+    # Transaction 2; sites; states 3 (staging table, COPY, upsert); histories 4 (savepoint 2, COPY each); marks; bodies.
+    assert counts == [12, 12]
+    assert TelemetryReading.objects.count() == 52 * 8
+    assert MeterReading.objects.count() == 52 * 2

@@ -8,7 +8,7 @@ from unittest import mock
 import pytest
 from django.db import OperationalError
 
-from link import workers
+from link import storing
 from link.broker import LinkError
 from link.inbox import Report
 from link.worker import run_worker
@@ -107,7 +107,7 @@ def test_a_database_that_refuses_is_told_as_the_reason_as_soon_as_it_takes_words
     consumer = FakeConsumer([[realtime(plant)]], stop)
     trouble = OperationalError("read-only\nDETAIL: what somebody sent")
 
-    with mock.patch.object(workers, "receive", autospec=True, side_effect=trouble):
+    with mock.patch.object(storing, "receive", autospec=True, side_effect=trouble):
         run_worker(
             consumer_of(plant.connection, FakeTransport([consumer])), stop, backoff=CountedBackoff(allowed=1)
         )
@@ -137,8 +137,8 @@ def test_the_link_is_kept_alive_by_its_own_thread_while_a_batch_lasts():
 
     consumer.keep_alive = keep_alive
     with (
-        mock.patch.object(workers, "receive", autospec=True, side_effect=slow),
-        mock.patch.object(workers, "KEEP_ALIVE_EVERY_S", 0.005),
+        mock.patch.object(storing, "receive", autospec=True, side_effect=slow),
+        mock.patch.object(storing, "KEEP_ALIVE_EVERY_S", 0.005),
     ):
         run_worker(consumer_of(plant.connection, FakeTransport([consumer])), stop, backoff=CountedBackoff())
 
@@ -164,8 +164,8 @@ def test_a_link_that_breaks_while_a_batch_lasts_is_told_when_the_batch_is_stored
 
     first.keep_alive = keep_alive
     with (
-        mock.patch.object(workers, "receive", autospec=True, side_effect=slow),
-        mock.patch.object(workers, "KEEP_ALIVE_EVERY_S", 0.005),
+        mock.patch.object(storing, "receive", autospec=True, side_effect=slow),
+        mock.patch.object(storing, "KEEP_ALIVE_EVERY_S", 0.005),
     ):
         run_worker(
             consumer_of(plant.connection, FakeTransport([first, second])), stop, backoff=CountedBackoff()

@@ -9,7 +9,7 @@ from django.db import OperationalError, connection
 from prometheus_client import REGISTRY
 
 from link import health as health_module
-from link import workers
+from link import storing as storing_module
 from link.broker import LinkError
 from link.inbox import Report
 from link.parsing import parse_batch
@@ -49,8 +49,8 @@ def storing(work):
         return work(batch)
 
     with (
-        mock.patch.object(workers, "receive", autospec=True, side_effect=receive),
-        mock.patch.object(workers, "KEEP_ALIVE_EVERY_S", 0.005),
+        mock.patch.object(storing_module, "receive", autospec=True, side_effect=receive),
+        mock.patch.object(storing_module, "KEEP_ALIVE_EVERY_S", 0.005),
     ):
         yield
 
@@ -194,7 +194,7 @@ def test_a_locked_table_is_told_as_slow_and_makes_no_dead_letters():
     try:
         with holder.cursor() as cursor:
             cursor.execute("LOCK TABLE plants_telemetryreading IN ACCESS EXCLUSIVE MODE")
-        with mock.patch.object(workers, "KEEP_ALIVE_EVERY_S", 0.02):
+        with mock.patch.object(storing_module, "KEEP_ALIVE_EVERY_S", 0.02):
             running = Aside(lambda: run_worker(worker, stop, backoff=CountedBackoff()))
             until(lambda: _known(plant, clock) is LinkState.SLOW, "a link that is told as slow")
             holder.rollback()

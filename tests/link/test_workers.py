@@ -9,7 +9,7 @@ from django.db import InterfaceError, OperationalError
 
 from dispatch.models import OutboxLease
 from dispatch.states import State
-from link import workers
+from link import storing, workers
 from link.broker import LinkError
 from link.relay import RelayOptions
 from link.worker import run_worker
@@ -129,7 +129,7 @@ def test_while_the_database_is_away_nothing_is_acknowledged_and_the_link_is_clos
     consumer = FakeConsumer([[realtime(plant)]], stop)
     backoff = CountedBackoff(allowed=1)
 
-    with mock.patch.object(workers, "receive", autospec=True, side_effect=trouble):
+    with mock.patch.object(storing, "receive", autospec=True, side_effect=trouble):
         run_worker(consumer_of(plant.connection, FakeTransport([consumer])), stop, backoff=backoff)
 
     assert consumer.acked == []

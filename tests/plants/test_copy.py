@@ -6,8 +6,8 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from plants import copy
-from plants.copy import STAGED_AFTER_CONFLICT, Target, copy_in, write_rows
-from plants.models import Plant, PlantState, RecentTelemetryBody, TelemetryReading
+from plants.copy import STAGED_AFTER_CONFLICT, Target, copy_in, write_all, write_rows
+from plants.models import MeterReading, Plant, PlantState, RecentTelemetryBody, TelemetryReading
 from plants.services.partitions import ensure_partitions
 from plants.services.readings import _METERS, _in_order, trim_recent_bodies
 from tests import factories
@@ -22,6 +22,13 @@ HISTORY = Target(
     model=TelemetryReading,
     names=NAMES,
     key=("plant_id", "measured_at"),
+    better="new.quality_rank > old.quality_rank",
+    mostly_new=True,
+)
+METERS = Target(
+    model=MeterReading,
+    names=("plant_id", "device_id", "reading_at", "received_at", "role", "import_register_kwh", *NAMES[-2:]),
+    key=("plant_id", "device_id", "reading_at"),
     better="new.quality_rank > old.quality_rank",
     mostly_new=True,
 )
@@ -47,6 +54,14 @@ def plant():
 
 def reading(plant, second, power_kw, rank=3):
     return (plant.pk, AT + timedelta(seconds=second), AT, power_kw, "STANDARD", "GOOD", rank)
+
+
+def register(plant, second, kwh, rank=3):
+    return (plant.pk, "M1", AT + timedelta(seconds=second), AT, "GRID", kwh, "GOOD", rank)
+
+
+def registers():
+    return list(MeterReading.objects.order_by("reading_at").values_list("import_register_kwh", flat=True))
 
 
 def powers():
@@ -80,6 +95,35 @@ def test_after_a_row_that_was_there_the_table_is_staged_for_a_while_and_then_tri
         write_rows(HISTORY, [reading(plant, second, 2.0)])
     assert copy._stage_next == {HISTORY.table: 0}
     assert len(powers()) == STAGED_AFTER_CONFLICT + 2
+
+
+@pytest.mark.parametrize("there_already", [HISTORY, METERS])
+def test_of_two_histories_each_row_goes_once_whichever_has_one_that_is_there_already(plant, there_already):
+    write_rows(HISTORY, [reading(plant, 0, 1.0, rank=1)])
+    write_rows(METERS, [register(plant, 0, 10.0, rank=1)])
+    first = 0 if there_already is HISTORY else 1
+
+    write_all(
+        [
+            (HISTORY, [reading(plant, first, 2.0), reading(plant, 2, 3.0)]),
+            (METERS, [register(plant, 1 - first, 20.0), register(plant, 2, 30.0)]),
+        ]
+    )
+
+    assert powers() == ([2.0, 3.0] if there_already is HISTORY else [1.0, 2.0, 3.0])
+    assert registers() == ([10.0, 20.0, 30.0] if there_already is HISTORY else [20.0, 30.0])
+
+
+@pytest.mark.postgresql
+def test_only_the_history_that_had_a_row_is_staged_the_next_times(plant):
+    write_rows(METERS, [register(plant, 0, 10.0)])
+
+    write_all([(HISTORY, [reading(plant, 0, 1.0)]), (METERS, [register(plant, 0, 20.0)])])
+
+    assert copy._stage_next == {METERS.table: STAGED_AFTER_CONFLICT}
+    write_all([(HISTORY, [reading(plant, 1, 1.0)]), (METERS, [register(plant, 1, 20.0)])])
+    assert copy._stage_next == {METERS.table: STAGED_AFTER_CONFLICT - 1}
+    assert (powers(), registers()) == ([1.0, 1.0], [10.0, 20.0])
 
 
 def test_staged_twice_in_one_transaction_each_row_goes_once(plant):

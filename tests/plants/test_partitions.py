@@ -188,3 +188,20 @@ def test_old_readings_are_gone_after_the_tick_on_every_database():
         MeterReading.objects.values_list("reading_at"),
     ):
         assert sorted(moment for (moment,) in rows) == moments[1:]
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db
+def test_new_meter_partitions_summarise_their_arrivals_without_a_vacuum():
+    """Regression: what was stored since the last vacuum was read in full, every thirty seconds."""
+    ensure_partitions(days=[day(0)])
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT i.relname, i.reloptions FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid"
+            " JOIN pg_am a ON a.oid = i.relam WHERE a.amname = 'brin' AND x.indrelid = to_regclass(%s)",
+            [partition_name(TABLES[1], day(0))],
+        )
+        found = cursor.fetchall()
+
+    assert [options for _, options in found] == [["pages_per_range=32", "autosummarize=on"]]
