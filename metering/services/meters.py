@@ -13,15 +13,11 @@ Edge cases, the concurrency policy:
 - A plant that was deleted in the meantime is left out; its rows went with it.
 """
 
-import time
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
-
-from django.db import IntegrityError, connection, transaction
 
 from metering.days import local_day_of
 from metering.models import Meter, MeterHour, MeterQuarter, RollupDue, Stream
@@ -29,6 +25,7 @@ from metering.registers import QUARTER_US, QuarterEnergy, count_energy
 from metering.rules import QUARTER, RollupRules
 from metering.selectors.meter_facts import MeterLimits, PlantFacts, facts_of_plants
 from metering.selectors.meter_readings import to_moment, to_us
+from metering.services.chunks import Budget, chunk_at_a_time
 from metering.services.due import first_due, fold_marks, last_ready_start, take_due
 from metering.services.meter_sums import (
     HOUR,
@@ -43,7 +40,7 @@ from metering.services.meter_sums import (
 from metering.services.meter_work import MeterWork, quarters_within, reached, runs, widen, work_on
 from metering.services.register_events import MeterLeaps, StoredEvents
 from plants.errors import Invalid
-from plants.services.partitions import PartitionedTable, Unit, ensure_partitions, forget_known_partitions
+from plants.services.partitions import PartitionedTable, Unit
 from plants.sql import insert_or_update
 
 _LOCK = zlib.crc32(b"metering:meter-rollup")
@@ -101,23 +98,10 @@ def to_us_span(span: timedelta) -> int:
 
 def roll_up_meters(*, at: datetime, rules: RollupRules, limits: MeterLimits) -> MetersRolled:
     """Tick: fold the marks, then count what is due, oldest first, until nothing is left or the budget is spent."""
-    began = time.monotonic()
-
-    def spent() -> bool:
-        return time.monotonic() - began >= rules.budget_s
-
-    marks = _until_none(fold_marks, spent)
-    quarters = _until_none(lambda: roll_up_meter_chunk(at=at, rules=rules, limits=limits), spent)
-    return MetersRolled(marks=marks, quarters=quarters, more=spent())
-
-
-def _until_none(step: Callable[[], int], spent: Callable[[], bool]) -> int:
-    done = 0
-    while count := step():
-        done += count
-        if spent():
-            break
-    return done
+    budget = Budget(rules.budget_s)
+    marks = budget.until_none(fold_marks)
+    quarters = budget.until_none(lambda: roll_up_meter_chunk(at=at, rules=rules, limits=limits))
+    return MetersRolled(marks=marks, quarters=quarters, more=budget.spent)
 
 
 def roll_up_meter_chunk(*, at: datetime, rules: RollupRules, limits: MeterLimits) -> int:
@@ -125,7 +109,8 @@ def roll_up_meter_chunk(*, at: datetime, rules: RollupRules, limits: MeterLimits
     ready = last_ready_start(at=at, rules=rules, stream=Stream.METER)
     seen = first_due(stream=Stream.METER, ready=ready, limit=rules.chunk)
     if seen:
-        with _chunk_at_a_time(days=_days_around({due.start_at for due in seen}, limits.bridge, ready)):
+        days = _days_around({due.start_at for due in seen}, limits.bridge, ready)
+        with chunk_at_a_time(lock=_LOCK, days=days, tables=_TABLES):
             due = [(one.plant_id, to_us(one.start_at)) for one in take_due(seen=seen)]
             _count_due(due, _run({plant_id for plant_id, _ in due}, at=at, rules=rules, limits=limits))
     return len(seen)
@@ -160,7 +145,7 @@ def rebuild_meters(
         starts = list(quarters_within(start_us, min(end_us, start_us + _DAY_QUARTERS * QUARTER_US)))
         for place in range(0, len(ids), step):
             portion = ids[place : place + step]
-            with _chunk_at_a_time(days={to_moment(one).date() for one in starts}):
+            with chunk_at_a_time(lock=_LOCK, days={to_moment(one).date() for one in starts}, tables=_TABLES):
                 run = _run(portion, at=at, rules=rules, limits=limits)
                 _rebuild_portion([(one, start) for one in portion for start in starts], run)
             looked_at += len(portion) * len(starts)
@@ -186,24 +171,6 @@ def _days_around(starts: set[datetime], bridge: timedelta, ready: datetime) -> s
         days.add(day.astimezone(UTC).date().replace(day=1))
         day += timedelta(days=1)
     return days
-
-
-@contextmanager
-def _chunk_at_a_time(*, days: set[date]) -> Iterator[None]:
-    """A transaction that nobody else's chunk runs beside, after the partitions of these days were made.
-
-    On SQLite a transaction has the database to itself anyway.
-    """
-    ensure_partitions(days=days, tables=_TABLES)
-    try:
-        with transaction.atomic():
-            if connection.vendor == "postgresql":
-                with connection.cursor() as cursor:
-                    cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-            yield
-    except IntegrityError:
-        forget_known_partitions()  # another process may have dropped one: it is made again before the next chunk
-        raise
 
 
 def _count_due(due: Sequence[tuple[int, int]], run: _Run) -> None:

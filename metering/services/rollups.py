@@ -10,28 +10,26 @@ Edge cases, the concurrency policy:
 - A sample that commits after its quarter-hour was read has marks of its own (see `metering.services.due`).
 """
 
-import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 
-from django.db import IntegrityError, connection, transaction
+from django.db import connection
 
 from metering.days import local_day_of
 from metering.models import Stream
 from metering.partitions import ROLLUPS
 from metering.rules import HOLD_PERIODS, QUARTER, QUARTER_S, RollupRules
 from metering.selectors.periods import periods_of
+from metering.services.chunks import Budget, chunk_at_a_time
 from metering.services.due import first_due, fold_marks, last_ready_start, take_due
 from metering.services.rollup_portable import PortableRollup
 from metering.services.rollup_postgres import PostgresRollup
 from metering.services.rollup_work import Interval, RollupStore
 from plants.errors import Invalid
 from plants.models import Plant
-from plants.services.partitions import ensure_partitions, forget_known_partitions
 
 _LOCK = zlib.crc32(b"metering:telemetry-rollup")
 HOUR = timedelta(hours=1)
@@ -49,23 +47,10 @@ class Rolled:
 
 def roll_up_telemetry(*, at: datetime, rules: RollupRules) -> Rolled:
     """Tick: fold the marks, then roll up what is due, oldest first, until nothing is left or the budget is spent."""
-    began = time.monotonic()
-
-    def spent() -> bool:
-        return time.monotonic() - began >= rules.budget_s
-
-    marks = _until_none(fold_marks, spent)
-    quarters = _until_none(lambda: roll_up_chunk(at=at, rules=rules), spent)
-    return Rolled(marks=marks, quarters=quarters, more=spent())
-
-
-def _until_none(step: Callable[[], int], spent: Callable[[], bool]) -> int:
-    done = 0
-    while count := step():
-        done += count
-        if spent():
-            break
-    return done
+    budget = Budget(rules.budget_s)
+    marks = budget.until_none(fold_marks)
+    quarters = budget.until_none(lambda: roll_up_chunk(at=at, rules=rules))
+    return Rolled(marks=marks, quarters=quarters, more=budget.spent)
 
 
 def roll_up_chunk(*, at: datetime, rules: RollupRules) -> int:
@@ -73,7 +58,7 @@ def roll_up_chunk(*, at: datetime, rules: RollupRules) -> int:
     ready = last_ready_start(at=at, rules=rules)
     seen = first_due(stream=Stream.REALTIME, ready=ready, limit=rules.chunk)
     if seen:
-        with _chunk_at_a_time(days={due.start_at.date() for due in seen}):
+        with chunk_at_a_time(lock=_LOCK, days={due.start_at.date() for due in seen}, tables=ROLLUPS):
             due = take_due(seen=seen)
             _compute([(one.plant_id, one.start_at) for one in due], at=at, rules=rules)
     return len(seen)
@@ -94,7 +79,7 @@ def rebuild(
     ready = last_ready_start(at=at, rules=rules)
     looked_at = 0
     for chunk in _chunks(_all_quarters(plant_ids, from_at, min(to_at, ready + RESOLUTION)), rules.chunk):
-        with _chunk_at_a_time(days={start_at.date() for _, start_at in chunk}):
+        with chunk_at_a_time(lock=_LOCK, days={start_at.date() for _, start_at in chunk}, tables=ROLLUPS):
             _compute(chunk, at=at, rules=rules)
         looked_at += len(chunk)
     return looked_at
@@ -114,24 +99,6 @@ def _all_quarters(
 def _chunks(pairs: Iterator[tuple[int, datetime]], size: int) -> Iterator[list[tuple[int, datetime]]]:
     while chunk := list(islice(pairs, size)):
         yield chunk
-
-
-@contextmanager
-def _chunk_at_a_time(*, days: set[date]) -> Iterator[None]:
-    """A transaction that nobody else's chunk runs beside, after the partitions of these days were made.
-
-    On SQLite a transaction has the database to itself anyway.
-    """
-    ensure_partitions(days=days, tables=ROLLUPS)
-    try:
-        with transaction.atomic():
-            if connection.vendor == "postgresql":
-                with connection.cursor() as cursor:
-                    cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-            yield
-    except IntegrityError:
-        forget_known_partitions()  # another process may have dropped one: it is made again before the next chunk
-        raise
 
 
 def _compute(due: Sequence[tuple[int, datetime]], *, at: datetime, rules: RollupRules) -> None:
