@@ -65,7 +65,10 @@ class DispatchedPlantAdmin(PlantAdmin):
             "latch_since": ago(latch.set_at, now=at, zone=plant.time_zone) if latch is not None else "",
             "command_rows": [_command_row(command, plant, at=at) for command in commands],
             "commands_url": f"{reverse('admin:dispatch_command_changelist')}?plant__id__exact={plant.pk}",
-            "gaps_url": f"{reverse('admin:metering_gap_changelist')}?plant__id__exact={plant.pk}",
+            "measurements": [
+                (f"{reverse(f'admin:metering_{name}_changelist')}?plant__id__exact={plant.pk}", words)
+                for name, words in _MEASUREMENTS
+            ],
         }
 
     @action(
@@ -134,6 +137,11 @@ class DispatchedPlantAdmin(PlantAdmin):
         return request.user.has_perm("dispatch.send_emergency")
 
 
+_MEASUREMENTS = (
+    ("gap", "Gaps in its measurements"),
+    ("registerevent", "Register events"),
+    ("streamperiod", "Expected periods"),
+)
 _SWITCH_EFFECTS = {
     True: ("What waits for the plant in the outbox is published at once, unless its time has passed.",),
     False: (

@@ -1,5 +1,5 @@
 """The admin pages of this room."""
 
-from metering.admin import gaps
+from metering.admin import gaps, holds, periods, register_events
 
-__all__ = ["gaps"]
+__all__ = ["gaps", "holds", "periods", "register_events"]

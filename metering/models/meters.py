@@ -112,13 +112,15 @@ class MeterDay(MeterRollup):
 class RegisterEvent(models.Model):
     """A register fell or leapt between two readings: what we take it for, and the energy that we count for it.
 
-    A person may decide otherwise (`decided_by_name`); that decision stays when the interval is computed again.
+    A person may decide otherwise (`decided_by_name`); that decision stays when the interval is computed again. IGNORED
+    is decided by people alone: no event, the energy counts as plain consumption.
     """
 
     class Kind(models.TextChoices):
         RESET = "RESET", "Reset: it began again at zero"
         ROLLOVER = "ROLLOVER", "Rollover: it ran over its last digit"
         EXCHANGE = "EXCHANGE", "Exchange: another meter, or another beginning"
+        IGNORED = "IGNORED", "Ignored: nothing happened to the meter"
 
     plant = models.ForeignKey(Plant, on_delete=models.CASCADE, related_name="register_events")
     device_id = models.CharField(max_length=128)

@@ -17,7 +17,7 @@ from metering.registers import QUARTER_US, Leap, LeapKind, Pair, Verdict
 from metering.rules import METER_REACH_S
 from metering.selectors.meter_readings import to_moment, to_us
 from metering.services.marks import mark_changed
-from plants.errors import Invalid, NotFound
+from plants.errors import Conflict, Invalid, NotFound
 
 _NOTE_LENGTH = 500
 _ENERGY_MAX_KWH = 1e9
@@ -51,7 +51,7 @@ class StoredEvents:
         if meter not in self._rows:
             return None
         return {
-            _pair(row): Verdict(LeapKind(row.kind), row.energy_kwh)
+            _pair(row): Verdict(_leap_kind(row), row.energy_kwh)
             for row in self._rows[meter]
             if row.decided_by_name
         }
@@ -113,6 +113,15 @@ def _pair(row: RegisterEvent) -> Pair:
     return Pair(row.register, to_us(row.before_at), to_us(row.after_at), row.before_kwh, row.after_kwh)
 
 
+def _leap_kind(row: RegisterEvent) -> LeapKind | None:
+    return None if row.kind == RegisterEvent.Kind.IGNORED else LeapKind(row.kind)
+
+
+def evidence_of(row: RegisterEvent) -> str:
+    """The two readings as one text: what a person saw who decides, compared again when the decision arrives."""
+    return " ".join(str(part) for part in _pair(row))
+
+
 def _outdated(row: RegisterEvent) -> str:
     energy = "not known" if row.energy_kwh is None else f"{row.energy_kwh:g} kWh"
     told = (
@@ -124,17 +133,22 @@ def _outdated(row: RegisterEvent) -> str:
 
 
 def decide_register_event(
-    *, event_id: int, kind: str, energy_kwh: float | None, who: str, note: str
+    *, event_id: int, kind: str, energy_kwh: float | None, who: str, note: str, seen: str | None = None
 ) -> RegisterEvent:
     """A person says what happened and how much energy counts between the two readings (None = not known).
 
-    Stays when the time is counted again, which this makes due. Raises NotFound, and Invalid for an unknown kind, a
-    negative or not finite energy, or nobody's name.
+    Stays when the time is counted again, which this makes due. `seen`: the `evidence_of` what the person looked at.
+    Raises NotFound, Conflict when other readings have come since, and Invalid for an unknown kind, a negative or not
+    finite energy, an ignored event without energy, or nobody's name.
     """
     if kind not in RegisterEvent.Kind.values:
-        raise Invalid("must be RESET, ROLLOVER or EXCHANGE", path="kind")
+        raise Invalid("must be RESET, ROLLOVER, EXCHANGE or IGNORED", path="kind")
     if energy_kwh is not None and not 0 <= energy_kwh <= _ENERGY_MAX_KWH:
         raise Invalid("must be at least 0 and at most 1e9 kWh", path="energy_kwh")
+    if energy_kwh is None and kind == RegisterEvent.Kind.IGNORED:
+        raise Invalid(
+            "must be told: where nothing happened, the meter counted something or 0", path="energy_kwh"
+        )
     if not who.strip():
         raise Invalid("must name the person", path="who")
     if len(note) > _NOTE_LENGTH:
@@ -143,6 +157,8 @@ def decide_register_event(
         row = RegisterEvent.objects.select_for_update().filter(pk=event_id).first()
         if row is None:
             raise NotFound("no such register event", path="event_id")
+        if seen is not None and seen != evidence_of(row):
+            raise Conflict("other readings have come meanwhile; open the page again")
         row.kind, row.energy_kwh = RegisterEvent.Kind(kind), energy_kwh
         row.decided_by_name, row.note = who.strip()[:150], note
         row.save(update_fields=["kind", "energy_kwh", "decided_by_name", "note"])

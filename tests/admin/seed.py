@@ -39,6 +39,7 @@ from plants.time_config import Block
 from tests import factories
 from tests.admin.seed_commands import make_commands, make_emergencies
 from tests.admin.seed_gaps import make_gaps
+from tests.admin.seed_metering import make_metering
 from tests.admin.seed_watch import make_watch
 from tests.admin.seed_wire import fill_inbox, fill_journal, make_updates
 from trading_api.models import ConfigUpdateRequest, Credential
@@ -115,6 +116,7 @@ def seed(
     fill_inbox(made, connections, letters, at, chance)
     make_watch(connections[0], at)
     make_gaps(made, at)
+    make_metering(made, at)
     return Seeded(
         organisations=organisations,
         connections=connections,

@@ -27,6 +27,9 @@ QUERIES = {
     "dispatch_publishedsiteconfig": 6,
     "dispatch_schedulenotice": 5,
     "metering_gap": 4,
+    "metering_registerevent": 5,
+    "metering_retentionhold": 4,
+    "metering_streamperiod": 5,
     "plants_alarm": 5,
     "plants_connection": 7,
     "plants_deadletter": 6,
@@ -126,6 +129,12 @@ def test_every_list_takes_a_search_and_every_page_opens_without_rows(jana, name)
         ("dispatch_outboundmessage", {"outcome__exact": "CONFIRMED"}),
         ("dispatch_emergencylatch", {"q": "jana"}),
         ("plants_inboundmessage", {"disposition__exact": "APPLIED"}),
+        ("metering_registerevent", {"decision": "unknown"}),
+        ("metering_registerevent", {"decision": "own", "kind__exact": "RESET"}),
+        ("metering_registerevent", {"decision": "person"}),
+        ("metering_streamperiod", {"stream__exact": "METER", "source__exact": "SET"}),
+        ("metering_retentionhold", {"state": "held"}),
+        ("metering_retentionhold", {"state": "released", "q": "operator"}),
     ],
 )
 def test_filters_leave_some_rows_and_not_all(jana, lived_in, name, query):

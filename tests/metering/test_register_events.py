@@ -6,8 +6,8 @@ from metering.models import MeterQuarter, RegisterEvent
 from metering.registers import Pair, Verdict
 from metering.selectors.meter_readings import to_us
 from metering.services.meters import rebuild_meters
-from metering.services.register_events import decide_register_event
-from plants.errors import Invalid, NotFound
+from metering.services.register_events import decide_register_event, evidence_of
+from plants.errors import Conflict, Invalid, NotFound
 from tests.factories import plant
 from tests.metering.meter_world import (
     HOUR,
@@ -91,6 +91,27 @@ def test_what_a_person_decides_counts_and_stays(depot, event):
     assert_same(tables(depot), expected(depot, power_kw=100.0, decided={pair: Verdict(row.kind, 4.0)}))
 
 
+def test_an_ignored_event_counts_as_measured_and_is_no_event_of_its_interval(depot, event):
+    decide(event, kind="IGNORED", energy_kwh=69_500.0)
+    roll_up()
+    roll_up(LATER + HOUR)
+
+    quarter = MeterQuarter.objects.get(plant=depot, start_at=START)
+    assert (quarter.import_kwh, quarter.events) == (pytest.approx(69_501), "")
+    assert RegisterEvent.objects.get(plant=depot).decided_by_name == "Eva"
+
+
+def test_a_decision_about_other_readings_than_are_there_is_refused(depot, event):
+    seen = evidence_of(event)
+    store(depot.pk, [Told(after_s=540, values=[504])])
+    roll_up()
+
+    with pytest.raises(Conflict):
+        decide(event, seen=seen)
+
+    assert RegisterEvent.objects.get(plant=depot).decided_by_name == ""
+
+
 def test_a_decision_on_a_long_hole_counts_in_all_of_its_intervals(depot):
     store(depot.pk, [Told(after_s=0, values=[70_000]), Told(after_s=4 * 3600, values=[9000])])
     roll_up()
@@ -145,6 +166,7 @@ def test_a_decision_on_what_no_longer_is_an_event_stays_and_counts_for_nothing(d
     ("changes", "path"),
     [
         ({"kind": "BROKEN"}, "kind"),
+        ({"kind": "IGNORED", "energy_kwh": None}, "energy_kwh"),
         ({"energy_kwh": -1.0}, "energy_kwh"),
         ({"energy_kwh": float("nan")}, "energy_kwh"),
         ({"energy_kwh": float("inf")}, "energy_kwh"),
