@@ -56,6 +56,7 @@ MIDDLEWARE = [
     "esm.health.HealthMiddleware",
     "trading_api.middleware.PullJournalMiddleware",
     "esm.middleware.ShellRefusalMiddleware",
+    "trading_api.unchanged.UnchangedListMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -198,8 +199,11 @@ HTTP_SEND_TIMEOUT_S = _env.number("HTTP_SEND_TIMEOUT_S", 30.0, low=0.1, high=600
 HTTP_KEEP_ALIVE_S = _env.integer("HTTP_KEEP_ALIVE_S", 30, low=1, high=600)
 DATA_UPLOAD_MAX_MEMORY_SIZE = HTTP_MAX_BODY_BYTES
 WEB_THREADS = _env.integer("WEB_THREADS", 4, low=1, high=64)
-if not EMBEDDED and _env.integer("DATABASE_POOL_MAX", 10, low=2, high=200) < WEB_THREADS:
-    raise SettingError("WEB_THREADS", "must not exceed DATABASE_POOL_MAX: threads would wait for connections")
+if not EMBEDDED and _env.integer("DATABASE_POOL_MAX", 10, low=2, high=200) <= WEB_THREADS:
+    raise SettingError(
+        "WEB_THREADS",
+        "must be less than DATABASE_POOL_MAX: each thread needs a connection, and the journal one",
+    )
 WEB_QUEUE_MAX = _env.integer("WEB_QUEUE_MAX", 64, low=1, high=10_000)
 WEB_CONNECTIONS_MAX = _env.integer("WEB_CONNECTIONS_MAX", 256, low=2, high=65_535)
 WEB_GRACE_S = _env.integer("WEB_GRACE_S", 15, low=1, high=300)

@@ -3,30 +3,31 @@
 Django's cursors bind parameters on the client, so nothing of theirs can be prepared. The text is the same on SQLite,
 with `%s` for parameters. A statement is kept by its text and the types of its parameters: pass each parameter with the
 same type always.
+
+Edge case: a migration that changes the type of a column makes PostgreSQL refuse the statements that an older process
+has prepared, and psycopg would send them for ever. A refused one has done nothing: all of the session are forgotten,
+and it is sent once more. Not within a transaction: the refusal has ended it, and its rollback forgets them.
 """
 
 import select
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
 
 import psycopg
-from django.db import connection
+from django.db import NotSupportedError, connection
 
+ResultT = TypeVar("ResultT")
 _DEAD_MAX: Final = 200  # as many as a pool may hold
 
 
 def rows(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
     """The rows that a SELECT finds; raises Django's database errors."""
-    with _cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return list(cursor.fetchall())
+    return _run(statement, parameters, lambda cursor: list(cursor.fetchall()))
 
 
 def execute(statement: str, parameters: Sequence[Any]) -> int:
     """How many rows a statement changed; raises Django's database errors."""
-    with _cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return int(cursor.rowcount)
+    return _run(statement, parameters, lambda cursor: int(cursor.rowcount))
 
 
 def drop_dead_connections() -> None:
@@ -40,6 +41,23 @@ def drop_dead_connections() -> None:
         if connection.vendor != "postgresql" or not _has_unread() or connection.is_usable():
             return
         connection.close()
+
+
+def _run(statement: str, parameters: Sequence[Any], take: Callable[[Any], ResultT]) -> ResultT:
+    try:
+        return _once(statement, parameters, take)
+    except NotSupportedError:
+        if connection.vendor != "postgresql" or connection.in_atomic_block:
+            raise
+        with connection.cursor() as cursor:
+            cursor.execute("DEALLOCATE ALL")  # psycopg sees it and forgets them too
+        return _once(statement, parameters, take)
+
+
+def _once(statement: str, parameters: Sequence[Any], take: Callable[[Any], ResultT]) -> ResultT:
+    with _cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return take(cursor)
 
 
 def _has_unread() -> bool:

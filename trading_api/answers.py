@@ -1,6 +1,7 @@
 """JSON in and out of the reverse channel: strict reading, fast writing, and conditional answers."""
 
 import hashlib
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ from django.utils.http import parse_etags
 
 from trading_api.errors import UnsupportedMedia
 from trading_api.mapping import mapping_digest
+from trading_api.paging import Page
 from trading_api.paths import Endpoint
 from trading_api.selectors import Access
 from vcp import decode_object
@@ -38,8 +40,19 @@ def entity_tag(access: Access, endpoint: Endpoint, *parts: object) -> str:
 
     The organisation's revision counts every change that can show, so no body is made to find out that nothing changed.
     """
-    facts = (access.organisation_id, access.organisation_revision, mapping_digest(), str(endpoint), *parts)
+    return _tag(
+        (access.organisation_id, access.organisation_revision, mapping_digest(), str(endpoint), *parts)
+    )
+
+
+@lru_cache(maxsize=4096)
+def _tag(facts: tuple[object, ...]) -> str:
     return f'"{hashlib.sha256(repr(facts).encode()).hexdigest()[:32]}"'
+
+
+def list_tag(access: Access, page: Page) -> str:
+    """The ETag of a list, or of a page of it."""
+    return entity_tag(access, Endpoint.LIST, page.offset, page.limit)
 
 
 def is_known(request: HttpRequest, tag: str) -> bool:
@@ -53,7 +66,7 @@ def has_been_given(request: HttpRequest, tag: str) -> bool:
 
 
 def _given(request: HttpRequest) -> list[str]:
-    return [known.removeprefix("W/") for known in parse_etags(request.headers.get("If-None-Match", ""))]
+    return [known.removeprefix("W/") for known in parse_etags(request.META.get("HTTP_IF_NONE_MATCH", ""))]
 
 
 def with_validators(response: HttpResponse, tag: str) -> HttpResponse:
@@ -65,5 +78,7 @@ def with_validators(response: HttpResponse, tag: str) -> HttpResponse:
 
 
 def not_modified(tag: str) -> HttpResponse:
-    """304."""
-    return with_validators(HttpResponse(status=304), tag)
+    """304, which describes no body."""
+    response = HttpResponse(status=304)
+    del response["Content-Type"]
+    return with_validators(response, tag)

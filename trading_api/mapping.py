@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final
 
 from django.conf import settings
@@ -204,5 +205,9 @@ def update_to_wire(
 
 def mapping_digest() -> str:
     """Changes whenever a setting or the form of list or config changes: an ETag of the old form is worth nothing."""
-    parts = (_FORM, plant_id_fields(), settings.TRADING_LIST_KEY, settings.TRADING_PBAT_SIGN)
+    return _digest((_FORM, plant_id_fields(), settings.TRADING_LIST_KEY, settings.TRADING_PBAT_SIGN))
+
+
+@lru_cache(maxsize=16)
+def _digest(parts: tuple[object, ...]) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

@@ -80,10 +80,10 @@ def _note_error(pull: Pull, response: HttpResponse) -> None:
 
 def _attribute(request: HttpRequest, pull: Pull, at: datetime) -> None:
     """Book a refused request on its organisation where a signature of ours tells whose it is."""
-    if pull.credential_id is not None or "Authorization" not in request.headers:
+    if pull.credential_id is not None or "HTTP_AUTHORIZATION" not in request.META:
         return
     try:
-        client_id = read_token(bearer_token(request.headers["Authorization"]), at=at).client_id
+        client_id = read_token(bearer_token(request.META["HTTP_AUTHORIZATION"]), at=at).client_id
     except Unauthorized as error:
         client_id = error.client_id
     if client_id and (found := selectors.whose(client_id)) is not None:

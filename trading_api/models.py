@@ -19,7 +19,7 @@ class Credential(models.Model):
     enabled = models.BooleanField(default=True)
     revision = models.PositiveIntegerField(default=1, editable=False)
     created_at = models.DateTimeField(editable=False)
-    last_token_at = models.DateTimeField(null=True, editable=False)
+    last_token_at = models.DateTimeField(null=True, editable=False)  # `journal.insert` writes it
 
     class Meta:
         ordering = ["organisation_id", "client_id"]

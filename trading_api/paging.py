@@ -6,6 +6,7 @@ Without either the whole list is answered, up to the installation's bound. Inter
 
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.http import QueryDict
 
 from plants.errors import Invalid
@@ -24,10 +25,15 @@ class Page:
     asked_for: bool
 
 
-def page_of(query: QueryDict, *, most: int) -> Page:
+def whole_list() -> Page:
+    """What a query without either asks for."""
+    return Page(offset=0, limit=settings.TRADING_LIST_MAX, asked_for=False)
+
+
+def page_of(query: QueryDict) -> Page:
     """The page that the query asks for; raises Invalid with the parameter's name."""
     if "page" not in query and "limit" not in query:
-        return Page(offset=0, limit=most, asked_for=False)
+        return whole_list()
     limit = _whole_number(query, "limit", default=DEFAULT_LIMIT, high=MAX_LIMIT)
     page = _whole_number(query, "page", default=1, high=MAX_PAGE)
     return Page(offset=(page - 1) * limit, limit=limit, asked_for=True)

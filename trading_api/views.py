@@ -9,7 +9,6 @@ method is 405 with Allow. Accept is not looked at: there is one form of answer, 
 
 from typing import Any
 
-from django.conf import settings
 from django.core.exceptions import ValidationError as FieldError
 from django.http import HttpRequest, HttpResponse
 from rest_framework.exceptions import ValidationError
@@ -22,19 +21,20 @@ from esm import clock
 from plants.errors import DomainError, Invalid, NotFound
 from plants.models.plant import EXTERNAL_PLANT_ID
 from trading_api import mapping, selectors
+from trading_api.access import access_of, claims_of, list_access_of
 from trading_api.answers import (
     entity_tag,
     has_been_given,
     is_known,
     json_answer,
+    list_tag,
     not_modified,
     read_json,
     with_validators,
 )
-from trading_api.auth import Claims, bearer_token, read_token
 from trading_api.errors import TooManyAttempts
 from trading_api.gate import GATE
-from trading_api.journal import Pull
+from trading_api.journal import ISSUED, Pull
 from trading_api.limits import request_address
 from trading_api.openapi.operations import (
     config_operation,
@@ -84,21 +84,6 @@ def pull_of(request: Request) -> Pull:
     return pull
 
 
-def claims_of(request: Request) -> Claims:
-    """Whose token this is; raises Unauthorized. The database has not been asked yet."""
-    token = bearer_token(request.headers.get("Authorization", ""))
-    return read_token(token, at=clock.now())
-
-
-def access_of(request: Request, claims: Claims, *, plant_ref: str | None = None) -> Access:
-    """Whom the request is answered to; raises Unauthorized. One SELECT."""
-    access = selectors.access(claims, plant_ref=plant_ref)
-    pull = pull_of(request)
-    pull.client_id, pull.credential_id = access.client_id, access.credential_id
-    pull.organisation_id = access.organisation_id
-    return access
-
-
 class TokenView(ReverseChannelView):
     """`POST …/trading/token`: client id and secret for a bearer token."""
 
@@ -117,7 +102,7 @@ class TokenView(ReverseChannelView):
         token = exchange_secret(
             stored=stored, client_id=client_id, client_secret=client_secret, address=address, at=at
         )
-        pull.result = "ISSUED"
+        pull.result = ISSUED
         return json_answer(
             {"accessToken": token.access_token, "expiresIn": token.expires_in_s}, Cache_Control="no-store"
         )
@@ -140,9 +125,9 @@ class PlantListView(ReverseChannelView):
     @list_operation()
     def get(self, request: Request) -> HttpResponse:
         """The list, or 304."""
-        access = access_of(request, claims_of(request))
-        page = page_of(request.query_params, most=settings.TRADING_LIST_MAX)
-        tag = entity_tag(access, Endpoint.LIST, page.offset, page.limit)
+        access = list_access_of(plain(request))
+        page = page_of(request.query_params)
+        tag = list_tag(access, page)
         if is_known(plain(request), tag):
             return not_modified(tag)
         rows = selectors.list_plants(access.organisation_id, offset=page.offset, limit=page.limit)
@@ -167,9 +152,9 @@ class PlantConfigView(ReverseChannelView):
     def get(self, request: Request) -> HttpResponse:
         """The config, or 304 to who has it: either way this credential has been given the version in force."""
         given = _plant_refs(request)
-        claims = claims_of(request)
+        claims = claims_of(plain(request))
         plant_ref = _the_ref(given)
-        access = access_of(request, claims, plant_ref=plant_ref if _can_be_ours(plant_ref) else "")
+        access = access_of(plain(request), claims, plant_ref=plant_ref if _can_be_ours(plant_ref) else "")
         plant = _the_plant(access, plant_ref)
         pull = pull_of(request)
         pull.plant_id, pull.version = plant.plant_id, plant.version_number
@@ -239,7 +224,7 @@ class ConfigUpdateView(ReverseChannelView):
     @update_operation()
     def post(self, request: Request) -> HttpResponse:
         """`{resultCode, terminal, message, requestId}` once the request was understood."""
-        access = access_of(request, claims_of(request))
+        access = access_of(plain(request), claims_of(plain(request)))
         body = read_json(plain(request))
         pull = pull_of(request)
         pull.plant_ref = next((str(body[name]) for name in mapping.plant_id_fields() if name in body), "")

@@ -30,7 +30,8 @@ def save_plant(*, plant: Plant, at: datetime, changed: Collection[str] | None = 
     the version of the time config have services of their own.
     """
     with transaction.atomic():
-        before = Plant.objects.select_for_update(of=("self",)).filter(pk=plant.pk).first()
+        # No key: rows that name the plant (journal, readings) need not wait. A new external id takes that lock itself.
+        before = Plant.objects.select_for_update(of=("self",), no_key=True).filter(pk=plant.pk).first()
         if before is not None:
             _keep_unchanged(plant, before, changed)
         problems = _problems(plant)

@@ -1,16 +1,19 @@
 """Journal rows of many answers, and connections that PostgreSQL closed while they lay in the pool."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import msgspec
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from structlog.testing import capture_logs
 
+from tests import factories
 from tests.factories import AT
 from trading_api.journal import JournalRow
 from trading_api.middleware import write_left
-from trading_api.models import PullJournal
+from trading_api.models import Credential, PullJournal
+from trading_api.services import issue_credentials
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROW = JournalRow(
@@ -39,3 +42,17 @@ def test_rows_are_not_lost_to_connections_that_the_server_has_closed() -> None:
     assert ended >= 1
     assert logs == []
     assert set(PullJournal.objects.values_list("request_id", flat=True)) == {"r0", "r1"}
+
+
+def test_a_credential_that_somebody_holds_keeps_nobodys_row_waiting() -> None:
+    credential = issue_credentials(organisation=factories.organisation(), at=AT).credential
+    issued = msgspec.structs.replace(ROW, credential_id=credential.pk, endpoint="token", result="ISSUED")
+    with ThreadPoolExecutor(1) as thread, capture_logs() as logs:
+        with transaction.atomic():
+            Credential.objects.filter(pk=credential.pk).update(label="held")
+            thread.submit(write_left, [issued]).result(20)
+        thread.submit(write_left, [msgspec.structs.replace(issued, at=AT + timedelta(seconds=1))]).result(20)
+    credential.refresh_from_db()
+    assert logs == []
+    assert PullJournal.objects.count() == 2
+    assert credential.last_token_at == AT + timedelta(seconds=1)

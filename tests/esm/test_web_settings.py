@@ -38,6 +38,7 @@ def start(**changes: str) -> str:
         ("TRADING_LIST_KEY", "a b", "name of a JSON key"),
         ("TRADING_PBAT_SIGN", "up", "charge, discharge"),
         ("WEB_THREADS", "20", "DATABASE_POOL_MAX"),
+        ("WEB_THREADS", "10", "less than DATABASE_POOL_MAX"),  # which is 10: journal rows need one more
         ("WEB_QUEUE_MAX", "0", "between 1 and"),
         ("HTTP_HEADER_TIMEOUT_S", "nan", "between"),
         ("METRICS_TOKEN", "short", "32 characters"),

@@ -10,11 +10,11 @@ from django.test.utils import CaptureQueriesContext
 from structlog.testing import capture_logs
 
 from tests.factories import AT
-from tests.trading_api.conftest import Voke
+from tests.trading_api.conftest import Voke, later
 from trading_api import journal
 from trading_api.journal import JournalRow
 from trading_api.middleware import write_left
-from trading_api.models import PullJournal
+from trading_api.models import Credential, PullJournal
 
 pytestmark = pytest.mark.django_db
 ROW = JournalRow(
@@ -77,6 +77,28 @@ def test_a_database_that_is_away_is_asked_once_and_the_log_has_every_row() -> No
         write_left([changed(request_id=f"r{number}") for number in range(5)])
     assert insert.call_count == 1
     assert [entry["request_id"] for entry in logs] == [f"r{number}" for number in range(5)]
+
+
+@pytest.mark.parametrize("result", ["ISSUED", "2 plants"])
+def test_the_newest_token_of_a_batch_is_noted_with_its_rows_and_no_other_row_is(
+    voke: Voke, result: str
+) -> None:
+    Credential.objects.update(last_token_at=None)
+    rows = [
+        changed(credential_id=voke.credential.pk, endpoint="token", result=result, at=at)
+        for at in (AT, later(seconds=2), later(seconds=1))
+    ]
+    journal.insert([*rows, changed(credential_id=voke.credential.pk, at=later(seconds=9))])
+    voke.credential.refresh_from_db()
+    assert voke.credential.last_token_at == (later(seconds=2) if result == "ISSUED" else None)
+
+
+def test_an_older_token_that_is_written_later_changes_nothing(voke: Voke) -> None:
+    rows = [changed(credential_id=voke.credential.pk, endpoint="token", result="ISSUED", at=later(hours=1))]
+    journal.insert(rows)
+    journal.insert([changed(credential_id=voke.credential.pk, endpoint="token", result="ISSUED", at=AT)])
+    voke.credential.refresh_from_db()
+    assert voke.credential.last_token_at == later(hours=1)
 
 
 def _savepoints() -> Any:

@@ -1,13 +1,17 @@
 """GET /trading/plant/list."""
 
+from unittest import mock
+
 import pytest
+from django.db import OperationalError
 from pytest_django import Settings
 
 from plants.models import Plant
 from plants.services.plants import save_plant
 from tests import factories
 from tests.factories import AT
-from tests.trading_api.conftest import Voke, voke_for
+from tests.trading_api.conftest import Voke, newest_row, voke_for
+from trading_api import selectors
 
 pytestmark = pytest.mark.django_db
 
@@ -142,3 +146,49 @@ def test_whatever_is_accepted_json_is_answered(voke: Voke, accept: str) -> None:
 def test_a_parameter_that_is_given_twice_is_refused(voke: Voke, query: str, path: str) -> None:
     answer = voke.list(query)
     assert (answer.status_code, answer.json()["details"][0]["path"]) == (400, path)
+
+
+def test_a_304_is_the_same_whoever_answers_it(voke: Voke) -> None:
+    """The middleware to GET without a page, the view to HEAD and to pages."""
+    tag = voke.list()["ETag"]
+    short = voke.list(If_None_Match=tag, X_Request_Id="the-same-for-all")
+    seen = newest_row()
+    head = voke.client.head(
+        "/trading/plant/list",
+        headers=voke.headers() | {"If-None-Match": tag, "X-Request-Id": "the-same-for-all"},
+    )
+    by_view = newest_row()
+    assert (short.status_code, head.status_code) == (304, 304)
+    assert {**dict(short.items()), "Content-Length": "0", "Allow": "GET, HEAD, OPTIONS"} == dict(head.items())
+    told = ("organisation_id", "credential_id", "client_id", "status", "result", "endpoint", "bytes_out")
+    assert [getattr(seen, name) for name in told] == [getattr(by_view, name) for name in told]
+
+
+def test_a_304_describes_no_body_and_is_allowed_nothing(voke: Voke) -> None:
+    answer = voke.list(If_None_Match="*")
+    assert "Content-Type" not in answer
+    assert answer["Content-Security-Policy"].startswith("default-src 'none'; base-uri 'none'")
+
+
+@pytest.mark.parametrize("host", ["stranger.example", "a b"])
+def test_a_wrong_host_is_refused_also_when_nothing_has_changed(voke: Voke, host: str) -> None:
+    tag = voke.list()["ETag"]
+    answer = voke.client.get(
+        "/trading/plant/list", headers=voke.headers() | {"If-None-Match": tag, "Host": host}
+    )
+    assert (answer.status_code, answer.json()["code"]) == (400, "BAD_REQUEST")
+
+
+def test_a_wrong_token_is_refused_whatever_tag_it_names(voke: Voke) -> None:
+    voke.bearer = "forged"
+    answer = voke.list(If_None_Match="*")
+    assert (answer.status_code, answer.json()["code"]) == (401, "UNAUTHORIZED")
+
+
+def test_a_database_that_fails_is_asked_once_and_told_as_503(voke: Voke) -> None:
+    with mock.patch.object(
+        selectors, "access", autospec=True, side_effect=OperationalError("gone")
+    ) as access:
+        answer = voke.list(If_None_Match="*")
+    assert (answer.status_code, answer.json()["code"]) == (503, "SERVICE_UNAVAILABLE")
+    assert access.call_count == 1

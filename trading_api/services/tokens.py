@@ -43,7 +43,7 @@ def exchange_secret(
         GATE.note_failure(address=address, client_id=client_id, client_secret=client_secret, at=at)
         raise _failure(address, at)
     GATE.note_right(client_id=client_id, client_secret=client_secret)
-    _note_use(stored, client_secret, at)
+    _renew_hash(stored, client_secret)
     return IssuedToken(
         access_token=issue_token(client_id=stored.client_id, revision=stored.revision, at=at),
         expires_in_s=settings.TRADING_TOKEN_TTL_S,
@@ -57,12 +57,13 @@ def _failure(address: str | None, at: datetime) -> CredentialsWrong | TooManyAtt
     return CredentialsWrong("unknown client id or wrong secret", path="clientSecret")
 
 
-def _note_use(stored: StoredSecret, client_secret: str, at: datetime) -> None:
-    """When it was used, and a hash under the current pepper where the stored one is older."""
-    fields: dict[str, object] = {"last_token_at": at}
+def _renew_hash(stored: StoredSecret, client_secret: str) -> None:
+    """A hash under the current pepper where the stored one is older. When it was used the journal notes."""
     pepper = current_pepper()
-    if stored.pepper_version != pepper:
-        fields |= {"secret_hash": hash_secret(client_secret, pepper), "pepper_version": pepper}
+    if stored.pepper_version == pepper:
+        return
     # The old hash in the condition: a secret renewed at this moment must not be overwritten by the one it replaced.
     with single_write():
-        Credential.objects.filter(pk=stored.credential_id, secret_hash=stored.secret_hash).update(**fields)
+        Credential.objects.filter(pk=stored.credential_id, secret_hash=stored.secret_hash).update(
+            secret_hash=hash_secret(client_secret, pepper), pepper_version=pepper
+        )
