@@ -16,6 +16,7 @@ SLOW_QUEUE = "slow-ticks"
 
 app = Celery("esm")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.conf.task_queues = (Queue(QUICK_QUEUE), Queue(SLOW_QUEUE))
+# Each with a key of its own: without one both would be bound to the default's, and get every tick.
+app.conf.task_queues = tuple(Queue(name, routing_key=name) for name in (QUICK_QUEUE, SLOW_QUEUE))
 app.conf.task_default_queue = QUICK_QUEUE
 app.autodiscover_tasks(["esm"])

@@ -2,6 +2,7 @@
 
 import pytest
 from django.core.cache import cache
+from kombu import Connection, Producer
 
 from esm import clock, tasks
 from esm.celery import QUICK_QUEUE, SLOW_QUEUE
@@ -30,6 +31,21 @@ def test_a_tick_that_may_take_seconds_has_another_queue_than_those_that_may_not(
     queue = tasks.app.conf.beat_schedule[tick.name]["options"]["queue"]
 
     assert queue == (SLOW_QUEUE if tick.slow else QUICK_QUEUE)
+
+
+@pytest.mark.parametrize("name", [QUICK_QUEUE, SLOW_QUEUE])
+def test_what_is_sent_to_a_queue_reaches_that_queue_alone(name):
+    """Over Celery's own transport: a tick that reached both would keep due commands waiting after all."""
+    with Connection("memory://") as broker, broker.channel() as channel:
+        queues = [queue.bind(channel) for queue in tasks.app.amqp.queues.values()]
+        for queue in queues:
+            queue.declare()
+            queue.purge()
+        sent_to = tasks.app.amqp.queues[name]
+
+        Producer(channel).publish({}, exchange=sent_to.exchange, routing_key=sent_to.routing_key)
+
+        assert {queue.name for queue in queues if queue.get() is not None} == {name}
 
 
 def test_a_worker_that_is_given_no_queue_serves_all_of_them():
