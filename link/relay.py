@@ -43,7 +43,7 @@ def relay_once(
     turn. Raises `LinkError` after recording what was known when the link broke within the window.
     """
     at = clock()
-    if not has_sendable(connection=connection, at=at):
+    if not has_sendable(connection=connection, holder=options.holder, at=at):
         return 0
     until = take_lease(connection_id=connection.pk, holder=options.holder, at=at, ttl=options.lease_ttl)
     if until is None:

@@ -169,16 +169,22 @@ def _waiting() -> QuerySet[Any]:
     )
 
 
-def has_sendable(*, connection: Connection, at: datetime) -> bool:
-    """Whether a claim could find something; a read of what waits, so that an idle relay writes nothing.
+def has_sendable(*, connection: Connection, holder: str, at: datetime) -> bool:
+    """Whether a claim of this relay could find something; a read, so that an idle relay writes nothing.
 
-    Neither does one that is switched off.
+    Neither does one that is switched off, or stands by while another has the lease: looking for what is sendable costs
+    several times as much as these reads.
     """
-    if not has_waiting(connection_id=connection.pk):
+    if not has_waiting(connection_id=connection.pk) or _is_leased_to_another(connection, holder, at):
         return False
     on, off = Exists(_switched_on(connection)), Exists(_all_off())
     in_order = sendable(connection, at).filter(on, ~off).order_by("-urgent", "standing", "pk")
     return bool(in_order.values_list("pk")[:1])
+
+
+def _is_leased_to_another(connection: Connection, holder: str, at: datetime) -> bool:
+    others = OutboxLease.objects.filter(connection=connection, expires_at__gt=at).exclude(holder=holder)
+    return others.exists()
 
 
 def sendable(connection: Connection, at: datetime) -> QuerySet[Any]:

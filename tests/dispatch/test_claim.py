@@ -232,11 +232,11 @@ def test_a_message_whose_command_voke_has_answered_is_not_sent_again():
 def test_an_idle_connection_has_nothing_to_claim():
     plant = factories.plant()
 
-    before = has_sendable(connection=plant.connection, at=AT)
+    before = has_sendable(connection=plant.connection, holder="a", at=AT)
     ask(plant, mode())
 
     assert not before
-    assert has_sendable(connection=plant.connection, at=AT)
+    assert has_sendable(connection=plant.connection, holder="a", at=AT)
 
 
 @pytest.mark.parametrize("switch", ["installation", "connection", "mode"])
@@ -251,7 +251,7 @@ def test_a_relay_that_is_switched_off_finds_nothing_and_so_writes_nothing(switch
     else:
         Connection.objects.update(mode=ConnectionMode.OBSERVE)
 
-    assert not has_sendable(connection=plant.connection, at=AT)
+    assert not has_sendable(connection=plant.connection, holder="a", at=AT)
 
 
 @pytest.mark.postgresql

@@ -161,6 +161,19 @@ def test_without_the_lease_nothing_is_published():
     assert publisher.windows == []
 
 
+def test_a_relay_that_stands_by_reads_two_rows(django_assert_num_queries):
+    """With much waiting at another relay, two relays cost what one costs."""
+    plant = factories.plant()
+    ask(plant, mode())
+    lease(plant.connection, holder="other", ttl=TTL)
+    publisher = FakePublisher()
+
+    with django_assert_num_queries(2):
+        count = turn(plant.connection, publisher)
+
+    assert (count, publisher.windows) == (0, [])
+
+
 def test_a_window_is_given_up_when_its_lease_ends():
     """Else a setpoint waiting in this relay's socket could follow the STOP that its successor sends."""
     plant = factories.plant()
