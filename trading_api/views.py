@@ -45,7 +45,7 @@ from trading_api.openapi.operations import (
 from trading_api.paging import Page, page_of
 from trading_api.paths import Endpoint
 from trading_api.selectors import Access, PlantView
-from trading_api.serializers import TokenSerializer, UpdateSerializer
+from trading_api.serializers import UpdateSerializer, credentials_of
 from trading_api.services.tokens import exchange_secret
 from trading_api.services.updates import record_served, request_update
 from vcp import ProtocolError
@@ -111,12 +111,10 @@ class TokenView(ReverseChannelView):
 def _credentials(request: Request, address: str | None) -> tuple[str, str]:
     """Client id and secret of the body; a body that is not understood is a failed attempt too."""
     try:
-        asked = TokenSerializer(data=read_json(plain(request)))
-        asked.is_valid(raise_exception=True)
+        return credentials_of(read_json(plain(request)))
     except (ProtocolError, DomainError, ValidationError):
         GATE.note_failure(address=address, client_id="", client_secret="", at=clock.now())
         raise
-    return asked.validated_data["clientId"], asked.validated_data["clientSecret"]
 
 
 class PlantListView(ReverseChannelView):

@@ -8,12 +8,13 @@ import pytest
 from django.db import connection, transaction
 from structlog.testing import capture_logs
 
+from plants.services.plants import save_plant
 from tests import factories
 from tests.factories import AT
 from trading_api.journal import JournalRow
 from trading_api.middleware import write_left
 from trading_api.models import Credential, PullJournal
-from trading_api.services import issue_credentials
+from trading_api.services import issue_credentials, request_update
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROW = JournalRow(
@@ -56,3 +57,25 @@ def test_a_credential_that_somebody_holds_keeps_nobodys_row_waiting() -> None:
     assert logs == []
     assert PullJournal.objects.count() == 2
     assert credential.last_token_at == AT + timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("busy", ["a person saves it", "Voke updates its config"])
+def test_a_plant_that_is_being_changed_keeps_nobodys_row_waiting(busy: str) -> None:
+    plant = factories.plant()
+    credential = issue_credentials(organisation=plant.organisation, at=AT).credential
+    row = msgspec.structs.replace(ROW, credential_id=credential.pk, plant_id=plant.pk)
+    with ThreadPoolExecutor(1) as thread, transaction.atomic():
+        if busy == "a person saves it":
+            plant.name = "Renamed"
+            save_plant(plant=plant, at=AT)
+        else:
+            request_update(
+                organisation_id=plant.organisation_id,
+                credential_id=credential.pk,
+                client_id=credential.client_id,
+                external_plant_id=plant.external_plant_id,
+                blocks=[],
+                at=AT,
+            )
+        thread.submit(write_left, [row]).result(20)
+    assert PullJournal.objects.get().plant == plant

@@ -6,6 +6,7 @@ from typing import Any
 import jwt
 import pytest
 from pytest_django import Settings
+from rest_framework.exceptions import ValidationError
 
 from esm import clock
 from tests import factories
@@ -13,6 +14,7 @@ from tests.trading_api.conftest import Voke, later, newest_row, voke_for
 from trading_api.auth import hash_secret
 from trading_api.models import PullJournal
 from trading_api.selectors import stored_secret
+from trading_api.serializers import TokenSerializer, credentials_of
 from trading_api.services.credentials import renew_secret
 from trading_api.services.tokens import exchange_secret
 
@@ -176,3 +178,38 @@ def test_each_credential_of_an_organisation_has_its_own_tokens(voke: Voke) -> No
     other = voke_for(voke.plant).authorise()
     renew_secret(credential=voke.credential)
     assert (voke.list().status_code, other.list().status_code) == (401, 200)
+
+
+_TEXTS = [
+    "a",
+    "a" * 120,
+    "a" * 121,
+    "a" * 512,
+    "a" * 513,
+    "",
+    " ",
+    "a b",
+    "ž",
+    "a\x00",
+    "a\n",
+    "\ud800",
+    "\x7f",
+    7,
+    True,
+    None,
+    ["a"],
+]
+
+
+@pytest.mark.parametrize("text", _TEXTS, ids=repr)
+@pytest.mark.parametrize("name", ["clientId", "clientSecret"])
+def test_the_short_way_takes_and_refuses_what_the_serializer_does(name: str, text: Any) -> None:
+    body = {"clientId": "acme", "clientSecret": "s", name: text}
+    serializer = TokenSerializer(data=body)
+    if serializer.is_valid():
+        taken = serializer.validated_data
+        assert credentials_of(body) == (taken["clientId"], taken["clientSecret"])
+    else:
+        with pytest.raises(ValidationError) as refused:
+            credentials_of(body)
+        assert refused.value.detail == serializer.errors
