@@ -220,8 +220,7 @@ class AmqpsLink:
         self._give_up_in(timeout_s + self._times.answer_timeout_s)
         try:
             self._connection.blocking_read(timeout_s)
-            while self._connection.read_ahead():
-                pass
+            self._connection.handle_ahead()
         except TimeoutError as error:
             # A channel that is no longer open: not this read ran out of time, but the reopening within it.
             if error.errno is None and self.channel.is_open:

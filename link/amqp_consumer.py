@@ -69,10 +69,11 @@ class AmqpsConsumer:
         Raises `LinkError` when the link is broken; what was written just before it broke may come again as well.
         """
         self._link.require_open()
-        numbers = {self._number_of(delivery) for delivery in deliveries}
-        if len(numbers) != len(deliveries) or not numbers <= self._unacknowledged.keys():
+        numbers = self._numbers_of(deliveries)
+        wanted = set(numbers)
+        if len(wanted) != len(numbers) or not wanted <= self._unacknowledged.keys():
             raise LinkError("a delivery is not open on this link", code="UNKNOWN_DELIVERY")
-        for number, multiple in acknowledgements(self._unacknowledged, numbers):
+        for number, multiple in acknowledgements(self._unacknowledged, wanted):
             self._link.call(self._link.channel.basic_ack, number, multiple)
         for number in numbers:
             del self._unacknowledged[number]
@@ -116,11 +117,11 @@ class AmqpsConsumer:
         )
         self._link.take_deliveries(consumer_tag, partial(self._take, queue))
 
-    def _number_of(self, delivery: Delivery) -> int:
-        tag = delivery.tag
-        if not isinstance(tag, DeliveryTag) or tag.link is not self._link:
+    def _numbers_of(self, deliveries: Sequence[Delivery]) -> list[int]:
+        tags = [delivery.tag for delivery in deliveries]
+        if not all(isinstance(tag, DeliveryTag) and tag.link is self._link for tag in tags):
             raise LinkError("a delivery came from another link", code="UNKNOWN_DELIVERY")
-        return tag.number
+        return [tag.number for tag in tags]
 
     def _require_all_consumers(self) -> None:
         if self._cancelled is not None:
@@ -156,6 +157,6 @@ def acknowledgements(unacknowledged: Iterable[int], settled: set[int]) -> list[t
     `unacknowledged` grows and contains `settled`. Only the run from the lowest open number on can go as one.
     """
     run = list(takewhile(settled.__contains__, unacknowledged))
-    singles = sorted(settled.difference(run))
+    singles = sorted(settled.difference(run)) if len(run) < len(settled) else []
     first = [(run[-1], len(run) > 1)] if run else []
     return first + [(number, False) for number in singles]

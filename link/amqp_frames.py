@@ -10,6 +10,7 @@ reader past the deadline of the wait: py-amqp would read on, and take the heartb
 """
 
 import errno
+import ssl
 import struct
 from collections.abc import Callable
 from time import monotonic
@@ -34,6 +35,7 @@ MOST_SHARES: Final = 5
 _FRAME_HEADER: Final = struct.Struct(">BHI")
 _FRAME_END: Final = 0xCE
 _READ_BYTES: Final = 16_384  # a TLS record holds no more
+_RECORDS_AT_ONCE: Final = 64
 _AGAIN: Final = (errno.ENOENT, errno.EAGAIN, errno.EINTR)
 _METHOD, _CONTENT_HEADER = 1, 2
 _DELIVER: Final = struct.pack(">HH", 60, 60)
@@ -55,8 +57,8 @@ _UNREADABLE: Final = (
 class BoundedTransport(SSLTransport):  # type: ignore[misc]  # py-amqp has no types
     """py-amqp's TLS socket, which reads no frame that is too large, and none past a deadline.
 
-    It reads what there is, up to a TLS record, and gives out the frames in it one by one: the library would ask the
-    socket three times for each.
+    It reads what there is, many TLS records at once (a broker puts two messages or so into each), and gives out the
+    frames one by one: the library would ask the socket three times for each.
     """
 
     _quick_recv: Callable[[int], bytes]
@@ -70,6 +72,7 @@ class BoundedTransport(SSLTransport):  # type: ignore[misc]  # py-amqp has no ty
         self._share = min(max(addresses, 1), MOST_SHARES)
         self._ahead = b""
         self._ahead_from = 0
+        self._trouble: OSError | None = None
         self.write_within_s: float | None = None
         """How long the socket may refuse the next bytes; None = as long as the socket says."""
 
@@ -122,6 +125,9 @@ class BoundedTransport(SSLTransport):  # type: ignore[misc]  # py-amqp has no ty
         if monotonic() > self._give_up_at():
             raise TimeoutError("no whole frame in time")
         try:
+            trouble, self._trouble = self._trouble, None
+            if trouble is not None:
+                raise trouble
             more = self._quick_recv(_READ_BYTES)
         except TimeoutError:
             raise
@@ -135,8 +141,25 @@ class BoundedTransport(SSLTransport):  # type: ignore[misc]  # py-amqp has no ty
         if not more:
             self.connected = False
             raise OSError("the server closed the connection")
-        self._ahead = self._ahead[self._ahead_from :] + more
+        self._ahead = b"".join((self._ahead[self._ahead_from :], more, *self._also_here()))
         self._ahead_from = 0
+
+    def _also_here(self) -> list[bytes]:
+        """What can be read without waiting. An error is told by the next read: what came before it counts."""
+        pieces: list[bytes] = []
+        sock = self.sock
+        limit_s = sock.gettimeout()
+        sock.settimeout(0)
+        try:
+            while len(pieces) < _RECORDS_AT_ONCE and (piece := self._quick_recv(_READ_BYTES)):
+                pieces.append(piece)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            pass  # that was all
+        except OSError as error:
+            self._trouble = error
+        finally:
+            sock.settimeout(limit_s)
+        return pieces
 
 
 def tolerant_frame_handler(connection: Any, callback: Callable[..., None]) -> Callable[[Frame], bool]:

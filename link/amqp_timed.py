@@ -58,16 +58,15 @@ class TimedConnection(amqp.Connection):  # type: ignore[misc]  # py-amqp has no 
             transport.sock.settimeout(timeout)
         return bool(self.on_inbound_frame(transport.read_frame()))
 
-    def read_ahead(self) -> bool:
-        """Handle one frame of those that were read from the socket already; False when none is whole."""
-        frame = self.transport.next_frame()
-        if frame is None:
-            return False
-        self.on_inbound_frame(frame)
-        return True
+    def handle_ahead(self) -> None:
+        """Handle the whole frames that were read from the socket already, until one of them ends the connection."""
+        transport = self._transport
+        while transport is not None and (frame := transport.next_frame()) is not None:
+            self._on_inbound_frame(frame)
+            transport = self._transport
 
     def has_frame(self) -> bool:
-        """Whether `read_ahead` would find one."""
+        """Whether `handle_ahead` would find one."""
         return bool(self.transport.has_frame())
 
     def collect(self) -> None:

@@ -7,6 +7,7 @@ of the far side. The state of links and queues is not here: the database tells i
 
 from bisect import bisect_left
 from collections import Counter as Tally
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -100,12 +101,12 @@ def stored(connection: Connection, report: Report, *, at: datetime, took_s: floa
     DEAD_LETTERS.labels(*where).inc(report.dead_letters)
     STORE_SECONDS.labels(*where).observe(took_s)
     BATCH.labels(*where).observe(report.received)
-    sent_at: dict[str, list[datetime]] = {}
+    sent_at: defaultdict[Family | None, list[datetime]] = defaultdict(list)
     for one in report.understood:
         # Families are a closed set; what is not in it came in the far side's words.
-        family = one.family.value if isinstance(one.family, Family) else "unknown"
-        sent_at.setdefault(family, []).append(one.sent_at)
-    for family, moments in sent_at.items():
+        sent_at[one.family if isinstance(one.family, Family) else None].append(one.sent_at)
+    for known, moments in sent_at.items():
+        family = "unknown" if known is None else known.value
         DELIVERED.labels(*where, family).inc(len(moments))
         delays_s = [max(0.0, (at - moment).total_seconds()) for moment in moments]
         EVENT_DELAY_SECONDS.labels(*where, family).observe_all(delays_s)

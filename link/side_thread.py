@@ -25,14 +25,15 @@ class Job(Generic[T]):
         self._result: list[T] = []
         self._error: BaseException | None = None
 
-    def run(self) -> None:
-        """Do it, in the thread that calls."""
+    def run(self, *, more_follows: Callable[[], bool]) -> None:
+        """Do it, in the thread that calls. Its database connection goes back to the pool unless `more_follows`."""
         try:
             self._result.append(self._context.run(self._work))
         except BaseException as error:  # noqa: BLE001 - whoever asked for it raises it
             self._error = error
         finally:
-            close_old_connections()
+            if self._error is not None or not more_follows():
+                close_old_connections()
             self._done.set()
 
     def wait(self, timeout_s: float | None = None) -> bool:
@@ -72,7 +73,7 @@ class SideThread:
     def _loop(self) -> None:
         try:
             while (job := self._jobs.get()) is not None:
-                job.run()
+                job.run(more_follows=lambda: not self._jobs.empty())
                 del job  # while the next one is waited for, this one's batch must not be held
         finally:
             connections.close_all()

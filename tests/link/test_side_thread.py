@@ -2,6 +2,7 @@
 
 import threading
 import weakref
+from unittest import mock
 
 import pytest
 
@@ -41,3 +42,22 @@ def test_a_batch_is_not_held_while_the_next_one_is_waited_for(side):
     del batch, job
 
     assert freed.wait(WITHIN_S)
+
+
+@pytest.mark.parametrize(("work", "given_back"), [(lambda: "done", 1), (lambda: 1 // 0, 2)])
+def test_the_database_connection_is_kept_from_a_job_to_one_that_waits_behind_it_unless_it_failed(
+    side, work, given_back
+):
+    second_waits, first_ended = threading.Event(), threading.Event()
+
+    def first():
+        assert second_waits.wait(WITHIN_S)
+        return work()
+
+    with mock.patch("link.side_thread.close_old_connections", autospec=True) as close:
+        side.do(first)
+        job = side.do(first_ended.set)
+        second_waits.set()
+        assert job.wait(WITHIN_S)
+
+    assert close.call_count == given_back
