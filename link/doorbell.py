@@ -72,17 +72,23 @@ class Doorbell:
         """End a relay's pause."""
         self._bell_of(connection_id).set()
 
+    def rung(self, connection_id: int) -> bool:
+        """Whether it was rung for it since this was asked last."""
+        with self._ringing:
+            self._bells.setdefault(connection_id, threading.Event())
+            if connection_id not in self._rung:
+                return False
+            self._rung.remove(connection_id)
+            return True
+
     def rings(self, connection_id: int) -> bool:
         """Whether something waited there when it was last looked, or it was rung for it since this was asked last.
 
         Raises what the look raised that it waited for.
         """
         asked_at = self._timer()
-        with self._ringing:
-            self._bells.setdefault(connection_id, threading.Event())
-            if connection_id in self._rung:
-                self._rung.remove(connection_id)
-                return True
+        if self.rung(connection_id):
+            return True
         with self._looking:
             if self._failure is not None and asked_at < self._failed_at:
                 raise self._failure

@@ -144,8 +144,9 @@ class RelayWorker(Worker):
 
     def _publish(self, publisher: Publisher) -> int:
         """Behind a window that was sent there may be another one, and nobody rings for that."""
-        bell = None if self._may_have_more else self._doorbell
-        if bell is not None and not bell.rings(self._connection.pk):
+        bell, pk = self._doorbell, self._connection.pk
+        called = self._may_have_more or (bell is not None and bell.rung(pk))
+        if not called and bell is not None and not bell.rings(pk):
             return 0
         self._may_have_more = True
         sent = relay_once(
@@ -154,6 +155,7 @@ class RelayWorker(Worker):
             clock=self._clock,
             policy=self._policy,
             options=self._options,
+            called=called,
         )
         self._may_have_more = sent > 0
         return sent

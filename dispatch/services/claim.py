@@ -66,9 +66,11 @@ class Waiting(Protocol):
 _OF_A_CLAIM = ("id", "routing_key", "message_id", "correlation_id", "body", "made_at", "deliver_by_at")
 
 
-@transaction.atomic  # SQLite serves transactions in order of arrival, single statements by luck
 def take_lease(*, connection_id: int, holder: str, at: datetime, ttl: timedelta) -> datetime | None:
-    """Take or renew the right to publish a connection's outbox; its end, or None when another relay holds it."""
+    """Take or renew the right to publish a connection's outbox; its end, or None when another relay holds it.
+
+    Call in a transaction: until its end the lease's row is locked.
+    """
     until = at + ttl
     free = Q(holder=holder) | Q(expires_at__lte=at)
     if OutboxLease.objects.filter(free, connection_id=connection_id).update(holder=holder, expires_at=until):
@@ -92,37 +94,51 @@ def claim(
     *,
     connection: Connection,
     holder: str,
+    ttl: timedelta,
     window: int,
     at: datetime,
     policy: Policy,
     new_id: NewId = uuid.uuid4,
-) -> list[Claimed]:
-    """Mark the next window as attempted and answer it; settles what must not be sent any more on the way."""
+) -> tuple[datetime | None, list[Claimed]]:
+    """Renew the lease, mark the next window as attempted and answer both; None = another relay holds the lease.
+
+    Settles what must not be sent any more on the way.
+    """
     with transaction.atomic():
-        lease = OutboxLease.objects.select_for_update().filter(connection=connection, holder=holder).first()
-        if lease is None or lease.expires_at <= at:
-            return []
-        publishing = _publishing(connection)
-        if publishing is None:
-            return []
-        rows = _locked_window(connection, window=window, at=at)
-        late = [row.id for row in rows if is_late(row, at) or is_stale(row, at, policy)]
-        if late:
-            rows = _settled(rows, late, publishing=publishing, at=at, new_id=new_id)
-        OutboundMessage.objects.filter(Among([row.id for row in rows])).update(
-            attempted_at=Coalesce(F("attempted_at"), at), attempts=F("attempts") + 1
-        )
-    return [
+        until = take_lease(connection_id=connection.pk, holder=holder, at=at, ttl=ttl)
+        if until is None:
+            return None, []
+        rows = _attempted(connection, window=window, at=at, policy=policy, new_id=new_id)
+    return until, [
         Claimed(
             outbound_id=row.id,
             routing_key=row.routing_key,
             message_id=str(row.message_id),
             correlation_id=str(row.correlation_id),
             body=bytes(row.body),
-            not_after=min(last_moment(row, policy), lease.expires_at),
+            not_after=min(last_moment(row, policy), until),
         )
         for row in rows
     ]
+
+
+def _attempted(
+    connection: Connection, *, window: int, at: datetime, policy: Policy, new_id: NewId
+) -> Sequence[Waiting]:
+    """Call with the lease's row locked."""
+    if not _may_publish(connection):
+        return []
+    rows = _locked_window(connection, window=window, at=at)
+    late = [row.id for row in rows if is_late(row, at) or is_stale(row, at, policy)]
+    if late:
+        # As it is now: it may have been re-keyed since the relay looked.
+        publishing = Connection.objects.get(pk=connection.pk)
+        rows = _settled(rows, late, publishing=publishing, at=at, new_id=new_id)
+    if rows:
+        OutboundMessage.objects.filter(Among([row.id for row in rows])).update(
+            attempted_at=Coalesce(F("attempted_at"), at), attempts=F("attempts") + 1
+        )
+    return rows
 
 
 def _settled(
@@ -135,10 +151,9 @@ def _settled(
     return [anew.get(row.id, row) for row in rows if row.id not in gone]
 
 
-def _publishing(connection: Connection) -> Connection | None:
-    """The connection as it is now (switched off or re-keyed since the relay looked), if it may publish at all."""
-    fresh = _switched_on(connection).first()
-    return None if _all_off().exists() else fresh
+def _may_publish(connection: Connection) -> bool:
+    """Whether it may publish at all: it may have been switched off since the relay looked."""
+    return _switched_on(connection).filter(~Exists(_all_off())).exists()
 
 
 def _switched_on(connection: Connection) -> QuerySet[Connection]:
@@ -175,11 +190,16 @@ def has_sendable(*, connection: Connection, holder: str, at: datetime) -> bool:
     Neither does one that is switched off, or stands by while another has the lease: looking for what is sendable costs
     several times as much as these reads.
     """
-    if not has_waiting(connection_id=connection.pk) or _is_leased_to_another(connection, holder, at):
+    if not is_called(connection=connection, holder=holder, at=at):
         return False
     on, off = Exists(_switched_on(connection)), Exists(_all_off())
     in_order = sendable(connection, at).filter(on, ~off).order_by("-urgent", "standing", "pk")
     return bool(in_order.values_list("pk")[:1])
+
+
+def is_called(*, connection: Connection, holder: str, at: datetime) -> bool:
+    """Whether something waits, if only what is held back, and no other relay has the lease; two cheap reads."""
+    return has_waiting(connection_id=connection.pk) and not _is_leased_to_another(connection, holder, at)
 
 
 def _is_leased_to_another(connection: Connection, holder: str, at: datetime) -> bool:

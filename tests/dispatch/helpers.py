@@ -4,6 +4,8 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import transaction
+
 from dispatch.models import Command, CommandEvent, OutboundMessage, Outcome
 from dispatch.requests import CommandPayload, CommandRequest
 from dispatch.services import commands, emergency
@@ -110,13 +112,16 @@ def release(plant: Plant, *, at: datetime = AT, reason: str = "the fire is out")
 def lease(
     link: Connection, *, at: datetime = AT, holder: str = RELAY, ttl: timedelta = LEASE
 ) -> datetime | None:
-    return take_lease(connection_id=link.pk, holder=holder, at=at, ttl=ttl)
+    with transaction.atomic():
+        return take_lease(connection_id=link.pk, holder=holder, at=at, ttl=ttl)
 
 
 def claims(link: Connection, *, at: datetime = AT, window: int = 50, holder: str = RELAY) -> list[Claimed]:
     """Renew the lease and claim a window."""
-    lease(link, at=at, holder=holder)
-    return claim(connection=link, holder=holder, window=window, at=at, policy=factories.policy())
+    _, claimed = claim(
+        connection=link, holder=holder, ttl=LEASE, window=window, at=at, policy=factories.policy()
+    )
+    return claimed
 
 
 def broker_says(outcome: Outcome, *claimed: Claimed, at: datetime = AT, detail: str = "") -> None:

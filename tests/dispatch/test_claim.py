@@ -290,7 +290,7 @@ def test_the_number_of_queries_of_a_claim_does_not_grow_with_its_window():
     few, many = (queries_of(lambda link=link: claims(link)) for link in (small, large))
 
     assert message_count_attempted() == 22
-    assert (few, many) == (12, 12)
+    assert (few, many) == (8, 8)
 
 
 def message_count_attempted():

@@ -20,7 +20,8 @@ def after(seconds):
 
 
 def claimed_by(holder, link, at):
-    return claim(connection=link, holder=holder, window=10, at=at, policy=factories.policy())
+    """(end of the lease, what was claimed)."""
+    return claim(connection=link, holder=holder, ttl=TTL, window=10, at=at, policy=factories.policy())
 
 
 def test_the_first_relay_gets_the_lease_and_a_second_one_does_not():
@@ -75,32 +76,44 @@ def test_each_connection_has_a_lease_of_its_own():
     assert lease(factories.connection(), holder="b", ttl=TTL)
 
 
-def test_without_the_lease_nothing_can_be_claimed():
+def test_while_another_has_the_lease_nothing_can_be_claimed():
     plant = factories.plant()
     ask(plant, mode())
     lease(plant.connection, holder="a", ttl=TTL)
 
-    assert claimed_by("b", plant.connection, AT) == []
+    assert claimed_by("b", plant.connection, after(14.9)) == (None, [])
+    assert claimed_by("b", plant.connection, after(15))[1]
 
 
-def test_with_a_lease_that_ran_out_nothing_can_be_claimed():
-    plant = factories.plant()
-    ask(plant, mode())
-    lease(plant.connection, holder="a", ttl=TTL)
+def test_a_claim_takes_the_lease_and_each_one_renews_it():
+    link = factories.connection()
 
-    assert claimed_by("a", plant.connection, after(15)) == []
-    assert claimed_by("a", plant.connection, after(14.9))
+    first, _ = claimed_by("a", link, AT)
+    second, _ = claimed_by("a", link, after(10))
+
+    assert (first, second) == (after(15), after(25))
+    assert lease(link, holder="b", ttl=TTL, at=after(24)) is None
 
 
 def test_a_claimed_message_may_not_be_handed_over_after_the_lease_ends():
     """A relay that was paused in between must not publish beside its successor."""
     plant = factories.plant()
     ask(plant, mode())
-    lease(plant.connection, holder="a", ttl=TTL)
 
-    claimed = claimed_by("a", plant.connection, AT)
+    until, [claimed] = claimed_by("a", plant.connection, AT)
 
-    assert claimed[0].not_after == after(15)
+    assert claimed.not_after == until == after(15)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_relays_that_claim_at_once_exactly_one_gets_what_waits():
+    plant = factories.plant()
+    ask(plant, mode())
+
+    answers = together(*[lambda name=name: claimed_by(name, plant.connection, AT) for name in "abcd"])
+
+    assert sorted([until for until, _ in answers], key=str) == [after(15), None, None, None]
+    assert [len(claimed) for until, claimed in answers if until is not None] == [1]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -27,7 +27,7 @@ from hypothesis.stateful import (
 )
 
 from dispatch.models import Command, CommandEvent, EmergencyLatch, OutboundMessage, Outcome
-from dispatch.services.claim import Claimed, claim, sendable, take_lease
+from dispatch.services.claim import Claimed, claim, sendable
 from dispatch.services.commands import cancel
 from dispatch.services.confirms import Word, forget_attempts, note_nacked, record
 from dispatch.services.due import queue_due
@@ -175,9 +175,11 @@ class LifeOfCommands(RuleBasedStateMachine):
         link = self.links[which % len(self.links)]
         if self.flights.get((link.pk, relay)):
             return  # it has not written down its last window
-        if take_lease(connection_id=link.pk, holder=relay, at=self.at, ttl=LEASE) is None:
+        until, window = claim(
+            connection=link, holder=relay, ttl=LEASE, window=4, at=self.at, policy=factories.policy()
+        )
+        if until is None:
             return
-        window = claim(connection=link, holder=relay, window=4, at=self.at, policy=factories.policy())
         self._check_claim(window)
         flights = [Flight(claimed=one, fate=fate) for one, fate in zip(window, fates, strict=False)]
         for flight in flights:

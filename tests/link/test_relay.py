@@ -9,10 +9,12 @@ from dispatch.models import OutboundMessage, OutboxLease, Outcome
 from dispatch.states import State
 from link.broker import Fate, LinkError
 from link.relay import RelayOptions, relay_once, release_lease
+from plants.models import Plant
 from tests import factories
 from tests.dispatch.helpers import ask, lease, message_of, mode, setpoint, state_of, stop_now, words_of
 from tests.factories import AT
 from tests.link.fakes import FakePublisher
+from tests.queries import queries_of
 from tests.threads import Aside
 
 pytestmark = pytest.mark.django_db
@@ -23,13 +25,14 @@ def options(holder="r1", window=50):
     return RelayOptions(holder=holder, lease_ttl=TTL, window=window)
 
 
-def turn(link, publisher, *, at=AT, **changes):
+def turn(link, publisher, *, at=AT, called=False, **changes):
     return relay_once(
         connection=link,
         publisher=publisher,
         clock=lambda: at,
         policy=factories.policy(),
         options=options(**changes),
+        called=called,
     )
 
 
@@ -190,6 +193,46 @@ def test_a_window_is_given_up_when_its_lease_ends():
     )
 
     assert publisher.limits_s == [11.0]
+
+
+@pytest.mark.parametrize("called", [True, False])
+def test_a_relay_that_is_called_sends_the_same_and_what_is_held_back_stays(called):
+    sent, latched = factories.plant(), factories.plant()
+    command, held = ask(sent, mode()), ask(latched, mode())
+    Plant.objects.filter(pk=latched.pk).update(dispatch_enabled=False)
+    publishers = FakePublisher(), FakePublisher()
+
+    counts = [
+        turn(plant.connection, publisher, called=called)
+        for plant, publisher in zip((sent, latched), publishers, strict=True)
+    ]
+
+    assert counts == [1, 0]
+    assert (state_of(command), state_of(held)) == (State.SENT, State.QUEUED)
+    assert publishers[1].windows == []
+
+
+def test_a_relay_that_is_called_for_nothing_or_stands_by_writes_nothing():
+    empty, led = factories.plant(), factories.plant()
+    ask(led, mode())
+    lease(led.connection, holder="other", ttl=TTL)
+    before = list(OutboxLease.objects.values())
+
+    counts = [turn(plant.connection, FakePublisher(), called=True) for plant in (empty, led)]
+
+    assert counts == [0, 0]
+    assert list(OutboxLease.objects.values()) == before
+
+
+def test_a_relay_that_is_called_does_not_search_before_it_claims():
+    link = factories.connection()
+    lease(link, holder="r1", ttl=TTL)
+    ask(factories.plant(on=link), mode())
+    found = queries_of(lambda: turn(link, FakePublisher()))
+    ask(factories.plant(on=link), mode())
+    told = queries_of(lambda: turn(link, FakePublisher(), called=True))
+
+    assert found - told == 1
 
 
 def test_a_window_is_no_larger_than_told():
