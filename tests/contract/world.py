@@ -47,7 +47,7 @@ from voke_sim.config import (
 )
 from voke_sim.simulator import Simulator
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 _LOOK_EVERY_S = 0.02
 T = TypeVar("T")
 

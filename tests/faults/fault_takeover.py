@@ -18,7 +18,7 @@ from watch.models import TickRun
 BACKLOG = 20
 """Events that stand in the old queues, unread, when the last command of the old key has ended."""
 
-RETIRES_WITHIN_S = 90.0
+RETIRES_WITHIN_S = 240.0
 
 
 @register

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.services.proc import ManagedProcess, ServiceError, child_environment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-START_S = 90.0
+START_S = 240.0
 RELAYS = ("relay-1", "relay-2")
 CONSUMERS = ("consume-1", "consume-2")
 _CELERY = ("-m", "celery", "-A", "esm")

@@ -24,7 +24,7 @@ from tests.faults.verdict import Count, Violation, judge, summary
 
 log = logging.getLogger(__name__)
 PER_S = 20.0
-QUIET_S = 60.0
+QUIET_S = 180.0
 _LOOK_EVERY_S = 0.25
 _SHOWN = 40  # violations of one fault
 _TURNS, _TURNS_S = 10, 2.0  # of the driver before, during and after a fault

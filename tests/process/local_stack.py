@@ -29,7 +29,7 @@ _HOST_WORD = re.compile(rf"(?<=,)({_NAMES})$")
 _PORT_WORD = re.compile(rf"(?:^|(?<=\nport ))({'|'.join(map(str, PORTS.values()))})(?=\n|$)")
 _PATH = re.compile(r"(?<![\w.])(/srv/sim|/run/secrets|/data|/tmp)(?![\w.-])")
 _ENV_LINE = re.compile(r"^ENV (.+)$", re.MULTILINE)
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 180.0
 
 
 def image_environment() -> dict[str, str]:

@@ -14,7 +14,7 @@ from tests.services.proc import ManagedProcess, child_environment
 
 SEED = os.environ.get("FAULT_SEED", "18089")
 FAULTS = os.environ.get("FAULTS", "20")
-MOST_S = 900
+MOST_S = 1800
 
 
 @pytest.mark.timeout(MOST_S + 60)
