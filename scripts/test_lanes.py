@@ -1,8 +1,9 @@
 """Runs the test suite in lanes side by side, each a pytest of its own with servers and ports of its own.
 
 Half of a lane's time is waiting (a broker that restarts, a commit, a page that loads), so three lanes on two cores end
-in well under half the time. Every line is printed as it comes, with its lane in front; what failed is printed once more at
-the very end, where a log that was cut still shows it. The exit code is 0 only when every run of every lane ended well.
+in well under half the time. Every line is printed as it comes, with its lane in front; what failed is printed once more
+at the very end, where a log that was cut still shows it. The exit code is 0 only when every run of every lane ended
+well.
 """
 
 import os
