@@ -5,6 +5,7 @@ Only the connections that are asked for are served while processes run: what oth
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,9 +17,10 @@ from tempfile import TemporaryDirectory
 from bench.chorus import Song
 from bench.world import START, Side, World
 from plants.models import Connection, LinkHealth, LinkState
-from tests.services.proc import ManagedProcess, wait_until
+from tests.services.proc import ManagedProcess, ServiceError, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
+STOPPED_WITHIN_S = 30.0
 _CELERY = ("-m", "celery", "-A", "esm")
 COMMANDS: Mapping[str, Sequence[str]] = {
     "relay": ("manage.py", "relay"),
@@ -42,9 +44,9 @@ def processes(world: World, sides: Sequence[Side], *names: str) -> Iterator[None
     try:
         with ExitStack() as stack:
             scratch = Path(stack.enter_context(TemporaryDirectory()))
-            started = [_start(world, name, scratch, number) for number, name in enumerate(names)]
-            for process in started:
-                stack.callback(process.terminate, timeout_s=30)
+            started: list[ManagedProcess] = []
+            stack.callback(_stop, started)
+            started += (_start(world, name, scratch, number) for number, name in enumerate(names))
             for name, role in _ROLES.items():
                 _await_links(ours, role, names.count(name) * len(ours), started)
             yield
@@ -63,6 +65,21 @@ def _start(world: World, name: str, scratch: Path, number: int) -> ManagedProces
         env={"PATH": os.environ["PATH"], "PULSE_DIR": str(scratch), **world.environment},
         cwd=ROOT,
     )
+
+
+def _stop(started: Sequence[ManagedProcess]) -> None:
+    """All at the same time; raises ServiceError when one has to be killed."""
+    for process in started:
+        if process.running:
+            process.signal(signal.SIGTERM)
+    for process in started:
+        try:
+            process.wait(STOPPED_WITHIN_S)
+        except ServiceError:
+            for other in started:
+                if other.running:
+                    other.kill()
+            raise
 
 
 def _await_links(

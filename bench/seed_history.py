@@ -11,7 +11,7 @@ written ahead to the log: it is the reading that is measured.
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ import psycopg
 from psycopg import sql
 
 PERIOD_S = 10
-_A_DAY, _AT_ONCE = timedelta(days=1), 2
+_A_DAY, _AT_ONCE, _MEMORY = timedelta(days=1), 2, "256MB"
 ZONE = "Europe/Prague"
 TABLES = (
     "plants_telemetryreading",
@@ -86,16 +86,18 @@ def seed(url: str, history: History) -> int:
         _make_tables(database, history)
     parts = [Part(history, *span) for span in _spans(history.readings_from, history.present, _A_DAY)]
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as beside:
+        earlier = beside.submit(_make_up, url, history)
         readings = sum(beside.map(lambda part: part.fill(url), parts))
+        earlier.result()
     filled_s = perf_counter() - began
     with psycopg.connect(url, autocommit=True) as database:
         use(database, history.schema)
-        _roll_up(database, history)
+        _roll_up(database, parts)
         for table in TABLES:
             how = "ANALYZE" if table == "plants_telemetryreading" else "VACUUM (ANALYZE)"
             database.execute(f"{how} {table}")
     print(
-        f"{history.schema}: {readings:,} samples stored in {filled_s:.1f} s, rolled up in"
+        f"{history.schema}: {readings:,} samples and their quarter-hours in {filled_s:.1f} s, the rest in"
         f" {perf_counter() - began - filled_s:.1f} s",
         file=sys.stderr,
         flush=True,
@@ -142,8 +144,13 @@ class Part:
     low: datetime
     high: datetime
 
+    @property
+    def quarters(self) -> str:
+        """Where its quarter-hours wait for those of the days before."""
+        return f"{self.history.schema}.quarters_{self.low.strftime('%Y%m%d')}"
+
     def fill(self, url: str) -> int:
-        """Make the day's partition; answers its rows."""
+        """Make the day's partition and its quarter-hours; answers its rows."""
         step, history = timedelta(seconds=PERIOD_S), self.history
         parent = f"{history.schema}.plants_telemetryreading"
         name = f"{parent}_{self.low.strftime('%Y%m%d')}"
@@ -162,6 +169,11 @@ class Part:
                 },
             )
             database.execute(f"ALTER TABLE {name} ADD PRIMARY KEY (plant_id, measured_at)")
+            database.execute(f"SET work_mem = '{_MEMORY}'")
+            database.execute(
+                f"CREATE UNLOGGED TABLE {self.quarters} (plant_id, start_at, computed_at, {_columns()})"
+                f" AS {_quarters(name, history.rolled_until)}"
+            )
             database.execute(
                 f"ALTER TABLE {parent} ATTACH PARTITION {name}"
                 f" FOR VALUES FROM ('{self.low.isoformat()}') TO ('{self.high.isoformat()}')"
@@ -172,29 +184,44 @@ class Part:
 # --- rollups ----------------------------------------------------------------------------------------------------------
 
 
-def _roll_up(database: "psycopg.Connection[Any]", history: History) -> None:
-    from metering.rollup import ENERGIES, MEASURES  # noqa: PLC0415 - after the settings
+def _roll_up(database: "psycopg.Connection[Any]", parts: "Sequence[Part]") -> None:
+    for part in parts:
+        database.execute(
+            f"INSERT INTO metering_telemetryquarter (plant_id, start_at, computed_at, {_columns()})"
+            f" SELECT * FROM {part.quarters} ORDER BY start_at, plant_id"
+        )
+        database.execute(f"DROP TABLE {part.quarters}")
+    database.execute(_sums("metering_telemetryhour"))
+    database.execute(_sums("metering_telemetryday"))
 
-    until = {"since": history.readings_from, "until": history.rolled_until}
-    database.execute(_quarters(MEASURES, ENERGIES), until)
-    database.execute(_sums("metering_telemetryhour", MEASURES, ENERGIES), until)
-    database.execute(_sums("metering_telemetryday", MEASURES, ENERGIES), until)
+
+def _make_up(url: str, history: History) -> None:
     made_up = {
         "since": history.rollups_from,
         "last": history.readings_from,
         "plants": list(history.plant_ids),
     }
-    database.execute(_made_up("metering_telemetryhour", MEASURES, ENERGIES), made_up)
-    database.execute(_made_up("metering_telemetryday", MEASURES, ENERGIES), made_up)
+    with psycopg.connect(url, autocommit=True) as database:
+        use(database, history.schema)
+        database.execute(_made_up("metering_telemetryhour"), made_up)
+        database.execute(_made_up("metering_telemetryday"), made_up)
 
 
-def _columns(measures: Sequence[str], energies: Any) -> str:
+def _columns() -> str:
+    measures, energies = _rolled_up()
     per_measure = (f"{name}_{what}" for name in measures for what in ("s", "min", "max", "mean", "last"))
     return f"samples, covered_s, coverage_pct, good_s, quality_rank, {', '.join(per_measure)}, {', '.join(energies)}"
 
 
-def _quarters(measures: Sequence[str], energies: Any) -> str:
-    """Quarter-hours of the samples, each of which speaks for its period."""
+def _rolled_up() -> tuple[Sequence[str], Mapping[str, tuple[str, int]]]:
+    from metering.rollup import ENERGIES, MEASURES  # noqa: PLC0415 - after the settings
+
+    return MEASURES, ENERGIES
+
+
+def _quarters(table: str, until: datetime) -> str:
+    """Quarter-hours of the samples of a table, each of which speaks for its period."""
+    measures, energies = _rolled_up()
     values = ", ".join(
         f"count({name}) * {PERIOD_S}, min({name}), max({name}), avg({name}), max({name})" for name in measures
     )
@@ -202,24 +229,24 @@ def _quarters(measures: Sequence[str], energies: Any) -> str:
         f"sum(greatest(0, {sign} * {name})) * {PERIOD_S} / 3600" for name, sign in energies.values()
     )
     return f"""
-        INSERT INTO metering_telemetryquarter (plant_id, start_at, computed_at, {_columns(measures, energies)})
         SELECT plant_id, start_at, start_at + interval '16 min', count(*), count(*) * {PERIOD_S},
                count(*) * {PERIOD_S} / 9.0, count(*) * {PERIOD_S}, min(quality_rank), {values}, {sums}
-          FROM (SELECT date_bin('15 min', measured_at, 'epoch') AS start_at, * FROM plants_telemetryreading
-                 WHERE measured_at >= %(since)s AND measured_at < %(until)s) AS sample
-         GROUP BY start_at, plant_id ORDER BY start_at, plant_id
+          FROM (SELECT date_bin('15 min', measured_at, 'epoch') AS start_at, * FROM {table}
+                 WHERE measured_at < '{until.isoformat()}') AS sample
+         GROUP BY start_at, plant_id
     """
 
 
-def _sums(table: str, measures: Sequence[str], energies: Any) -> str:
+def _sums(table: str) -> str:
     """Hours or local days of the quarter-hours."""
+    measures, energies = _rolled_up()
     start, more, given, length_s = _key(table)
     values = ", ".join(
         f"sum({name}_s), min({name}_min), max({name}_max), avg({name}_mean), max({name}_last)"
         for name in measures
     )
     return f"""
-        INSERT INTO {table} (plant_id, start_at, computed_at, {given} {_columns(measures, energies)})
+        INSERT INTO {table} (plant_id, start_at, computed_at, {given} {_columns()})
         SELECT plant_id, first_at, first_at, {more} sum(samples), sum(covered_s), 100 * sum(covered_s) / {length_s},
                sum(good_s), min(quality_rank), {values}, {", ".join(f"sum({name})" for name in energies)}
           FROM (SELECT {start} AS first_at, * FROM metering_telemetryquarter) AS quarter
@@ -227,13 +254,14 @@ def _sums(table: str, measures: Sequence[str], energies: Any) -> str:
     """
 
 
-def _made_up(table: str, measures: Sequence[str], energies: Any) -> str:
+def _made_up(table: str) -> str:
     """Hours or local days before the samples: values of chance about their means."""
+    measures, energies = _rolled_up()
     _, more, given, length_s = _key(table)
     step = "1 day" if given else "1 hour"
     values = ", ".join(f"{length_s}, value - 9, value + 9, value, value + 1" for _ in measures)
     return f"""
-        INSERT INTO {table} (plant_id, start_at, computed_at, {given} {_columns(measures, energies)})
+        INSERT INTO {table} (plant_id, start_at, computed_at, {given} {_columns()})
         SELECT plant_id, first_at, first_at, {more} {length_s} / {PERIOD_S}, {length_s}, 100, {length_s}, 3,
                {values}, {", ".join("value" for _ in energies)}
           FROM (SELECT plant_id, local AT TIME ZONE '{ZONE}' AS first_at, 40 * random() AS value

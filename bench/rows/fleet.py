@@ -19,11 +19,12 @@ from bench.world import START, World
 from dispatch.models import OutboundMessage, Outcome
 from esm import clock
 from esm.ticks import run_tick
+from plants.models import Installation
 
 ORDER = 90
 PLANTS = 100
 CONNECTIONS = 2
-WITHIN_S, QUICK_WITHIN_S = 300.0, 90.0
+WITHIN_S, QUICK_WITHIN_S = 300.0, 120.0
 
 
 def rows(world: World) -> Sequence[Row]:
@@ -42,7 +43,7 @@ def rows(world: World) -> Sequence[Row]:
         ),
         Row(
             name="fleet_dispatch",
-            what="setpoints of two connections due in one tick -> SENT, two relays beside one",
+            what="setpoints of two connections in the outbox -> SENT, two relays beside one",
             unit="cmd/s",
             better=Better.HIGHER,
             variants=_variants(dispatch.run),
@@ -100,7 +101,11 @@ class Ingest:
 
 
 class Dispatch:
-    """Two connections whose setpoints are all due at once."""
+    """Two connections whose outbox is full when the relays, which are connected, are let go.
+
+    One process signs and stores what is due, whatever the number of relays, and is slower than they are: with it in the
+    time two relays and one would be told by the tick.
+    """
 
     def __init__(self, world: World, *, each: int) -> None:
         self._world = world
@@ -119,8 +124,10 @@ class Dispatch:
         count = CONNECTIONS * self._each
         sides = [one.side for one in self._fleets]
         with self._world.database() as look, processes(self._world, sides, *["relay"] * relays):
-            began = perf_counter()
+            _let_send(False)
             run_tick("queue_due", at=clock.now())
+            began = perf_counter()
+            _let_send(True)
             until(lambda: not any_unsent(look), f"{count} commands")
             took_s = perf_counter() - began
         self._check(count)
@@ -135,3 +142,8 @@ class Dispatch:
             raise AssertionError(
                 f"of {count} commands {once} were confirmed at once, the brokers hold {held}"
             )
+
+
+def _let_send(enabled: bool) -> None:
+    """The switch over all of dispatch: while it is off nothing is claimed."""
+    Installation.objects.update_or_create(pk=1, defaults={"dispatch_enabled": enabled})

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from metering.selectors.charts import Series
 
 ORDER = 70
-WITHIN_S, QUICK_WITHIN_S = 400.0, 90.0
+WITHIN_S, QUICK_WITHIN_S = 400.0, 120.0
 PRESENT = datetime(2026, 1, 13, 22, 52, 7, tzinfo=UTC)
 READINGS_FOR = timedelta(days=12)
 ROLLUPS_FOR = timedelta(days=400)

@@ -15,7 +15,7 @@ from plants.services.partitions import ensure_partitions, forget_known_partition
 
 ORDER = 60
 FEWEST = 100
-WITHIN_S, QUICK_WITHIN_S = 300.0, 60.0
+WITHIN_S, QUICK_WITHIN_S = 300.0, 120.0
 SMALL = f"{FEWEST:,} plants"
 LATER = timedelta(minutes=30)
 """From one repetition to the next: states are news each time."""

@@ -14,7 +14,7 @@ from bench.world import World
 
 ORDER = 50
 TOKENS_PER_S = 50.0
-WITHIN_S, QUICK_WITHIN_S = 240.0, 60.0
+WITHIN_S, QUICK_WITHIN_S = 240.0, 120.0
 
 
 def rows(world: World) -> Sequence[Row]:

@@ -24,7 +24,9 @@ def test_the_clock_runs_from_what_was_held_at_the_start_until_what_is_held_is_th
     rate = middle_rate(database, held=1000, count=4000)
 
     assert rate > 0
-    assert database.left == [(3000, 1000)]  # 2,500 and half of 1,000 rows of meters are 3,000 messages: enough
+    assert database.left == [
+        (3000, 1000)
+    ]  # 2,500 and half of 1,000 rows of meters are 3,000 messages: enough
 
 
 @pytest.mark.parametrize(
