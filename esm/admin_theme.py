@@ -84,7 +84,7 @@ def _navigation() -> list[dict[str, Any]]:
                 _page("Alarms", "notifications", "plants.alarm"),
                 _page("Gaps", "hearing_disabled", "metering.gap"),
                 _page("Register events", "swap_vert", "metering.registerevent"),
-                _page("Expected periods", "timer", "metering.streamperiod"),
+                _page("Stream periods", "timer", "metering.streamperiod"),
                 _page("Config updates", "pending_actions", "trading_api.configupdaterequest"),
             ],
         },

@@ -140,7 +140,7 @@ class DispatchedPlantAdmin(PlantAdmin):
 _MEASUREMENTS = (
     ("gap", "Gaps in its measurements"),
     ("registerevent", "Register events"),
-    ("streamperiod", "Expected periods"),
+    ("streamperiod", "Stream periods"),
 )
 _SWITCH_EFFECTS = {
     True: ("What waits for the plant in the outbox is published at once, unless its time has passed.",),

@@ -1,6 +1,5 @@
 """Retention holds for people: which measurements stay although their time is over, and why; held and released here."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from django import forms
@@ -8,10 +7,10 @@ from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from esm import clock
+from metering.admin.dates import dated
 from metering.models import RetentionHold
 from metering.services.holds import hold, release
 from plants.admin.base import RoomAdmin
@@ -23,7 +22,7 @@ MAY_LOOK = "metering.view_retentionhold"
 MAY_HOLD = "metering.add_retentionhold"
 MAY_RELEASE = "metering.change_retentionhold"
 _HELD = Look(icon="lock", word="Held", family=Family.MOVE)
-_RELEASED = Look(icon="lock_open", word="Released", family=Family.WAIT)
+_RELEASED = Look(icon="check", word="Released", family=Family.WAIT)
 
 
 class StateFilter(DropdownFilter):
@@ -114,8 +113,8 @@ class RetentionHoldAdmin(RoomAdmin):
             submit="Release",
             facts=(
                 ("Why", row.reason),
-                ("From", _day(row.from_at)),
-                ("To", _day(row.to_at)),
+                ("From", dated(row.from_at)),
+                ("To", dated(row.to_at)),
                 ("Held by", row.held_by_name),
             ),
             effects=(
@@ -154,11 +153,11 @@ class RetentionHoldAdmin(RoomAdmin):
 
     @display(description="From", ordering="from_at")
     def from_mark(self, row: RetentionHold) -> SafeString:
-        return _day(row.from_at)
+        return dated(row.from_at)
 
     @display(description="To", ordering="to_at")
     def to_mark(self, row: RetentionHold) -> SafeString:
-        return _day(row.to_at)
+        return dated(row.to_at)
 
     @display(description="Held", ordering="held_at")
     def held(self, row: RetentionHold) -> SafeString:
@@ -167,9 +166,3 @@ class RetentionHoldAdmin(RoomAdmin):
     @display(description="Released", ordering="released_at")
     def released(self, row: RetentionHold) -> SafeString:
         return NOTHING if row.released_at is None else stack(row.released_by_name, moment(row.released_at))
-
-
-def _day(at: datetime) -> SafeString:
-    """With its year: holds reach back far."""
-    utc = at.astimezone(UTC)
-    return format_html('<time datetime="{}">{}</time>', utc.isoformat(), f"{utc:%Y-%m-%d %H:%M} UTC")

@@ -12,11 +12,12 @@ from django.urls import path, reverse
 from django.utils.safestring import SafeString
 
 from esm import clock
+from metering.admin.dates import dated
 from metering.models import Stream, StreamPeriod
 from metering.rules import current_rules
 from metering.services.periods import MOST_S, set_period, valid_from
 from plants.admin.base import RoomAdmin
-from plants.admin.marks import Family, Look, change_url, chip, link, moment, muted, stack
+from plants.admin.marks import Family, Look, change_url, chip, link, muted, plain, stack
 from plants.admin.pages import Page, PageForm, found_or_404, posted, require, run_page
 from plants.admin.theme import (
     ActionVariant,
@@ -94,7 +95,7 @@ class StreamPeriodAdmin(RoomAdmin):
         page = Page(
             title="Set how often a plant is expected to speak",
             submit="Set",
-            facts=(("Counts from", moment(valid_from(at))),),
+            facts=(("Counts from", dated(valid_from(at))),),
             effects=(
                 "Gaps, coverage and how long a sample is held are judged by it from then on.",
                 "What was before stays as it was judged.",
@@ -158,12 +159,12 @@ class StreamPeriodAdmin(RoomAdmin):
 
     @display(description="From", ordering="valid_from")
     def since(self, row: StreamPeriod) -> SafeString:
-        return moment(row.valid_from, zone=row.plant.time_zone)
+        return dated(row.valid_from, zone=row.plant.time_zone)
 
     @display(description="Source", ordering="source")
     def source_mark(self, row: StreamPeriod) -> str | SafeString:
         if row.source == StreamPeriod.Source.SET:
-            return stack(row.set_by_name, "set")
+            return plain(row.set_by_name, "set")
         return muted(f"learnt, asked for by {row.set_by_name}" if row.set_by_name else "learnt")
 
 

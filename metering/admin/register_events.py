@@ -10,10 +10,11 @@ from django.shortcuts import redirect
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from metering.admin.dates import dated
 from metering.models import RegisterEvent
 from metering.services.register_events import decide_register_event, evidence_of
 from plants.admin.base import MachineOwned
-from plants.admin.marks import Family, Look, change_url, chip, link, moment, muted, plain, stack
+from plants.admin.marks import Family, Look, change_url, chip, link, muted, plain, stack
 from plants.admin.pages import Page, PageForm, found_or_404, posted, require, run_page
 from plants.admin.theme import (
     ActionVariant,
@@ -181,7 +182,7 @@ class RegisterEventAdmin(MachineOwned):
 
     @display(description="When", ordering="after_at")
     def when(self, row: RegisterEvent) -> SafeString:
-        return moment(row.after_at, zone=row.plant.time_zone)
+        return dated(row.after_at, zone=row.plant.time_zone)
 
     @display(description="Judged by", ordering="decided_by_name")
     def judged(self, row: RegisterEvent) -> str | SafeString:
@@ -193,11 +194,11 @@ class RegisterEventAdmin(MachineOwned):
 
     @display(description="Last before it")
     def before(self, row: RegisterEvent) -> SafeString:
-        return _reading(row.before_kwh, moment(row.before_at, precise=True, zone=row.plant.time_zone))
+        return _reading(row.before_kwh, dated(row.before_at, zone=row.plant.time_zone))
 
     @display(description="First after it")
     def after(self, row: RegisterEvent) -> SafeString:
-        return _reading(row.after_kwh, moment(row.after_at, precise=True, zone=row.plant.time_zone))
+        return _reading(row.after_kwh, dated(row.after_at, zone=row.plant.time_zone))
 
     @display(description="Difference")
     def risen(self, row: RegisterEvent) -> str:
@@ -205,7 +206,7 @@ class RegisterEventAdmin(MachineOwned):
 
     @display(description="Found")
     def found(self, row: RegisterEvent) -> SafeString:
-        return moment(row.found_at, precise=True)
+        return dated(row.found_at)
 
 
 def _page(row: RegisterEvent) -> Page:
@@ -214,8 +215,8 @@ def _page(row: RegisterEvent) -> Page:
         title=f"What happened to {_device(row)} of {row.plant.name}?",
         submit="Decide",
         facts=(
-            ("Last before it", _reading(row.before_kwh, moment(row.before_at, zone=zone))),
-            ("First after it", _reading(row.after_kwh, moment(row.after_at, zone=zone))),
+            ("Last before it", _reading(row.before_kwh, dated(row.before_at, zone=zone))),
+            ("First after it", _reading(row.after_kwh, dated(row.after_at, zone=zone))),
             ("Difference", _risen(row)),
             ("Taken for", f"{RegisterEvent.Kind(row.kind).label}; counted: {_energy(row)}"),
             *((("Note", row.note),) if row.note else ()),

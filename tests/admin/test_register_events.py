@@ -55,7 +55,7 @@ def test_the_page_shows_both_readings_and_what_happens(jana, event):
     text = text_of(jana.get(deciding(event)))
 
     assert "What happened to M1 import of Brewery Přerov?" in text
-    assert "512.25 kWh" in text
+    assert "512.25 kWh, 2026-01-02 03:59:00" in text
     assert "rose by 69,488.25 kWh" in text
     assert "counted: not known" in text
 
