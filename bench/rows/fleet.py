@@ -29,8 +29,8 @@ WITHIN_S, QUICK_WITHIN_S = 300.0, 120.0
 
 def rows(world: World) -> Sequence[Row]:
     """`fleet_ingest` and `fleet_dispatch`."""
-    ingest = Ingest(world, rounds=48 if world.quick else 120)
-    dispatch = Dispatch(world, each=1_000 if world.quick else 5_000)
+    ingest = Ingest(world, rounds=48 if world.quick else 96)
+    dispatch = Dispatch(world, each=1_000 if world.quick else 3_000)
     within_s = QUICK_WITHIN_S if world.quick else WITHIN_S
     return [
         Row(

@@ -78,7 +78,7 @@ class Telemetry:
     @cached_property
     def few(self) -> list[Wire]:
         """As many as the naive way can be given."""
-        return self._rounds(6 if self._world.quick else 12)
+        return self._rounds(6)
 
     @cached_property
     def copied(self) -> list[tuple[Rows, Rows]]:
@@ -153,7 +153,7 @@ class Events:
     @cached_property
     def sent(self) -> list[tuple[str, str]]:
         plants = self._world.plants(self.side.connection, PLANTS)
-        return sent_commands(self.side, plants, count=400 if self._world.quick else 2000, at=START)
+        return sent_commands(self.side, plants, count=400 if self._world.quick else 1500, at=START)
 
     @cached_property
     def wires(self) -> list[Wire]:

@@ -46,7 +46,7 @@ LOOK_EVERY_S = 0.002
 def rows(world: World) -> Sequence[Row]:
     """`latency_command_idle`, `latency_command_half`, `latency_event_idle`, `latency_event_half`."""
     house = House(world)
-    count = 50 if world.quick else 300
+    count = 50 if world.quick else 200
     return [
         _row("command", "idle", house, lambda: house.commands(count), limit_ms=100),
         _row("event", "idle", house, lambda: house.events(count), limit_ms=100),

@@ -22,7 +22,7 @@ def rows(world: World) -> Sequence[Row]:
             better=Better.HIGHER,
             variants=[
                 Variant(name="ours", run=_ours(history)),
-                Variant(name="naive", run=_naive(history, 40 if world.quick else 100), warm_up=WarmUp.FULL),
+                Variant(name="naive", run=_naive(history, 40 if world.quick else 60), warm_up=WarmUp.FULL),
                 Variant(name="floor", run=_floor(history)),
             ],
             targets=[at_least("naive", 50), at_least("floor", 0.5)],

@@ -19,7 +19,7 @@ WITHIN_S, QUICK_WITHIN_S = 240.0, 120.0
 
 def rows(world: World) -> Sequence[Row]:
     """`plant_list`, `plant_list_304` and `token`."""
-    lists = Lists(Pulls(world), seconds=0.5 if world.quick else 3.0)
+    lists = Lists(Pulls(world), seconds=0.5 if world.quick else 2.0)
     within_s = QUICK_WITHIN_S if world.quick else WITHIN_S
     return [
         Row(
@@ -61,7 +61,7 @@ def rows(world: World) -> Sequence[Row]:
             what=f"p99 of the answers at {TOKENS_PER_S:g} tokens a second",
             unit="ms",
             better=Better.LOWER,
-            variants=[Variant(name="ours", run=_p99(lists.pulls, seconds=2.0 if world.quick else 10.0))],
+            variants=[Variant(name="ours", run=_p99(lists.pulls, seconds=2.0 if world.quick else 6.0))],
             targets=[at_most(20, "ms")],
             within_s=within_s,
             done=lists.pulls.close,
