@@ -1,13 +1,13 @@
 """Reading plants within an organisation, their assets, ratings and time-config blocks."""
 
 import re
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from uuid import UUID
 
 from django.db import connection as database
 
 from plants.errors import NotFound
-from plants.models import Asset, Plant, TimeConfigBlock
+from plants.models import Asset, Connection, Plant, TimeConfigBlock
 from plants.selectors.connections import successors_of
 from plants.time_config import Block, Ratings
 from vcp import AssetType
@@ -74,32 +74,34 @@ def resolve_sites(*, connection_id: int, site_ids: Iterable[str]) -> dict[str, i
 
 
 def _sites_of(connection_id: int, wanted: Set[str]) -> dict[str, int]:
-    by_uuid = {site_id: parsed for site_id in wanted if (parsed := _as_uuid(site_id)) is not None}
+    uuids = {site_id: _as_uuid(site_id) for site_id in wanted}
     if database.vendor == "postgresql":
-        found, known = _sites_at_once(connection_id, list(wanted), list(set(by_uuid.values())))
-    else:
-        plants = Plant.objects.filter(connection_id=connection_id)
-        externals = plants.filter(external_plant_id__in=wanted).values_list("external_plant_id", "pk")
-        uuids = plants.filter(voke_uuid__in=set(by_uuid.values())).values_list("voke_uuid", "pk")
-        found, known = dict(externals), {str(voke_uuid): pk for voke_uuid, pk in uuids}
-    return found | {site_id: known[parsed] for site_id, parsed in by_uuid.items() if parsed in known}
+        return _sites_at_once(connection_id, uuids)
+    plants = Plant.objects.filter(connection_id=connection_id)
+    found = dict(plants.filter(external_plant_id__in=wanted).values_list("external_plant_id", "pk"))
+    parsed = {one for one in uuids.values() if one is not None}
+    known = {str(one): pk for one, pk in plants.filter(voke_uuid__in=parsed).values_list("voke_uuid", "pk")}
+    return found | {site_id: known[one] for site_id, one in uuids.items() if one in known}
 
 
-def _sites_at_once(
-    connection_id: int, externals: list[str], uuids: list[str]
-) -> tuple[dict[str, int], dict[str, int]]:
-    """Plant ids by externalPlantId and by UUID: two arrays instead of a parameter for each of a thousand names."""
-    table = database.ops.quote_name(Plant._meta.db_table)
+def _sites_at_once(connection_id: int, uuids: Mapping[str, str | None]) -> dict[str, int]:
+    """{site: its UUID or None} -> plant ids: each site by an index, its name asked for where its UUID finds nothing.
+
+    Not `= ANY`: with 500 sites of 100,000 plants the planner reads all plants, for every batch. A plant belongs to the
+    organisation of its connection, so its name is found by the index that holds it unique.
+    """
+    plants, links = (database.ops.quote_name(one._meta.db_table) for one in (Plant, Connection))
     with database.cursor() as cursor:
         cursor.execute(
-            f"SELECT external_plant_id, voke_uuid::text, id FROM {table} WHERE connection_id = %s"  # noqa: S608
-            " AND (voke_uuid = ANY(%s::uuid[]) OR external_plant_id = ANY(%s::text[]))",
-            [connection_id, uuids, externals],
+            "SELECT asked.site, COALESCE("  # noqa: S608 - names of the models
+            f"(SELECT id FROM {plants} WHERE connection_id = %s AND voke_uuid = asked.uuid),"
+            f" (SELECT id FROM {plants} WHERE connection_id = %s AND external_plant_id = asked.site"
+            f" AND organisation_id = (SELECT organisation_id FROM {links} WHERE id = %s)))"
+            " FROM unnest(%s::text[], %s::uuid[]) AS asked (site, uuid)",
+            [connection_id, connection_id, connection_id, list(uuids), list(uuids.values())],
         )
         rows = cursor.fetchall()
-    wanted = set(externals)
-    found = {external: pk for external, _, pk in rows if external in wanted}
-    return found, {voke_uuid: pk for _, voke_uuid, pk in rows if voke_uuid is not None}
+    return {site_id: pk for site_id, pk in rows if pk is not None}
 
 
 def _as_uuid(text: str) -> str | None:

@@ -2,9 +2,10 @@
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
-from plants.models import Installation, Organisation
+from plants.models import Installation, Organisation, Plant
 from plants.selectors.plants import battery_ratings, resolve_sites
 from plants.services.organisations import bump_revision, create_organisation, set_installation_dispatch
 from tests import factories
@@ -57,6 +58,48 @@ def test_sites_resolve_by_uuid_and_by_external_id_within_their_connection():
     found = resolve_sites(connection_id=plant.connection_id, site_ids=wanted)
 
     assert found == {str(plant.voke_uuid): plant.pk, plant.external_plant_id: plant.pk}
+
+
+def test_a_site_is_the_plant_with_that_uuid_before_the_one_with_that_name():
+    plant = factories.plant()
+    factories.plant(on=plant.connection, external_plant_id=str(plant.voke_uuid))
+
+    found = resolve_sites(connection_id=plant.connection_id, site_ids=[str(plant.voke_uuid).upper()])
+    again = resolve_sites(connection_id=plant.connection_id, site_ids=[str(plant.voke_uuid)])
+
+    assert (list(found.values()), list(again.values())) == ([plant.pk], [plant.pk])
+
+
+@pytest.mark.postgresql
+def test_the_sites_of_a_batch_are_found_by_indexes_among_many_plants():
+    """Regression: all plants were read for every batch: with 100,000 of them it took longer than all the rest."""
+    plant = factories.plant(assets=[])
+    _many_like(plant, 5000)
+    wanted = [str(one) for one in Plant.objects.values_list("voke_uuid", flat=True)[:500]]
+
+    with CaptureQueriesContext(connection) as context:
+        found = resolve_sites(connection_id=plant.connection_id, site_ids=wanted)
+    with connection.cursor() as cursor:
+        cursor.execute("EXPLAIN " + context.captured_queries[0]["sql"])
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+
+    assert (len(found), len(context)) == (500, 1)
+    assert "voke_uuid_once_per_connection" in plan
+    assert "external_plant_id_once_per_organisation" in plan
+    assert "Seq Scan on plants_plant" not in plan
+
+
+def _many_like(plant, count):
+    own = ("id", "external_plant_id", "voke_uuid")
+    alike = ", ".join(one.column for one in Plant._meta.concrete_fields if one.column not in own)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO plants_plant ({alike}, external_plant_id, voke_uuid)"
+            f" SELECT {alike}, 'many-' || number, gen_random_uuid() FROM plants_plant, generate_series(1, %s) AS number"
+            " WHERE id = %s",
+            [count, plant.pk],
+        )
+        cursor.execute("ANALYZE plants_plant")
 
 
 @pytest.mark.parametrize(
