@@ -75,4 +75,5 @@ def _cursor() -> Any:
     connection.ensure_connection()
     session: Any = connection.connection
     session.prepare_threshold = 1  # does nothing to Django's own cursors
-    return connection.make_cursor(psycopg.Cursor(session))  # wraps errors, as `connection.cursor()` does
+    plain: Any = psycopg.Cursor(session)
+    return connection.make_cursor(plain)  # wraps errors, as `connection.cursor()` does
