@@ -16,6 +16,7 @@ from link.doorbell import Doorbell
 from link.drained import Drained
 from link.health import DATABASE_TROUBLE, Streams
 from link.inbox import Inlet
+from link.pace import Pace
 from link.parsing import MAX_BODY_BYTES
 from link.relay import RelayOptions, relay_once, release_lease
 from link.silence import Silence
@@ -34,7 +35,7 @@ LONGEST_PAUSE_S = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class ConsumeOptions:
-    """How a consumer reads: window of unacknowledged deliveries, batch size, and how long it waits.
+    """How a consumer reads: window of unacknowledged deliveries, batch size, and how long it waits (`link.pace`).
 
     `holder` names the process in the health of its links.
     """
@@ -213,6 +214,7 @@ class ConsumeWorker(Worker):
         )
         self._options = options
         self._consumer: Consumer | None = None
+        self._pace = Pace(options.flush_s)
         self._silence = Silence(renew_after_s=self._renew_after_s)
         self._drained = Drained(
             connection_id=connection.pk,
@@ -248,9 +250,10 @@ class ConsumeWorker(Worker):
             self._health.tell(LinkState.CONNECTED)
         with self.progress.during(Step.LINK):
             batch = consumer.fetch(
-                max_messages=self._options.batch, wait_s=self._options.wait_s, flush_s=self._options.flush_s
+                max_messages=self._options.batch, wait_s=self._options.wait_s, flush_s=self._pace.flush_s
             )
         at = self._clock()
+        self._pace.took(len(batch))
         if batch:
             self._storing.take(batch, consumer, at=at, stop=stop)
         else:

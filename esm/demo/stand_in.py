@@ -50,6 +50,8 @@ def stand_in_config(installation: DemoInstallation, *, base_url: str, journal: P
         journal_path=str(journal),
         seed=seed,
         factor=FACTOR,
+        # What arrives wakes it at once; each tick costs, whether something happens or not.
+        tick_period_s=0.2,
     )
 
 
