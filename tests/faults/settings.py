@@ -33,6 +33,7 @@ _environment = production_environment(
     AMQP_HEARTBEAT_S="2",
     AMQP_CONFIRM_TIMEOUT_S="3",
     AMQP_PREFETCH="200",
+    INGEST_BATCH="20",  # so that batches stand behind each other
     LINK_RECONNECT_MAX_S="1",
     REPLAY_MARGIN_S="30",
     COMMAND_DELIVER_BY_S="10",
