@@ -174,7 +174,7 @@ def test_duplicated_and_reordered_events_count_once(make_world: MakeWorld):
         command = world.send(setpoint(10.0))
 
         world.wait_for(command, State.COMPLETED)
-        world.simulator.wait_for(lambda counts: counts["unconfirmed"] == 0, timeout_s=10)
+        world.simulator.wait_for(lambda counts: counts["unconfirmed"] == 0, timeout_s=60)
 
         ids = list(InboundMessage.objects.values_list("message_id", flat=True))
         assert len(ids) == len(set(ids))

@@ -127,7 +127,7 @@ def test_a_refused_request_is_booked_on_whom_its_token_names(
 
 def test_a_client_that_leaves_in_the_middle_of_its_body_leaves_a_row(server: Running) -> None:
     server.raw(head(UPDATE, "Content-Length: 10"), body=b"{").close()
-    wait_until(PullJournal.objects.filter(status=499).exists, timeout_s=20, what="the row is there")
+    wait_until(PullJournal.objects.filter(status=499).exists, timeout_s=60, what="the row is there")
     assert newest_row().result == "CLIENT_CLOSED_REQUEST"
 
 
@@ -239,7 +239,7 @@ def test_a_full_queue_is_503_in_the_envelope_and_journaled_in_one_row(
         turned_away = [httpx.get(f"{server.url}/trading/plant/list") for _ in range(3)]
         go.set()
         first.join(20)
-        wait_until(PullJournal.objects.filter(status=503).exists, timeout_s=20, what="the row is there")
+        wait_until(PullJournal.objects.filter(status=503).exists, timeout_s=60, what="the row is there")
     assert len(results) == 1
     for answer in turned_away:
         assert (answer.status_code, answer.json()["code"]) == (503, "SERVICE_UNAVAILABLE")
@@ -266,7 +266,7 @@ def test_a_running_request_is_finished_when_the_server_stops(
         client.start()
         assert inside.acquire(timeout=10)
         server.stop.set()
-        wait_until(lambda: refuses(server.port), timeout_s=20, what="it no longer listens")
+        wait_until(lambda: refuses(server.port), timeout_s=60, what="it no longer listens")
         go.set()
         client.join(20)
     assert len(results) == 1

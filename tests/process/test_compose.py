@@ -337,7 +337,7 @@ def test_every_service_runs_turns_healthy_closes_the_loop_survives_a_second_up_a
         ):
             wait_until(
                 lambda table=table, condition=condition: count(database, table, condition),
-                timeout_s=20,
+                timeout_s=120,
                 what=f"{table._meta.db_table} where {condition}",
                 interval_s=0.1,
             )

@@ -70,7 +70,7 @@ def loop(name: str, stack: ExitStack, rabbit, directory: Path, number: int = 1) 
         f"{name}{number}", name, directory=directory, LINK_TRANSPORT="amqps", AMQP_CA_FILE=str(rabbit.ca_file)
     )
     stack.callback(lambda: process.running and process.kill())
-    process.wait_for_line("running", 20)
+    process.wait_for_line("running", 120)
     return process
 
 
@@ -134,11 +134,11 @@ def test_killed_and_terminated_relays_publish_every_command_with_one_effect_each
         commands += ask(plant, COMMANDS)
         loop("relay", stack, rabbit, tmp_path, 3)
 
-        eventually(lambda: all_confirmed(commands), what="every message confirmed", within_s=60)
+        eventually(lambda: all_confirmed(commands), what="every message confirmed", within_s=240)
         acked = Command.objects.filter(pk__in=[one.pk for one in commands])
         waiting = [State.QUEUED, State.SENT]
         eventually(
-            lambda: not acked.filter(state__in=waiting).exists(), what="every command answered", within_s=60
+            lambda: not acked.filter(state__in=waiting).exists(), what="every command answered", within_s=240
         )
 
     effects = received(simulator, commands)
@@ -162,7 +162,7 @@ def test_killed_and_terminated_consumers_store_every_confirmed_event_once(rabbit
         seen = TelemetryReading.objects.count()
         eventually(lambda: TelemetryReading.objects.count() > seen + 20, what="telemetry after the crash")
         simulator.stop()
-        eventually(lambda: not missing(simulator, link, plant), what="every confirmed event", within_s=60)
+        eventually(lambda: not missing(simulator, link, plant), what="every confirmed event", within_s=240)
         assert third.terminate() == 0
 
     ids = list(InboundMessage.objects.values_list("message_id", flat=True))

@@ -154,7 +154,7 @@ class ManagedProcess:
         """Send a signal to the process itself."""
         self._process.send_signal(number)
 
-    def terminate(self, timeout_s: float = 15.0) -> int:
+    def terminate(self, timeout_s: float = 60.0) -> int:
         """Ask it to stop and wait; ServiceError (after SIGKILL) when it does not; the exit code."""
         self.signal(self._stop_signal)
         try:
@@ -166,7 +166,7 @@ class ManagedProcess:
     def kill(self) -> int:
         """SIGKILL to the whole group; the exit code of the process."""
         signal_group(self.pid, signal.SIGKILL)
-        code = self._process.wait(timeout=10)
+        code = self._process.wait(timeout=60)
         self._settle()
         return code
 
@@ -179,8 +179,8 @@ class ManagedProcess:
     def _settle(self) -> None:
         """After the process ended: end what it left in its group, collect the rest of the output."""
         signal_group(self.pid, signal.SIGKILL)
-        wait_until(lambda: not live_members(self.pid), timeout_s=10, what=f"the group of {self.name} is gone")
-        self._reader.join(timeout=10)
+        wait_until(lambda: not live_members(self.pid), timeout_s=60, what=f"the group of {self.name} is gone")
+        self._reader.join(timeout=60)
         REAPER.forget_group(self.pid)
 
     def _read_output(self) -> None:

@@ -102,7 +102,7 @@ class RabbitServer(Server):
         parameters.socket_timeout = parameters.stack_timeout = parameters.blocked_connection_timeout = 10
         return pika.BlockingConnection(parameters)
 
-    def ctl(self, *words: str, timeout_s: float = 60.0) -> str:
+    def ctl(self, *words: str, timeout_s: float = 180.0) -> str:
         """`rabbitmqctl` on this node (about 0.3 s a call); its output."""
         done = subprocess.run(
             [self._bin / "rabbitmqctl", "--quiet", "--node", self._node, *words],
@@ -160,7 +160,7 @@ class RabbitServer(Server):
             cwd=self.directory,
         )
         wait_until(
-            lambda: _listening(self._epmd_port), timeout_s=10, what="epmd listens", process=self._epmd
+            lambda: _listening(self._epmd_port), timeout_s=60, what="epmd listens", process=self._epmd
         )  # the node would start one of its own
         return ManagedProcess(
             self.name,
