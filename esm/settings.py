@@ -56,7 +56,7 @@ MIDDLEWARE = [
     "esm.health.HealthMiddleware",
     "trading_api.middleware.PullJournalMiddleware",
     "esm.middleware.ShellRefusalMiddleware",
-    "trading_api.unchanged.UnchangedListMiddleware",
+    "trading_api.plain_list.PlainListMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

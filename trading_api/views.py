@@ -21,13 +21,12 @@ from esm import clock
 from plants.errors import DomainError, Invalid, NotFound
 from plants.models.plant import EXTERNAL_PLANT_ID
 from trading_api import mapping, selectors
-from trading_api.access import access_of, claims_of, list_access_of
+from trading_api.access import access_of, claims_of
 from trading_api.answers import (
     entity_tag,
     has_been_given,
     is_known,
     json_answer,
-    list_tag,
     not_modified,
     read_json,
     with_validators,
@@ -42,8 +41,8 @@ from trading_api.openapi.operations import (
     token_operation,
     update_operation,
 )
-from trading_api.paging import Page, page_of
 from trading_api.paths import Endpoint
+from trading_api.plain_list import list_answer
 from trading_api.selectors import Access, PlantView
 from trading_api.serializers import UpdateSerializer, credentials_of
 from trading_api.services.tokens import exchange_secret
@@ -123,24 +122,7 @@ class PlantListView(ReverseChannelView):
     @list_operation()
     def get(self, request: Request) -> HttpResponse:
         """The list, or 304."""
-        access = list_access_of(plain(request))
-        page = page_of(request.query_params)
-        tag = list_tag(access, page)
-        if is_known(plain(request), tag):
-            return not_modified(tag)
-        rows = selectors.list_plants(access.organisation_id, offset=page.offset, limit=page.limit)
-        items = mapping.plants_to_wire(rows[: page.limit])
-        response = with_validators(json_answer(mapping.list_to_wire(items)), tag)
-        if page.asked_for or len(rows) > page.limit:
-            response["X-Total-Count"] = str(_total(access, page, rows))
-        pull_of(request).result = f"{len(items)} plants"
-        return response
-
-
-def _total(access: Access, page: Page, rows: list[dict[str, Any]]) -> int:
-    if 0 < len(rows) <= page.limit:
-        return page.offset + len(rows)  # the last page knows without asking
-    return selectors.count_plants(access.organisation_id)
+        return list_answer(plain(request), plain(request).GET)
 
 
 class PlantConfigView(ReverseChannelView):

@@ -187,7 +187,10 @@ def test_an_answer_stands_when_the_journal_cannot_be_written_and_the_log_has_the
 def test_a_request_that_the_database_failed_is_503_or_500_without_any_inner_text(
     voke: Voke, error: Exception
 ) -> None:
-    with capture_logs() as logs, mock.patch.object(selectors, "access", autospec=True, side_effect=error):
+    with (
+        capture_logs() as logs,
+        mock.patch.object(selectors, "access_with_plants", autospec=True, side_effect=error),
+    ):
         answer = voke.list()
     gone = isinstance(error, OperationalError)
     assert (answer.status_code, answer.json()["code"]) == (
@@ -201,7 +204,9 @@ def test_a_request_that_the_database_failed_is_503_or_500_without_any_inner_text
 def test_an_unexpected_exception_is_500_in_the_envelope_with_its_row_and_its_log(voke: Voke) -> None:
     with (
         capture_logs() as logs,
-        mock.patch.object(selectors, "list_plants", autospec=True, side_effect=KeyError("inner secret")),
+        mock.patch.object(
+            selectors, "access_with_plants", autospec=True, side_effect=KeyError("inner secret")
+        ),
     ):
         answer = voke.list()
     assert (answer.status_code, answer.json()["code"]) == (500, "INTERNAL_SERVER_ERROR")

@@ -1,5 +1,6 @@
 """The wire's spelling of list, config and update."""
 
+import msgspec
 import pytest
 from pytest_django import Settings
 
@@ -7,20 +8,11 @@ from tests.trading_api.conftest import block, wire
 from trading_api import mapping
 from trading_api.mapping import Outcome, ResultCode, parse_result_codes, parse_wire_names
 
-ROW = {
-    "external_plant_id": "PLANT-7",
-    "name": "Depot",
-    "description": "",
-    "capacity_kwh": 100.0,
-    "fve_peak_power_kwp": 80.5,
-    "plant_with_load": True,
-    "config_enabled": True,
-    "esi_state": "READY",
-}
+ROW = ("PLANT-7", "Depot", "", 100.0, 80.5, 1, True, "READY")
 
 
 def test_a_plant_carries_both_id_names_and_whole_numbers_without_a_fraction() -> None:
-    assert mapping.plants_to_wire([ROW])[0] == {
+    assert msgspec.to_builtins(mapping.plants_to_wire([ROW])[0]) == {
         "plantId": "PLANT-7",
         "externalPlantId": "PLANT-7",
         "name": "Depot",
