@@ -15,7 +15,7 @@ Edge cases (the concurrency policy):
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -206,10 +206,26 @@ def care_for_undelivered(
     ).order_by("pk")
     alarmed = set(open_platform_alarm_ids(code=NOT_DELIVERED, limit=_MOST_ALARMS))
     count = 0
+    if overdue.exists():  # nearly never: what follows costs more to compose than this to ask
+        count = _keep_alarmed(overdue, alarmed, at)
+        _issue_again(overdue, at=at, policy=policy, limit=limit, new_id=new_id)
+    if alarmed:
+        _clear_delivered(alarmed, at)
+    return count
+
+
+def _keep_alarmed(overdue: QuerySet[Command], alarmed: Collection[str], at: datetime) -> int:
+    count = 0
     for command in overdue.select_related("plant")[:_MOST_ALARMS]:
         count += 1
         if undelivered_alarm_id(command) not in alarmed:
             _raise_alarm(command, at)
+    return count
+
+
+def _issue_again(
+    overdue: QuerySet[Command], *, at: datetime, policy: Policy, limit: int, new_id: NewId
+) -> None:
     tried: Counter[int] = Counter()
     idle = _with_nothing_on_its_way(overdue, at - policy.emergency_reissue)
     for command_id, connection_id in list(idle[:_MOST_ALARMS]):
@@ -221,8 +237,6 @@ def care_for_undelivered(
             _reissue(command_id, at=at, new_id=new_id)
         except (ProtocolError, UndecryptableSecret):
             log.exception("emergency not issued again", action="emergency.unbuildable", command_id=command_id)
-    _clear_delivered(alarmed, at)
-    return count
 
 
 def _with_nothing_on_its_way(

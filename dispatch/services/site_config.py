@@ -65,11 +65,10 @@ def _stale_plants(failed_by: datetime) -> QuerySet[Plant, tuple[int, int | None]
         Plant.objects.filter(
             dispatch_enabled=True, connection__mode=ConnectionMode.ACTIVE, connection__dispatch_enabled=True
         )
-        .annotate(
-            has_topology=Exists(current.filter(family=Family.CONFIG_TOPOLOGY)),
-            has_constraints=Exists(current.filter(family=Family.CONFIG_CONSTRAINTS)),
+        .filter(
+            ~Exists(current.filter(family=Family.CONFIG_TOPOLOGY))
+            | ~Exists(current.filter(family=Family.CONFIG_CONSTRAINTS))
         )
-        .filter(Q(has_topology=False) | Q(has_constraints=False))
         .order_by("connection_id", "pk")
         .values_list("pk", "connection_id")
     )
