@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
-from plants.models import Connection, Plant, SiteIdKind
+from plants.models import Connection, SiteIdKind
 from vcp import (
     Family,
     InvalidSigningKey,
@@ -65,7 +65,16 @@ def _decoding_of(connection: Connection) -> KeyDecoding:
         raise InvalidSigningKey("no such key decoding", path="keyDecoding") from error
 
 
-def site_id_of(plant: Plant, kind: str) -> str:
+class Site(Protocol):
+    """What an envelope says of a plant; a whole Plant has it too."""
+
+    @property
+    def external_plant_id(self) -> str: ...
+    @property
+    def voke_uuid(self) -> uuid.UUID | None: ...
+
+
+def site_id_of(plant: Site, kind: str) -> str:
     """What we send as `siteId`: Voke's UUID, or the externalPlantId where it is not known or asked for."""
     if kind == SiteIdKind.UUID and plant.voke_uuid is not None:
         return str(plant.voke_uuid)
@@ -73,7 +82,7 @@ def site_id_of(plant: Plant, kind: str) -> str:
 
 
 def build(
-    *, signer: Signer, plant: Plant, family: Family, payload: dict[str, Any], at: datetime, new_id: NewId
+    *, signer: Signer, plant: Site, family: Family, payload: dict[str, Any], at: datetime, new_id: NewId
 ) -> Draft:
     """The envelope of one payload, signed where this connection signs the family. Raises vcp.ProtocolError."""
     message_id, correlation_id = new_id(), new_id()

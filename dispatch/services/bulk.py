@@ -24,8 +24,9 @@ class Among(Func):
 
     output_field = models.BooleanField()
 
-    def __init__(self, ids: Collection[int]) -> None:
-        super().__init__(F("pk"))
+    def __init__(self, ids: Collection[int], *, of: str = "pk") -> None:
+        """`of`: another field than the row's id, which may be one of a related row."""
+        super().__init__(F(of))
         self._listed = ",".join(map(str, ids))
 
     def as_postgresql(
@@ -37,6 +38,16 @@ class Among(Func):
     def as_sqlite(self, compiler: SQLCompiler, connection: Any, **_more: Any) -> tuple[str, tuple[str, ...]]:
         column, _ = compiler.compile(self.source_expressions[0])
         return column + " IN (SELECT value FROM json_each(%s))", (f"[{self._listed}]",)  # noqa: S608
+
+
+def commit_without_disk() -> None:
+    """The commit of the present transaction does not wait until it is on the disk; the next one that does brings both.
+
+    For what is done again without harm when a server that fails within the second has forgotten it.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL synchronous_commit = off")
 
 
 def insert_rows(

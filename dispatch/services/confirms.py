@@ -1,16 +1,16 @@
 """What the broker said about a window of messages, written down, and their commands moved accordingly."""
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from dispatch.models import OutboundMessage, Outcome
+from dispatch.models import Command, OutboundMessage, Outcome
 from dispatch.policy import Policy
-from dispatch.services.bulk import Among
-from dispatch.services.life import Move, Note, advance_many, append_notes, lock_states
+from dispatch.services.bulk import Among, commit_without_disk
+from dispatch.services.life import Move, Note, advance_many, append_notes
 from dispatch.services.outbox import RELAY, lock_commands, withdraw_siblings
 from dispatch.states import State
 from plants.texts import storable_text
@@ -37,21 +37,26 @@ class Word:
         return storable_text(self.detail)[:400]
 
 
-def record(*, words: Sequence[Word], at: datetime, policy: Policy) -> None:
-    """Write down what the broker did with a window, and move the commands accordingly."""
+def record(*, words: Sequence[Word], at: datetime, policy: Policy, claim_follows: bool = False) -> None:
+    """Write down what the broker did with a window, and move the commands accordingly.
+
+    `claim_follows`: the next claim comes at once, and its commit brings this one to the disk too. What a server that
+    fails between the two forgets is sent again as the same bytes, as after a crash before this.
+    """
     settled = {word.outbound_id: word for word in words if word.outcome is not None}
     if not settled:
         return
     with transaction.atomic():
-        known = OutboundMessage.objects.filter(Among(settled), command__isnull=False).order_by("pk")
-        rows = list(known.values_list("pk", "command_id", "urgent"))
-        locked = lock_states({command_id for _, command_id, _ in rows})
+        if claim_follows:
+            commit_without_disk()
+        rows = _lock_commands_of(settled)
+        locked = {command_id: State(state) for _, command_id, _, state in rows}
         _write_outcomes(settled, at)
         moves: list[Move] = []
         notes: list[Note] = []
         arrived: list[int] = []  # emergencies may have more than one message on its way
         ack_due_at = at + policy.ack_timeout
-        for pk, command_id, urgent in rows:
+        for pk, command_id, urgent, _ in rows:
             word = settled[pk]
             if word.outcome is Outcome.CONFIRMED:
                 moves.append(_sent(pk, command_id, ack_due_at))
@@ -64,6 +69,18 @@ def record(*, words: Sequence[Word], at: datetime, policy: Policy) -> None:
         advance_many(moves=moves, at=at, locked=locked)
         if arrived:
             withdraw_siblings(command_ids=arrived, at=at)
+
+
+def _lock_commands_of(outbound_ids: Collection[int]) -> list[tuple[int, int, bool, str]]:
+    """Lock the commands of messages in order of their ids; (message, command, urgent, the command's state)."""
+    commands = Command.objects.select_for_update(of=("self",)).filter(Among(outbound_ids, of="messages__pk"))
+    in_order = commands.order_by("pk", "messages__pk")
+    return [
+        (outbound_id, command_id, urgent, state)
+        for command_id, state, outbound_id, urgent in in_order.values_list(
+            "pk", "state", "messages__pk", "messages__urgent"
+        )
+    ]
 
 
 def _write_outcomes(settled: Mapping[int, Word], at: datetime) -> None:

@@ -4,32 +4,55 @@ Edge cases (the concurrency policy):
 - Two ticks at once skip each other's rows.
 - Each connection has its own transaction and its own turn: what is wrong with one stops no other.
 - A plant that moved since is commanded over the connection that it has now.
+- The commit of a turn does not wait for the disk: a server that fails right after it has the commands SCHEDULED again,
+  and nothing of them was sent, since a relay's claim waits for the disk, for all that was committed before it.
 - A command that can't be built (its connection's key is gone or can't be decrypted) ends as CANCELLED with the reason:
   it must neither block the commands of others nor be retried for ever.
 """
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
+from typing import Any, NamedTuple
 
 import structlog
 from django.db import DatabaseError, transaction
 
-from dispatch.messages import NewId, build, signer_of
+from dispatch.messages import Draft, NewId, Signer, build, signer_of
 from dispatch.models import Command, Kind
 from dispatch.requests import FAMILY
 from dispatch.services.anew import CANNOT_BUILD
+from dispatch.services.bulk import Among, commit_without_disk
 from dispatch.services.life import Move, advance_many
 from dispatch.services.outbox import insert_messages
 from dispatch.states import State
 from plants.encryption import UndecryptableSecret
 from plants.models import Connection
-from plants.selectors.connections import SECRET_FIELDS
 from vcp import ProtocolError
 
 log = structlog.get_logger(__name__)
 DUE_BATCH = 500
-_PLANT_COLUMNS = ("plant__connection", "plant__external_plant_id", "plant__voke_uuid")
+
+
+class Due(NamedTuple):
+    """What a message is made of: a command and its plant, in the order of `_DUE_COLUMNS`."""
+
+    pk: int
+    connection_id: int
+    kind: str
+    payload: dict[str, Any]
+    deliver_by_at: datetime | None
+    plant_id: int
+    connection_now_id: int | None
+    external_plant_id: str
+    voke_uuid: uuid.UUID | None
+
+
+_DUE_COLUMNS = (
+    "pk", "connection_id", "kind", "payload", "deliver_by_at", "plant_id", "plant__connection_id",
+    "plant__external_plant_id", "plant__voke_uuid",
+)  # fmt: skip
 
 
 @transaction.atomic
@@ -40,31 +63,49 @@ def enqueue(*, commands: Sequence[Command], at: datetime, new_id: NewId) -> None
     """
     if not commands:
         return
-    connection = commands[0].connection
-    signer = signer_of(connection)
-    drafts = [
-        (
-            command.plant,
-            command,
-            build(
-                signer=signer,
-                plant=command.plant,
-                family=FAMILY[Kind(command.kind)],
-                payload=command.payload,
-                at=at,
-                new_id=new_id,
-            ),
-        )
-        for command in commands
-    ]
-    ids = insert_messages(connection=connection, drafts=drafts, at=at)
-    moves = [
-        Move(command_id=command.pk, to=State.QUEUED, cause="DUE", outbound_id=pk)
-        for command, pk in zip(commands, ids, strict=True)
-    ]
-    advance_many(moves=moves, at=at)
+    due = [_due_of(command) for command in commands]
+    _put(due, connection=commands[0].connection, at=at, new_id=new_id, locked=None)
     for command in commands:
         command.state, command.state_at, command.cause = State.QUEUED, at, "DUE"
+
+
+def _due_of(command: Command) -> Due:
+    plant = command.plant
+    return Due(
+        pk=command.pk,
+        connection_id=command.connection_id,
+        kind=command.kind,
+        payload=command.payload,
+        deliver_by_at=command.deliver_by_at,
+        plant_id=plant.pk,
+        connection_now_id=plant.connection_id,
+        external_plant_id=plant.external_plant_id,
+        voke_uuid=plant.voke_uuid,
+    )
+
+
+def _put(
+    due: Sequence[Due],
+    *,
+    connection: Connection,
+    at: datetime,
+    new_id: NewId,
+    locked: Mapping[int, State] | None,
+) -> None:
+    """`locked`: the states of the commands where the caller has locked them."""
+    signer = signer_of(connection)
+    drafts = [(one.plant_id, one, _draft(signer, one, at, new_id)) for one in due]
+    ids = insert_messages(connection=connection, drafts=drafts, at=at)
+    moves = [
+        Move(command_id=one.pk, to=State.QUEUED, cause="DUE", outbound_id=pk)
+        for one, pk in zip(due, ids, strict=True)
+    ]
+    advance_many(moves=moves, at=at, locked=locked)
+
+
+def _draft(signer: Signer, one: Due, at: datetime, new_id: NewId) -> Draft:
+    family = FAMILY[Kind(one.kind)]
+    return build(signer=signer, plant=one, family=family, payload=one.payload, at=at, new_id=new_id)
 
 
 def queue_due(*, at: datetime, limit: int = DUE_BATCH, new_id: NewId = uuid.uuid4) -> int:
@@ -90,59 +131,61 @@ def queue_due(*, at: datetime, limit: int = DUE_BATCH, new_id: NewId = uuid.uuid
 
 @transaction.atomic
 def _queue_connection(connection_id: int, *, at: datetime, limit: int, new_id: NewId) -> int:
-    due = list(
+    commit_without_disk()
+    rows = (
         Command.objects.select_for_update(of=("self",), skip_locked=True)
-        .select_related("plant")
-        # Only what a message is made of; the connection and its secrets are read when something is signed.
-        .only("kind", "payload", "deliver_by_at", "connection", *_PLANT_COLUMNS)
         .filter(state=State.SCHEDULED, due_at__lte=at, connection_id=connection_id)
-        .order_by("due_at", "pk")[:limit]
+        .order_by("due_at", "pk")
     )
-    gone = {row.pk for row in due if row.deliver_by_at is not None and row.deliver_by_at <= at}
+    due = [Due(*row) for row in rows.values_list(*_DUE_COLUMNS)[:limit]]
+    gone = {one.pk for one in due if one.deliver_by_at is not None and one.deliver_by_at <= at}
     advance_many(
         moves=[Move(command_id=pk, to=State.EXPIRED, cause="DELIVER_BY_PASSED") for pk in sorted(gone)],
         at=at,
     )
-    for group in _by_connection_now([command for command in due if command.pk not in gone]):
-        _enqueue_group(group, lambda some: enqueue(commands=some, at=at, new_id=new_id), at=at)
+    for now_id, group in _by_connection_now([one for one in due if one.pk not in gone]):
+        put = partial(_put_locked, connection_id=now_id, at=at, new_id=new_id)
+        _enqueue_group(group, put, at=at)
     return len(due)
 
 
-def _by_connection_now(commands: Sequence[Command]) -> list[list[Command]]:
+def _put_locked(due: Sequence[Due], *, connection_id: int, at: datetime, new_id: NewId) -> None:
+    """Of commands that were locked while they were SCHEDULED; what can't be built raises before anything is written."""
+    locked = dict.fromkeys((one.pk for one in due), State.SCHEDULED)
+    connection = Connection.objects.get(pk=connection_id)
+    _put(due, connection=connection, at=at, new_id=new_id, locked=locked)
+
+
+def _by_connection_now(due: Sequence[Due]) -> list[tuple[int, list[Due]]]:
     """Grouped by the connection that the plant has by now: it may have moved since the command was asked for."""
-    groups: dict[int, list[Command]] = {}
-    for command in commands:
-        groups.setdefault(command.plant.connection_id or command.connection_id, []).append(command)
+    groups: dict[int, list[Due]] = {}
+    for one in due:
+        groups.setdefault(one.connection_now_id or one.connection_id, []).append(one)
     for connection_id, group in groups.items():
-        moved = [command for command in group if command.connection_id != connection_id]
+        moved = [one.pk for one in group if one.connection_id != connection_id]
         if moved:
-            connection = Connection.objects.defer(*SECRET_FIELDS).get(pk=connection_id)
-            Command.objects.filter(pk__in=[command.pk for command in moved]).update(connection=connection)
-            for command in moved:
-                command.connection = connection
-    return [group for _, group in sorted(groups.items())]
+            Command.objects.filter(Among(moved)).update(connection_id=connection_id)
+    return sorted(groups.items())
 
 
-def _enqueue_group(
-    commands: Sequence[Command], put: Callable[[Sequence[Command]], None], *, at: datetime
-) -> None:
+def _enqueue_group(due: Sequence[Due], put: Callable[[Sequence[Due]], None], *, at: datetime) -> None:
     """All of a connection's commands together; halved when that fails, down to the ones that can't be built."""
     try:
-        put(commands)
+        put(due)
     except (ProtocolError, UndecryptableSecret) as error:
-        if len(commands) == 1:
-            _give_up(commands[0], error, at=at)
+        if len(due) == 1:
+            _give_up(due[0].pk, error, at=at)
             return
-        middle = len(commands) // 2
-        _enqueue_group(commands[:middle], put, at=at)
-        _enqueue_group(commands[middle:], put, at=at)
+        middle = len(due) // 2
+        _enqueue_group(due[:middle], put, at=at)
+        _enqueue_group(due[middle:], put, at=at)
 
 
-def _give_up(command: Command, error: Exception, *, at: datetime) -> None:
+def _give_up(command_id: int, error: Exception, *, at: datetime) -> None:
     log.error(
-        "command not built", action="due.unbuildable", command_id=command.pk, error=type(error).__name__
+        "command not built", action="due.unbuildable", command_id=command_id, error=type(error).__name__
     )
     move = Move(
-        command_id=command.pk, to=State.CANCELLED, cause=CANNOT_BUILD, detail={"error": str(error)[:400]}
+        command_id=command_id, to=State.CANCELLED, cause=CANNOT_BUILD, detail={"error": str(error)[:400]}
     )
     advance_many(moves=[move], at=at)

@@ -71,19 +71,26 @@ def lock_states(command_ids: Collection[int]) -> dict[int, State]:
     return {pk: State(state) for pk, state in rows.values_list("pk", "state")}
 
 
-@transaction.atomic
 def advance_many(
     *, moves: Sequence[Move], at: datetime, locked: Mapping[int, State] | None = None
 ) -> list[Verdict]:
     """Judge each word in order, move the commands that it moves, and append an event for every word.
 
-    `locked`: what `lock_states` answered within this transaction about these commands, where the caller has asked.
+    `locked`: what `lock_states` answered within this transaction about these commands, where the caller has asked. Then
+    no savepoint is made: rows that were locked before one and are changed behind it cost PostgreSQL a list of lockers
+    each.
     Several words about one command in one batch are judged one after the other; a word without its command raises
     Command.DoesNotExist.
     """
     if not moves:
         return []
-    found = lock_states({move.command_id for move in moves}) if locked is None else locked
+    if locked is not None:
+        return _advance(moves, at, locked)
+    with transaction.atomic():
+        return _advance(moves, at, lock_states({move.command_id for move in moves}))
+
+
+def _advance(moves: Sequence[Move], at: datetime, found: Mapping[int, State]) -> list[Verdict]:
     states = dict(found)
     last: dict[int, Move] = {}
     verdicts: list[Verdict] = []

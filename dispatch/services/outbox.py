@@ -11,7 +11,7 @@ Edge cases (the concurrency policy of all four):
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from dispatch.bell import ring_after_commit
 from dispatch.messages import Draft
@@ -30,15 +30,25 @@ _COLUMNS = (
 )  # fmt: skip
 
 
+class Asked(Protocol):
+    """What a message's row takes of its command; a whole Command has it too."""
+
+    @property
+    def pk(self) -> int: ...
+    @property
+    def deliver_by_at(self) -> datetime | None: ...
+
+
 def insert_messages(
     *,
     connection: Connection,
-    drafts: Sequence[tuple[Plant, Command | None, Draft]],
+    drafts: Sequence[tuple[int, Asked | None, Draft]],
     at: datetime,
     places: Sequence[int] | None = None,
 ) -> list[int]:
     """Put built messages into the outbox; their ids, in this order.
 
+    `drafts`: the plant's id, the command where there is one, and the message.
     Call in the transaction that changes their commands.
     `places` are given with messages that take over the places of earlier ones.
     """
@@ -53,7 +63,7 @@ def _insert(connection: Connection, rows: Sequence[Sequence[Any]]) -> list[int]:
 
 def _rows(
     connection: Connection,
-    drafts: Sequence[tuple[Plant, Command | None, Draft]],
+    drafts: Sequence[tuple[int, Asked | None, Draft]],
     at: datetime,
     places: Sequence[int] | None,
 ) -> list[tuple[Any, ...]]:
@@ -62,7 +72,7 @@ def _rows(
     return [
         (
             connection.pk,
-            plant.pk,
+            plant_id,
             None if command is None else command.pk,
             draft.family.value,
             draft.routing_key,
@@ -78,7 +88,7 @@ def _rows(
             Outcome.PENDING.value,
             "",
         )
-        for (plant, command, draft), place in zip(drafts, taken, strict=True)
+        for (plant_id, command, draft), place in zip(drafts, taken, strict=True)
     ]
 
 
@@ -90,7 +100,7 @@ def store_messages(
     places: Sequence[int] | None = None,
 ) -> list[OutboundMessage]:
     """`insert_messages`, and the messages as they are stored, in the same order."""
-    rows = _rows(connection, drafts, at, places)
+    rows = _rows(connection, [(plant.pk, command, draft) for plant, command, draft in drafts], at, places)
     ids = _insert(connection, rows)
     return [
         OutboundMessage(id=pk, **dict(zip(_COLUMNS, row, strict=True)))

@@ -8,7 +8,7 @@ from django.db import transaction
 
 from dispatch.models import Command, CommandEvent
 from dispatch.services import life
-from dispatch.services.life import LostRace, Move, Note, advance, advance_many, append_notes
+from dispatch.services.life import LostRace, Move, Note, advance, advance_many, append_notes, lock_states
 from dispatch.states import State, Verdict, judge
 from tests import factories
 from tests.dispatch.helpers import ask, deliver, last_event, mode, state_of, words_of
@@ -175,3 +175,15 @@ def test_the_number_of_queries_does_not_grow_with_the_number_of_commands():
     counts = [queries_of(lambda batch=batch: advance_many(moves=batch, at=LATER)) for batch in (some, many)]
 
     assert counts == [5, 5]  # savepoint, lock, update, events, release
+
+
+def test_commands_that_the_caller_has_locked_are_moved_without_a_savepoint():
+    """PostgreSQL would keep a list of lockers for each row that was locked before a savepoint and changed behind it."""
+    commands = [ask(factories.plant(), mode()) for _ in range(2)]
+    moves = [Move(command_id=command.pk, to=State.SENT) for command in commands]
+    locked = lock_states([command.pk for command in commands])
+
+    used = queries_of(lambda: advance_many(moves=moves, at=LATER, locked=locked))
+
+    assert used == 2  # update, events
+    assert [state_of(command) for command in commands] == [State.SENT, State.SENT]
