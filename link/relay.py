@@ -82,18 +82,17 @@ def relay_once(
         within_s=(until - clock()).total_seconds(),
     )
     metrics.published(connection, sent, took_s=time.monotonic() - began)
-    _write_down(sent, at=clock(), policy=policy, is_full=len(claimed) == options.window)
+    _write_down(sent, at=clock(), policy=policy)
     if any(one.fate in (Fate.UNKNOWN, Fate.NOT_SENT) for one in sent):
         publisher.keep_alive()  # raises when the link is gone; a broker that only blocks keeps its link
     return sum(one.fate in _OUTCOMES for one in sent)
 
 
-def _write_down(sent: Sequence[Sent], *, at: datetime, policy: Policy, is_full: bool) -> None:
-    """Behind a full window (`is_full`) there may be another one, which is claimed at once."""
+def _write_down(sent: Sequence[Sent], *, at: datetime, policy: Policy) -> None:
     words = [
         Word(outbound_id=one.outbound_id, outcome=_OUTCOMES.get(one.fate), detail=one.detail) for one in sent
     ]
-    record(words=words, at=at, policy=policy, claim_follows=is_full)
+    record(words=words, at=at, policy=policy)
     nacked = [one.outbound_id for one in sent if one.fate is Fate.NACKED]
     if nacked:
         note_nacked(outbound_ids=nacked, at=at)

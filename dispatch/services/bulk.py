@@ -40,16 +40,6 @@ class Among(Func):
         return column + " IN (SELECT value FROM json_each(%s))", (f"[{self._listed}]",)  # noqa: S608
 
 
-def commit_without_disk() -> None:
-    """The commit of the present transaction does not wait until it is on the disk; the next one that does brings both.
-
-    For what is done again without harm when a server that fails within the second has forgotten it.
-    """
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL synchronous_commit = off")
-
-
 def insert_rows(
     model: type[models.Model],
     columns: Sequence[str],

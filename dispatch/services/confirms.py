@@ -9,7 +9,7 @@ from django.db import transaction
 
 from dispatch.models import Command, OutboundMessage, Outcome
 from dispatch.policy import Policy
-from dispatch.services.bulk import Among, commit_without_disk
+from dispatch.services.bulk import Among
 from dispatch.services.life import Move, Note, advance_many, append_notes
 from dispatch.services.outbox import RELAY, lock_commands, withdraw_siblings
 from dispatch.states import State
@@ -37,18 +37,12 @@ class Word:
         return storable_text(self.detail)[:400]
 
 
-def record(*, words: Sequence[Word], at: datetime, policy: Policy, claim_follows: bool = False) -> None:
-    """Write down what the broker did with a window, and move the commands accordingly.
-
-    `claim_follows`: the next claim comes at once, and its commit brings this one to the disk too. What a server that
-    fails between the two forgets is sent again as the same bytes, as after a crash before this.
-    """
+def record(*, words: Sequence[Word], at: datetime, policy: Policy) -> None:
+    """Write down what the broker did with a window, and move the commands accordingly."""
     settled = {word.outbound_id: word for word in words if word.outcome is not None}
     if not settled:
         return
     with transaction.atomic():
-        if claim_follows:
-            commit_without_disk()
         rows = _lock_commands_of(settled)
         locked = {command_id: State(state) for _, command_id, _, state in rows}
         _write_outcomes(settled, at)

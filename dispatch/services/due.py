@@ -4,8 +4,6 @@ Edge cases (the concurrency policy):
 - Two ticks at once skip each other's rows.
 - Each connection has its own transaction and its own turn: what is wrong with one stops no other.
 - A plant that moved since is commanded over the connection that it has now.
-- The commit of a turn does not wait for the disk: a server that fails right after it has the commands SCHEDULED again,
-  and nothing of them was sent, since a relay's claim waits for the disk, for all that was committed before it.
 - A command that can't be built (its connection's key is gone or can't be decrypted) ends as CANCELLED with the reason:
   it must neither block the commands of others nor be retried for ever.
 """
@@ -23,7 +21,7 @@ from dispatch.messages import Draft, NewId, Signer, build, signer_of
 from dispatch.models import Command, Kind
 from dispatch.requests import FAMILY
 from dispatch.services.anew import CANNOT_BUILD
-from dispatch.services.bulk import Among, commit_without_disk
+from dispatch.services.bulk import Among
 from dispatch.services.life import Move, advance_many
 from dispatch.services.outbox import insert_messages
 from dispatch.states import State
@@ -131,7 +129,6 @@ def queue_due(*, at: datetime, limit: int = DUE_BATCH, new_id: NewId = uuid.uuid
 
 @transaction.atomic
 def _queue_connection(connection_id: int, *, at: datetime, limit: int, new_id: NewId) -> int:
-    commit_without_disk()
     rows = (
         Command.objects.select_for_update(of=("self",), skip_locked=True)
         .filter(state=State.SCHEDULED, due_at__lte=at, connection_id=connection_id)

@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
-from django.test.utils import CaptureQueriesContext
 
 from dispatch.models import Command, OutboundMessage
 from dispatch.services.bulk import COPY_FROM_ROWS
@@ -15,7 +14,6 @@ from plants.services.connections import attach_plants
 from tests import factories
 from tests.dispatch.helpers import (
     ask,
-    claims,
     envelope_of,
     last_event,
     message_of,
@@ -145,24 +143,6 @@ def test_the_number_of_queries_does_not_grow_with_the_number_of_due_commands():
         return used
 
     assert queued(COPY_FROM_ROWS) == queued(2 * COPY_FROM_ROWS)
-
-
-@pytest.mark.postgresql
-def test_a_tick_need_not_wait_for_the_disk_and_the_claim_before_the_first_byte_does():
-    """A commit that waits brings to the disk all that was committed before it, so nothing is sent that may be lost."""
-    command = ask(factories.plant(), mode(), due_at=SOON)
-
-    with CaptureQueriesContext(connection) as tick:
-        queue_due(at=SOON)
-    with CaptureQueriesContext(connection) as claim:
-        claimed = claims(command.connection, at=SOON)
-
-    told = [
-        [one["sql"] for one in part.captured_queries if "synchronous_commit" in one["sql"]]
-        for part in (tick, claim)
-    ]
-    assert told == [["SET LOCAL synchronous_commit = off"], []]
-    assert len(claimed) == 1
 
 
 @pytest.mark.django_db(transaction=True)

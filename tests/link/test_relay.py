@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from dispatch.models import OutboundMessage, OutboxLease, Outcome
 from dispatch.states import State
@@ -245,20 +244,6 @@ def test_a_window_is_no_larger_than_told():
     counts = [turn(link, publisher, window=2) for _ in range(2)]
 
     assert counts == [2, 1]
-
-
-@pytest.mark.postgresql
-def test_only_what_the_next_claim_brings_to_the_disk_is_written_down_without_waiting_for_it():
-    link = factories.connection()
-    for _ in range(3):
-        ask(factories.plant(on=link), setpoint())
-
-    def hurried():
-        with CaptureQueriesContext(connection) as context:
-            turn(link, FakePublisher(), window=2)
-        return [one["sql"] for one in context.captured_queries if "synchronous_commit" in one["sql"]]
-
-    assert [hurried(), hurried()] == [["SET LOCAL synchronous_commit = off"], []]
 
 
 def test_an_emergency_goes_before_what_waited_longer():
