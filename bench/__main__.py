@@ -130,7 +130,8 @@ def print_table(results: Sequence[Result]) -> None:
             f"{_number(one.floor):>12}{_ratio(one.ratio_to_floor):>9}  {targets}"
         )
         for name, value in one.others.items():
-            print(f"    {name:<24}{_number(value):>12} {one.unit}")
+            unit = "" if name.endswith("]") else one.unit  # it has its own
+            print(f"    {name:<24}{_number(value):>12} {unit}".rstrip())
 
 
 def _number(value: float | None) -> str:

@@ -26,7 +26,12 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "relay": ("manage.py", "relay"),
     "consume": ("manage.py", "consume"),
     "worker": (
-        *_CELERY, "worker", "--loglevel", "WARNING", "--concurrency", "3", "--without-gossip", "--without-mingle",
+        *_CELERY, "worker", "--loglevel", "WARNING", "--concurrency", "2", "--without-gossip", "--without-mingle",
+        "--queues", "ticks",
+    ),
+    "slow-worker": (
+        *_CELERY, "worker", "--loglevel", "WARNING", "--concurrency", "2", "--without-gossip", "--without-mingle",
+        "--queues", "slow-ticks",
     ),
     "beat": (*_CELERY, "beat", "--loglevel", "WARNING"),
 }  # fmt: skip
@@ -60,7 +65,7 @@ def _start(world: World, name: str, scratch: Path, number: int) -> ManagedProces
         words += ["--schedule", str(scratch / "schedule")]
     return ManagedProcess(
         name,
-        [sys.executable, *words],
+        [*(("nice", "--adjustment=10") if name == "slow-worker" else ()), sys.executable, *words],
         log_file=scratch / f"{name}-{number}.log",
         env={"PATH": os.environ["PATH"], "PULSE_DIR": str(scratch), **world.environment},
         cwd=ROOT,

@@ -45,7 +45,8 @@ class WarmUp(StrEnum):
 class Variant:
     """One way to do the work. `run` prepares a repetition, measures it, and answers the value in the row's unit.
 
-    Names: `ours`, `naive`, `floor` or `floor: <part>`; any other name is a reference that is shown beside them.
+    Names: `ours`, `naive`, `floor` or `floor: <part>`; any other name is a reference that is shown beside
+    them, in the row's unit or in that which its name ends with: `[1]`.
     """
 
     name: str
