@@ -1,5 +1,6 @@
 """How repetitions of a bench's row are run and summed up."""
 
+import gc
 import signal
 from dataclasses import replace
 from threading import Event
@@ -188,6 +189,25 @@ def test_a_row_that_does_not_end_in_its_time_is_ended_and_told_by_its_name(capsy
     assert ended[0] == "ended"
     assert "endless: FAILED after" in told
     assert "not done within 0.05 s" in told
+
+
+def test_the_time_that_ends_while_garbage_is_collected_is_told_after_it():
+    """Raised in a callback of the collector it would be told as unraisable, and be lost."""
+    done = []
+
+    def slow(phase, _info):
+        if phase == "start" and not done:
+            Event().wait(0.1)
+            done.append(phase)
+
+    gc.callbacks.append(slow)
+    try:
+        with pytest.raises(OutOfTime):
+            measure(replace(row(Better.HIGHER, waits("ours")), within_s=0.05), repetitions=1)
+    finally:
+        gc.callbacks.remove(slow)
+
+    assert done == ["start"]
 
 
 def test_the_time_of_a_row_ends_with_it():
