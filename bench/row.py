@@ -136,7 +136,7 @@ def _round(variants: Sequence[Variant]) -> dict[str, float]:
 
 
 def _collect() -> None:
-    """Collect garbage. If the row's time ends meanwhile that is told after it: raised in a callback it would be lost."""
+    """Collect garbage; the end of the row's time is told after it, since raised in a callback it would be lost."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
     try:
         gc.collect()
