@@ -130,18 +130,33 @@ def measure(row: Row, *, repetitions: int, hurried: bool = False) -> Result:
 def _round(variants: Sequence[Variant]) -> dict[str, float]:
     found: dict[str, float] = {}
     for variant in variants:
-        _collect()
+        _COLLECTOR.collect()
         found[variant.name] = variant.run()
     return found
 
 
-def _collect() -> None:
-    """Collect garbage; the end of the row's time is told after it, since raised in a callback it would be lost."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
-    try:
-        gc.collect()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+class _Collector:
+    """Collects garbage; the end of the row's time is told after it, since raised in a callback it would be lost.
+
+    Blocking the signal in this thread would not do: another thread takes it, and this one handles it all the same.
+    """
+
+    def __init__(self) -> None:
+        self.works = False
+        self.missed: OutOfTime | None = None
+
+    def collect(self) -> None:
+        """Collect; raises `OutOfTime` when the time ended meanwhile."""
+        self.works, self.missed = True, None
+        try:
+            gc.collect()
+        finally:
+            self.works = False
+        if self.missed is not None:
+            raise self.missed
+
+
+_COLLECTOR = _Collector()
 
 
 @contextmanager
@@ -149,7 +164,10 @@ def _within(seconds: float) -> Iterator[None]:
     """Raise `OutOfTime` in the main thread, which runs the rows, once that has passed; again when it does not end."""
 
     def end(_number: int, _frame: FrameType | None) -> None:
-        raise OutOfTime(f"not done within {seconds:g} s")
+        over = OutOfTime(f"not done within {seconds:g} s")
+        if not _COLLECTOR.works:
+            raise over
+        _COLLECTOR.missed = over
 
     before = signal.signal(signal.SIGALRM, end)
     signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN_AFTER_S)
