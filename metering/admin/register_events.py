@@ -85,6 +85,7 @@ class DecisionForm(PageForm):
 
 @admin.register(RegisterEvent)
 class RegisterEventAdmin(MachineOwned):
+    shows_history = True
     list_display = ("whose", "kind_mark", "values", "counted", "when", "judged")
     list_filter = (
         DecisionFilter,
@@ -104,17 +105,6 @@ class RegisterEventAdmin(MachineOwned):
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[RegisterEvent]":
         return super().get_queryset(request).select_related("plant")
-
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> Any:
-        return super().changeform_view(
-            request, object_id, form_url, {"show_history": True, **(extra_context or {})}
-        )
 
     @action(
         description="Decide",

@@ -88,6 +88,7 @@ class MachineOwned(RoomAdmin):
     """A table that only the platform writes: to be looked at, searched and filtered."""
 
     compressed_fields = True
+    shows_history = False  # where people decide something about a row, what they did is worth a look
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -103,7 +104,7 @@ class MachineOwned(RoomAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
         return super().changeform_view(
-            request, object_id, form_url, {"show_history": False, **(extra_context or {})}
+            request, object_id, form_url, {"show_history": self.shows_history, **(extra_context or {})}
         )
 
 
