@@ -45,6 +45,7 @@ INSTALLED_APPS = [
     "plants",
     "metering",
     "dispatch",
+    "schedules",
     "link",
     "trading_api",
     "watch",

@@ -20,6 +20,7 @@ PORTABLE = (
     "tests/plants",
     "tests/metering",
     "tests/dispatch",
+    "tests/schedules",
     "tests/link",
     "tests/trading_api",
     "tests/watch",

@@ -13,7 +13,9 @@ from plants.models.connection import (
 from plants.models.inbox import DeadLetter, DeadLetterEvent, Disposition, InboundMessage, RecentTelemetryBody
 from plants.models.plant import (
     Asset,
+    CancelPolicy,
     Plant,
+    ScheduleCarrier,
     TimeConfigBlock,
     TimeConfigOrigin,
     TimeConfigVersion,
@@ -27,6 +29,7 @@ __all__ = [
     "AlarmChange",
     "AlarmOrigin",
     "Asset",
+    "CancelPolicy",
     "Connection",
     "ConnectionMode",
     "DeadLetter",
@@ -42,6 +45,7 @@ __all__ = [
     "Plant",
     "PlantState",
     "RecentTelemetryBody",
+    "ScheduleCarrier",
     "SiteIdKind",
     "StreamHealth",
     "TelemetryReading",

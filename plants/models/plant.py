@@ -5,7 +5,7 @@ from django.db import models
 
 from plants.models.connection import Connection
 from plants.models.tenancy import Organisation, User
-from vcp import AssetType, OperatingMode
+from vcp import MAX_FALLBACK_AFTER_S, AssetType, OperatingMode
 
 # Interpretation: Voke checks the form of externalPlantId but does not publish it; this one passes everywhere.
 EXTERNAL_PLANT_ID = RegexValidator(r"^[A-Za-z0-9_-]{1,64}\Z", "1 to 64 letters, digits, '_' or '-'")
@@ -22,6 +22,21 @@ def limit_kw(text: str) -> "models.FloatField[float | None, float | None]":
 class UpdatePolicy(models.TextChoices):
     APPLY = "APPLY", "Apply at once"
     REVIEW = "REVIEW", "Hold for a person's review"
+
+
+class ScheduleCarrier(models.TextChoices):
+    """Who carries a published day plan out."""
+
+    DISPATCHER = "DISPATCHER", "Our dispatcher: a site setpoint for each slot"
+    VOKE = "VOKE", "Voke: the plan is sent as a schedule"
+
+
+class CancelPolicy(models.TextChoices):
+    """What is sent when a setpoint is taken back that may have left already."""
+
+    BASE_MODE = "BASE_MODE", "The base mode"
+    EXPIRE = "EXPIRE", "Nothing: it ends with its validUntil"
+    ZERO = "ZERO", "A setpoint of 0 kW"
 
 
 class Plant(models.Model):
@@ -74,6 +89,39 @@ class Plant(models.Model):
     )
     dispatch_enabled = models.BooleanField(
         default=True, help_text="Off: nothing is published for this plant."
+    )
+    schedule_carrier = models.CharField(
+        max_length=10,
+        choices=ScheduleCarrier,
+        default=ScheduleCarrier.DISPATCHER,
+        help_text="Who carries published day plans out.",
+    )
+    slot_minutes = models.PositiveSmallIntegerField(
+        default=15,
+        choices=[(minutes, f"{minutes} min") for minutes in (5, 10, 15, 20, 30, 60)],
+        help_text="Length of a day plan's slots.",
+    )
+    setpoint_valid_s = models.PositiveIntegerField(
+        default=900,
+        validators=[MinValueValidator(10), MaxValueValidator(86_400)],
+        help_text="How long a setpoint holds that names no end: a platform that falls silent fails safe.",
+    )
+    cancel_policy = models.CharField(
+        max_length=9,
+        choices=CancelPolicy,
+        default=CancelPolicy.BASE_MODE,
+        help_text="What is sent when a setpoint is taken back that may have left already.",
+    )
+    fallback_mode = models.CharField(
+        max_length=24,
+        choices=[(mode.value, mode.value) for mode in OperatingMode],
+        default=OperatingMode.STANDARD.value,
+        help_text="What Voke falls back to when it hears nothing from us.",
+    )
+    fallback_after_s = models.PositiveIntegerField(
+        default=900,
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_FALLBACK_AFTER_S)],
+        help_text="After how many seconds of silence Voke falls back.",
     )
     update_policy = models.CharField(
         max_length=8,

@@ -16,7 +16,7 @@ from plants.services.organisations import bump_revision
 # What config.topology and config.constraints are built from: a change must reach Voke.
 SITE_FIELDS = (
     "max_import_kw", "max_export_kw", "max_charge_kw", "max_discharge_kw", "soc_min_pct", "soc_max_pct",
-    "connection_id", "voke_uuid", "external_plant_id",
+    "connection_id", "voke_uuid", "external_plant_id", "fallback_mode", "fallback_after_s",
 )  # fmt: skip
 
 TOPOLOGY_FIELDS = ("external_id", "asset_type", "name", "rated_power_kw", "capacity_kwh")
