@@ -1,0 +1,107 @@
+"""What the rules of a plan must know of its plant, read from the tables."""
+
+from datetime import datetime, timedelta
+
+from django.db.models import Sum
+
+from dispatch.models import EmergencyLatch
+from metering.days import LocalDay, local_day
+from plants.models import Asset, Plant, PlantState, TimeConfigBlock
+from plants.time_config import Block
+from schedules.conflicts import Around, PlanFacts
+from schedules.models import DayPlan, Override, PlanSlot
+from schedules.slots import Span
+from vcp import AssetType
+
+_SOC_IS_FRESH = timedelta(minutes=15)
+_MOST_NEIGHBOURS = 600
+
+
+def facts_of(plant: Plant) -> PlanFacts:
+    """Limits, ratings and blocks as they are now."""
+    rated = dict(
+        Asset.objects.filter(plant=plant, rated_power_kw__isnull=False)
+        .values_list("asset_type")
+        .annotate(Sum("rated_power_kw"))
+    )
+    return PlanFacts(
+        zone=plant.time_zone,
+        slot_minutes=plant.slot_minutes,
+        max_import_kw=plant.max_import_kw,
+        max_export_kw=plant.max_export_kw,
+        max_charge_kw=plant.max_charge_kw,
+        max_discharge_kw=plant.max_discharge_kw,
+        battery_kw=rated.get(AssetType.BESS.value),
+        pv_kw=max(plant.fve_peak_power_kwp or 0.0, rated.get(AssetType.FVE.value) or 0.0),
+        has_load=plant.plant_with_load,
+        capacity_kwh=plant.capacity_kwh,
+        soc_min_pct=0.0 if plant.soc_min_pct is None else plant.soc_min_pct,
+        soc_max_pct=100.0 if plant.soc_max_pct is None else plant.soc_max_pct,
+        blocks=_blocks(plant) if plant.config_enabled else (),
+    )
+
+
+def _blocks(plant: Plant) -> list[Block]:
+    rows = TimeConfigBlock.objects.filter(version_id=plant.time_config_id).order_by("start_minute")
+    return [
+        Block(
+            start_minute=row.start_minute,
+            end_minute=row.end_minute,
+            p_bat_min_kw=row.p_bat_min_kw,
+            p_bat_max_kw=row.p_bat_max_kw,
+            soc_min_pct=row.soc_min_pct,
+            soc_max_pct=row.soc_max_pct,
+        )
+        for row in rows
+    ]
+
+
+def around(plan: DayPlan, *, at: datetime) -> Around:
+    """What else is in force on the plan's day."""
+    day = local_day(plan.day, zone=plan.time_zone)
+    latch = EmergencyLatch.objects.filter(plant_id=plan.plant_id, released_at__isnull=True).first()
+    return Around(
+        at=at,
+        soc_pct=_soc_at_start(plan, day, at),
+        other_plans=_neighbours(plan, day),
+        overrides=_overrides(plan, day),
+        latch="" if latch is None else latch.type,
+    )
+
+
+def _soc_at_start(plan: DayPlan, day: LocalDay, at: datetime) -> float | None:
+    """The present charge for a plan whose day runs; nobody knows it for another day."""
+    if not day.start_at <= at < day.end_at:
+        return None
+    state = PlantState.objects.filter(plant_id=plan.plant_id).first()
+    if state is None or state.measured_at is None or state.measured_at < at - _SOC_IS_FRESH:
+        return None
+    return state.soc_pct
+
+
+def _neighbours(plan: DayPlan, day: LocalDay) -> list[tuple[str, Span]]:
+    """Published slots of other days that reach into this one: a plant's zone may have changed between two plans."""
+    rows = (
+        PlanSlot.objects.filter(
+            version__plan__plant_id=plan.plant_id,
+            version__state="PUBLISHED",
+            start_at__lt=day.end_at,
+            end_at__gt=day.start_at,
+        )
+        .exclude(version__plan=plan)
+        .order_by("start_at")
+        .values_list("version__plan__day", "start_at", "end_at")
+    )
+    return [
+        (f"the plan of {other:%Y-%m-%d}", Span(start_at=start_at, end_at=end_at))
+        for other, start_at, end_at in rows[:_MOST_NEIGHBOURS]
+    ]
+
+
+def _overrides(plan: DayPlan, day: LocalDay) -> list[tuple[str, Span]]:
+    rows = Override.objects.filter(
+        plant_id=plan.plant_id, ended_at__isnull=True, begun_at__lt=day.end_at, until_at__gt=day.start_at
+    )
+    return [
+        (f"the override of {row.by_name}", Span(start_at=row.begun_at, end_at=row.until_at)) for row in rows
+    ]

@@ -1,0 +1,88 @@
+"""Slots between rows, pure values and the wire."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from schedules.models import PlanSlot, PlanVersion
+from schedules.slots import PlannedSlot
+from vcp import Direction, Priority, SetpointType, SiteSetpoint, Slot
+
+_MINUTE_S = 60
+
+
+def planned(row: PlanSlot) -> PlannedSlot:
+    """A row as a value."""
+    return PlannedSlot(
+        start_at=row.start_at,
+        end_at=row.end_at,
+        type=SetpointType(row.type),
+        value=row.value,
+        direction=Direction(row.direction),
+        include_consumption=row.include_consumption,
+        priority=Priority(row.priority),
+    )
+
+
+def rows_of(version: PlanVersion, slots: Iterable[PlannedSlot]) -> list[PlanSlot]:
+    """Values as unsaved rows of a version."""
+    return [
+        PlanSlot(
+            version=version,
+            start_at=slot.start_at,
+            end_at=slot.end_at,
+            type=slot.type.value,
+            value=slot.value,
+            direction=slot.direction.value,
+            include_consumption=slot.include_consumption,
+            priority=slot.priority.value,
+        )
+        for slot in slots
+    ]
+
+
+def setpoint_of(slot: PlannedSlot, *, begins_at: datetime, overlap: timedelta) -> SiteSetpoint:
+    """What our dispatcher sends for a slot, from `begins_at` (its start, or now when it runs already).
+
+    It holds until the slot's end plus `overlap`, so that a successor that comes late leaves no hole; the newer target
+    wins at Voke. What is left of an ENERGY slot that runs already is asked for in proportion.
+    """
+    ends_at = slot.end_at + overlap
+    if slot.type is SetpointType.POWER:
+        return SiteSetpoint(
+            type=SetpointType.POWER,
+            target_value_kw=slot.value,
+            direction=slot.direction,
+            include_consumption=slot.include_consumption,
+            priority=slot.priority,
+            valid_from=begins_at,
+            valid_until=ends_at,
+        )
+    left_s = (slot.end_at - begins_at).total_seconds()
+    whole_s = (slot.end_at - slot.start_at).total_seconds()
+    minutes = max(1, round(left_s / _MINUTE_S))
+    return SiteSetpoint(
+        type=SetpointType.ENERGY,
+        target_value_kwh=slot.value * left_s / whole_s,
+        interval_minutes=minutes,
+        direction=slot.direction,
+        include_consumption=slot.include_consumption,
+        priority=slot.priority,
+        valid_from=begins_at,
+        valid_until=ends_at,
+    )
+
+
+def wire_slots(slots: Sequence[PlannedSlot]) -> tuple[Slot, ...]:
+    """Slots as `schedule.create` has them."""
+    return tuple(
+        Slot(
+            starts_at=slot.start_at,
+            ends_at=slot.end_at,
+            type=slot.type,
+            target_value_kw=slot.value if slot.type is SetpointType.POWER else None,
+            target_value_kwh=slot.value if slot.type is SetpointType.ENERGY else None,
+            direction=slot.direction,
+            include_consumption=slot.include_consumption,
+        )
+        for slot in slots
+    )

@@ -1,0 +1,1 @@
+"""Writes day plans, what carries them out, and overrides."""
