@@ -6,21 +6,36 @@ from datetime import datetime
 
 from dispatch.models import Kind
 from plants.models import User
-from vcp import DeviceBatch, Emergency, Family, Mode, SiteSetpoint, canonical_json, format_timestamp, to_wire
+from vcp import (
+    DeviceBatch,
+    Emergency,
+    Family,
+    Mode,
+    ScheduleCancel,
+    ScheduleCreate,
+    SiteSetpoint,
+    canonical_json,
+    format_timestamp,
+    to_wire,
+)
 
-CommandPayload = SiteSetpoint | DeviceBatch | Emergency | Mode
+CommandPayload = SiteSetpoint | DeviceBatch | Emergency | Mode | ScheduleCreate | ScheduleCancel
 
 FAMILY: dict[Kind, Family] = {
     Kind.SITE_SETPOINT: Family.COMMAND_SITE_SETPOINT,
     Kind.DEVICE: Family.COMMAND_DEVICE,
     Kind.EMERGENCY: Family.COMMAND_EMERGENCY,
     Kind.MODE: Family.COMMAND_MODE,
+    Kind.SCHEDULE_CREATE: Family.SCHEDULE_CREATE,
+    Kind.SCHEDULE_CANCEL: Family.SCHEDULE_CANCEL,
 }
 _KIND: dict[type, Kind] = {
     SiteSetpoint: Kind.SITE_SETPOINT,
     DeviceBatch: Kind.DEVICE,
     Emergency: Kind.EMERGENCY,
     Mode: Kind.MODE,
+    ScheduleCreate: Kind.SCHEDULE_CREATE,
+    ScheduleCancel: Kind.SCHEDULE_CANCEL,
 }
 
 

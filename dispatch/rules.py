@@ -14,6 +14,8 @@ from vcp import (
     Emergency,
     Mode,
     ProtocolError,
+    ScheduleCancel,
+    ScheduleCreate,
     SetpointType,
     SiteSetpoint,
     canonical_json,
@@ -101,8 +103,19 @@ def check_payload(payload: CommandPayload, *, site: SiteFacts, due_at: datetime)
             return problems or list(_check_sums(payload, site))
         case Mode():
             return list(_check_end(payload.valid_until, due_at))
-        case Emergency():
+        case ScheduleCreate():
+            return list(_check_slots(payload, due_at))
+        case Emergency() | ScheduleCancel():
             return []
+
+
+def _check_slots(payload: ScheduleCreate, due_at: datetime) -> Iterable[DomainError]:
+    """A schedule is of use while one of its slots is not over; limits are the business of who plans."""
+    last = len(payload.slots) - 1
+    if payload.slots[last].ends_at <= due_at:
+        yield Invalid(
+            "is over before the command is due", path=f"payload.slots[{last}].to", code="ALREADY_OVER"
+        )
 
 
 def _check_end(valid_until: datetime | None, due_at: datetime) -> Iterable[DomainError]:

@@ -46,9 +46,7 @@ def save_draft(
     if len(slots) > MOST_SLOTS:
         raise Invalid(f"at most {MOST_SLOTS} slots", path="slots", code="TOO_MANY_SLOTS")
     with transaction.atomic():
-        plan = lock_plan(
-            organisation_id=organisation_id, external_plant_id=external_plant_id, day=day, at=at
-        )
+        plan = lock_plan(organisation_id=organisation_id, external_plant_id=external_plant_id, day=day, at=at)
         _refuse_changed(plan, seen)
         version = plan.versions.filter(state__in=OPEN).first()
         word = "CHANGED"
@@ -66,9 +64,7 @@ def save_draft(
 
 def lock_plan(*, organisation_id: int, external_plant_id: str, day: date, at: datetime) -> DayPlan:
     """The day's plan, made when there is none, locked against other edits until the transaction ends."""
-    plant = Plant.objects.filter(
-        organisation_id=organisation_id, external_plant_id=external_plant_id
-    ).first()
+    plant = Plant.objects.filter(organisation_id=organisation_id, external_plant_id=external_plant_id).first()
     if plant is None:
         raise NotFound(f"no plant {external_plant_id!r}", path="plant", code="PLANT_NOT_FOUND")
     DayPlan.objects.get_or_create(
@@ -87,9 +83,7 @@ def _refuse_changed(plan: DayPlan, seen: int | None) -> None:
         raise Conflict("somebody else changed this plan meanwhile", code="PLAN_CHANGED")
 
 
-def _next_version(
-    plan: DayPlan, *, actor: Actor, origin: Origin, note: str, at: datetime
-) -> PlanVersion:
+def _next_version(plan: DayPlan, *, actor: Actor, origin: Origin, note: str, at: datetime) -> PlanVersion:
     highest = plan.versions.aggregate(Max("number"))["number__max"] or 0
     return PlanVersion.objects.create(
         plan=plan,
@@ -174,6 +168,4 @@ def note_event(
     **detail: object,
 ) -> None:
     """Append to the plan's history."""
-    PlanEvent.objects.create(
-        plan=plan, version=version, at=at, word=word, actor=actor[:150], detail=detail
-    )
+    PlanEvent.objects.create(plan=plan, version=version, at=at, word=word, actor=actor[:150], detail=detail)

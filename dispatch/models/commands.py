@@ -9,12 +9,14 @@ from plants.models import Connection, InboundMessage, Organisation, Plant, User
 
 
 class Kind(models.TextChoices):
-    """The four command families of the protocol."""
+    """The command families of the protocol; `dispatch.requests` maps them to envelopes."""
 
     SITE_SETPOINT = "site-setpoint", "Site setpoint"
     DEVICE = "device", "Device batch"
     EMERGENCY = "emergency", "Emergency"
     MODE = "mode", "Operating mode"
+    SCHEDULE_CREATE = "schedule-create", "Schedule"
+    SCHEDULE_CANCEL = "schedule-cancel", "Schedule cancellation"
 
 
 class Command(models.Model):
@@ -221,34 +223,6 @@ class CommandEvent(models.Model):
         return f"{self.word} {self.verdict}"
 
 
-class EmergencyLatch(models.Model):
-    """Set by an emergency, released by a person: while it is set nothing but emergencies is sent to the plant."""
-
-    plant = models.ForeignKey(Plant, on_delete=models.PROTECT, related_name="latches")
-    command = models.ForeignKey(Command, on_delete=models.PROTECT, related_name="+")
-    type = models.CharField(max_length=4, choices=[("STOP", "STOP"), ("HOLD", "HOLD")])
-    set_at = models.DateTimeField()
-    set_by_name = models.CharField(max_length=150)
-    released_at = models.DateTimeField(null=True)
-    released_by_name = models.CharField(max_length=150, blank=True)
-    release_reason = models.CharField(max_length=500, blank=True)
-
-    class Meta:
-        verbose_name = "emergency"
-        verbose_name_plural = "emergencies"
-        ordering = ["-id"]
-        constraints = [
-            models.UniqueConstraint(
-                fields=["plant"],
-                condition=models.Q(released_at__isnull=True),
-                name="one_open_latch_per_plant",
-            )
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.type} on plant {self.plant_id}"
-
-
 class OutboxLease(models.Model):
     """Who may publish a connection's outbox right now: one relay at a time keeps the order."""
 
@@ -260,45 +234,3 @@ class OutboxLease(models.Model):
 
     def __str__(self) -> str:
         return self.holder
-
-
-class PublishedSiteConfig(models.Model):
-    """Which revision of a plant's topology and limits Voke was last sent."""
-
-    plant = models.ForeignKey(Plant, on_delete=models.CASCADE, related_name="published_config")
-    family = models.CharField(max_length=40)
-    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="+")
-    digest = models.CharField(max_length=64, help_text="SHA-256 of the canonical payload.")
-    site_revision = models.BigIntegerField()
-    message = models.ForeignKey(OutboundMessage, on_delete=models.SET_NULL, null=True, related_name="+")
-    published_at = models.DateTimeField()
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["plant", "family"], name="site_config_once_per_family")
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.family} r{self.site_revision}"
-
-
-class ScheduleNotice(models.Model):
-    """A schedule event of Voke, kept as told; plans are attached to it later."""
-
-    plant = models.ForeignKey(Plant, on_delete=models.CASCADE, related_name="schedule_notices")
-    schedule_id = models.CharField(max_length=128)
-    status = models.CharField(max_length=64, help_text="Open vocabulary.")
-    reason = models.TextField(blank=True)
-    told_at = models.DateTimeField()
-    received_at = models.DateTimeField()
-    inbound = models.ForeignKey(InboundMessage, on_delete=models.SET_NULL, null=True, related_name="+")
-
-    class Meta:
-        ordering = ["-id"]
-        indexes = [
-            models.Index(fields=["plant", "schedule_id"], name="notice_by_schedule"),
-            models.Index(fields=["received_at"], name="notice_by_age"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.schedule_id} {self.status}"

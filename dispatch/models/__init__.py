@@ -1,0 +1,37 @@
+"""Commands and their fate, the outbox of exact bytes, emergencies, site config, and the proof of all of it."""
+
+from dispatch.models.commands import (
+    IN_ORDER,
+    PLACE,
+    Command,
+    CommandEvent,
+    Kind,
+    OutboundMessage,
+    OutboxLease,
+    Outcome,
+)
+from dispatch.models.emergencies import EmergencyLatch, EmergencyOrder
+from dispatch.models.proof import Diagnosis, Proof, Retraction, TimedCommand, Verification
+from dispatch.models.site import PublishedSiteConfig, ScheduleNotice, SiteConfigVersion, SiteReport
+
+__all__ = [
+    "IN_ORDER",
+    "PLACE",
+    "Command",
+    "CommandEvent",
+    "Diagnosis",
+    "EmergencyLatch",
+    "EmergencyOrder",
+    "Kind",
+    "OutboundMessage",
+    "OutboxLease",
+    "Outcome",
+    "Proof",
+    "PublishedSiteConfig",
+    "Retraction",
+    "ScheduleNotice",
+    "SiteConfigVersion",
+    "SiteReport",
+    "TimedCommand",
+    "Verification",
+]

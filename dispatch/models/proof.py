@@ -1,0 +1,126 @@
+"""What is known of a command beyond its state: measured proof, why there is silence, how it was taken back or ends."""
+
+from django.db import models
+
+from dispatch.models.commands import Command
+from plants.models import User
+
+
+class Proof(models.TextChoices):
+    """What the measurement says of a command; VERIFIED lies within the tolerance."""
+
+    PENDING = "PENDING", "Not measured yet"
+    VERIFIED = "VERIFIED", "Verified by measurement"
+    OFF_TARGET = "OFF_TARGET", "Off its target"
+    NO_DATA = "NO_DATA", "No measurement to judge by"
+    NOT_IN_FORCE = "NOT_IN_FORCE", "Never in force, or not long enough to judge"
+
+
+class Verification(models.Model):
+    """A setpoint graded by what was measured while it was in force.
+
+    Powers in kW (POWER), energies in kWh (ENERGY), in the sign of the site: positive = import.
+    """
+
+    command = models.OneToOneField(
+        Command, on_delete=models.CASCADE, primary_key=True, related_name="verification"
+    )
+    verdict = models.CharField(max_length=12, choices=Proof, default=Proof.PENDING)
+    due_at = models.DateTimeField(help_text="When it is judged: its data should be there by then.")
+    judged_at = models.DateTimeField(null=True)
+    from_at = models.DateTimeField(null=True, help_text="What was looked at: after the settling time.")
+    to_at = models.DateTimeField(null=True)
+    unit = models.CharField(max_length=3, blank=True, help_text="kW or kWh.")
+    target = models.FloatField(null=True)
+    measured = models.FloatField(null=True)
+    off_by = models.FloatField(null=True, help_text="Measured minus target.")
+    tolerance = models.FloatField(null=True)
+    samples = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["due_at"], condition=models.Q(verdict="PENDING"), name="verification_due")
+        ]
+
+    def __str__(self) -> str:
+        return self.verdict
+
+
+class Diagnosis(models.Model):
+    """Why a command met silence, the evidence for it, and what to do next."""
+
+    command = models.OneToOneField(
+        Command, on_delete=models.CASCADE, primary_key=True, related_name="diagnosis"
+    )
+    asked_at = models.DateTimeField(help_text="Since when there is something to explain.")
+    made_at = models.DateTimeField(null=True, help_text="NULL = still to be found.")
+    cause = models.CharField(max_length=32, blank=True, help_text="Stable code, see dispatch.diagnosis.")
+    next_step = models.CharField(max_length=32, blank=True, help_text="Stable code of what to do.")
+    evidence = models.JSONField(default=list, help_text="Each check, its result and what it saw.")
+    attempts = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        verbose_name_plural = "diagnoses"
+        indexes = [
+            models.Index(fields=["asked_at"], condition=models.Q(made_at__isnull=True), name="diagnosis_open")
+        ]
+
+    def __str__(self) -> str:
+        return self.cause or "open"
+
+
+class Retraction(models.Model):
+    """How a command that was sent already was taken back."""
+
+    class How(models.TextChoices):
+        """What was done about it."""
+
+        BASE_MODE = "BASE_MODE", "The base mode was sent"
+        EXPIRE = "EXPIRE", "Left to run out"
+        ZERO = "ZERO", "0 kW was sent"
+        STOP = "STOP", "The device was stopped"
+        SCHEDULE_CANCEL = "SCHEDULE_CANCEL", "The schedule was cancelled"
+        FOLLOWED = "FOLLOWED", "A newer command takes its place"
+        OVER = "OVER", "It was over before"
+
+    command = models.OneToOneField(
+        Command, on_delete=models.CASCADE, primary_key=True, related_name="retraction"
+    )
+    how = models.CharField(max_length=15, choices=How)
+    by_command = models.ForeignKey(
+        Command, on_delete=models.SET_NULL, null=True, related_name="+", help_text="What was sent for it."
+    )
+    asked_at = models.DateTimeField()
+    asked_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    asked_by_name = models.CharField(max_length=150)
+    reason = models.CharField(max_length=500)
+
+    def __str__(self) -> str:
+        return self.how
+
+
+class TimedCommand(models.Model):
+    """A device command with an end: its start, and the explicit stop that goes out whatever happens meanwhile."""
+
+    start = models.OneToOneField(Command, on_delete=models.CASCADE, primary_key=True, related_name="timed")
+    stop = models.ForeignKey(Command, on_delete=models.SET_NULL, null=True, related_name="+")
+    stop_payload = models.JSONField(help_text="The stop in wire names.")
+    stop_at = models.DateTimeField(help_text="When the stop is due.")
+    attempts = models.PositiveSmallIntegerField(
+        default=0, help_text="Stops that were made and came to nothing."
+    )
+    retry_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(
+        null=True, help_text="The stop was accepted, or there was nothing to stop."
+    )
+    end_cause = models.CharField(max_length=32, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["stop_at"], condition=models.Q(ended_at__isnull=True), name="timed_command_open"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"stop of {self.start_id} at {self.stop_at:%H:%M}Z"
