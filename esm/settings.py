@@ -244,6 +244,13 @@ EMERGENCY_REISSUE_S = _env.integer("EMERGENCY_REISSUE_S", 15, low=1, high=600)
 SIGN_EMERGENCY = _env.boolean("SIGN_EMERGENCY", True)
 EMERGENCY_SCOPE = _env.text("EMERGENCY_SCOPE", "vcp:write:setpoint")
 
+# --- day plans and overrides -------------------------------------------------------------------------------------
+SLOT_LEAD_S = _env.integer("SLOT_LEAD_S", 20, low=0, high=240)
+SLOT_OVERLAP_S = _env.integer("SLOT_OVERLAP_S", 30, low=0, high=240)
+SLOT_RETRY_S = _env.integer("SLOT_RETRY_S", 10, low=1, high=300)
+SLOT_MOST_TURNS = _env.integer("SLOT_MOST_TURNS", 5, low=1, high=100)
+OVERRIDE_MAX_H = _env.integer("OVERRIDE_MAX_H", 24, low=1, high=168)
+
 # --- how long data is kept ---------------------------------------------------------------------------------------
 TELEMETRY_RETENTION_DAYS = _env.integer("TELEMETRY_RETENTION_DAYS", 400, low=2, high=36_500)
 INBOX_RETENTION_DAYS = _env.integer("INBOX_RETENTION_DAYS", 7, low=7, high=3650)
