@@ -11,7 +11,15 @@ from dispatch.models.commands import (
     Outcome,
 )
 from dispatch.models.emergencies import EmergencyLatch, EmergencyOrder
-from dispatch.models.proof import Diagnosis, Proof, Retraction, TimedCommand, Verification
+from dispatch.models.proof import (
+    Diagnosis,
+    DiagnosisStage,
+    Proof,
+    Retraction,
+    Silence,
+    TimedCommand,
+    Verification,
+)
 from dispatch.models.site import PublishedSiteConfig, ScheduleNotice, SiteConfigVersion, SiteReport
 
 __all__ = [
@@ -20,6 +28,7 @@ __all__ = [
     "Command",
     "CommandEvent",
     "Diagnosis",
+    "DiagnosisStage",
     "EmergencyLatch",
     "EmergencyOrder",
     "Kind",
@@ -30,6 +39,7 @@ __all__ = [
     "PublishedSiteConfig",
     "Retraction",
     "ScheduleNotice",
+    "Silence",
     "SiteConfigVersion",
     "SiteReport",
     "TimedCommand",

@@ -3,7 +3,7 @@
 from django.db import models
 
 from dispatch.models.commands import Command
-from plants.models import User
+from plants.models import Organisation, User
 
 
 class Proof(models.TextChoices):
@@ -46,23 +46,69 @@ class Verification(models.Model):
         return self.verdict
 
 
+class Silence(models.TextChoices):
+    """What there is to explain."""
+
+    NO_ACK = "NO_ACK", "Sent, and Voke did not answer"
+    NOT_CONFIRMED = "NOT_CONFIRMED", "Handed to the broker, never confirmed"
+    RETURNED = "RETURNED", "Returned by the broker"
+    REFUSED = "REFUSED", "Refused by the broker"
+    EXPIRED = "EXPIRED", "Its time passed before it was sent"
+    NO_EXECUTION = "NO_EXECUTION", "Accepted, and no report of its execution"
+
+
+class DiagnosisStage(models.TextChoices):
+    """How far a diagnosis is."""
+
+    LOCAL = "LOCAL", "What we know ourselves is to be looked at"
+    LOG = "LOG", "Voke's command log is to be asked"
+    DONE = "DONE", "Nothing more is looked at"
+
+
 class Diagnosis(models.Model):
-    """Why a command met silence, the evidence for it, and what to do next."""
+    """Why a command met silence, the evidence for it, and what to do next.
+
+    One per command: a second silence of the same command takes the row over; what was found before stays in the
+    command's events.
+    """
 
     command = models.OneToOneField(
         Command, on_delete=models.CASCADE, primary_key=True, related_name="diagnosis"
     )
+    organisation = models.ForeignKey(
+        Organisation,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+        help_text="The command's, for lists.",
+    )
+    silence = models.CharField(max_length=16, choices=Silence)
     asked_at = models.DateTimeField(help_text="Since when there is something to explain.")
+    stage = models.CharField(max_length=5, choices=DiagnosisStage, default=DiagnosisStage.LOCAL)
+    look_at = models.DateTimeField(null=True, help_text="When it is looked at next; NULL = not again.")
     made_at = models.DateTimeField(null=True, help_text="NULL = still to be found.")
     cause = models.CharField(max_length=32, blank=True, help_text="Stable code, see dispatch.diagnosis.")
+    confidence = models.CharField(max_length=8, blank=True, help_text="CERTAIN, LIKELY or OPEN.")
     next_step = models.CharField(max_length=32, blank=True, help_text="Stable code of what to do.")
     evidence = models.JSONField(default=list, help_text="Each check, its result and what it saw.")
-    attempts = models.PositiveSmallIntegerField(default=0)
+    attempts = models.PositiveSmallIntegerField(default=0, help_text="Looks at Voke's command log.")
+    ended_at = models.DateTimeField(null=True, help_text="When a late word of Voke ended the silence.")
+    ended_by = models.CharField(max_length=24, blank=True, help_text="That word.")
 
     class Meta:
         verbose_name_plural = "diagnoses"
+        ordering = ["-command_id"]
         indexes = [
-            models.Index(fields=["asked_at"], condition=models.Q(made_at__isnull=True), name="diagnosis_open")
+            models.Index(
+                fields=["stage", "look_at"], condition=models.Q(look_at__isnull=False), name="diagnosis_due"
+            ),
+            models.Index(
+                fields=["command"],
+                condition=models.Q(silence="NO_EXECUTION", ended_at__isnull=True),
+                name="diagnosis_awaits_execution",
+            ),
+            models.Index(fields=["organisation", "-command"], name="diagnosis_by_organisation"),
+            models.Index(fields=["asked_at"], name="diagnosis_by_age"),
         ]
 
     def __str__(self) -> str:
