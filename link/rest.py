@@ -1,22 +1,72 @@
-"""Voke's partner REST: read with a connection's API key, within limits of time and size; errors are classes with codes.
+"""Voke's partner REST: read with a connection's API key, within limits of time and size.
 
-Interpretation: lists come as `{data, meta}` in pages of at most 100; a bare list is taken too. A site's id is its
-member `siteId` or `id`. Redirections are not followed: the key must not travel to another host.
+What an answer means is in `link.rest_shapes`, what may come instead of one in `link.rest_errors`, when to try again in
+`link.rest_retries`. Redirections are not followed: the key must not travel to another host.
 """
 
 import ipaddress
+import random
 import ssl
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from time import monotonic
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx
 import msgspec
 
 from link.names import NameTimeout, NameUnknown, resolve
+from link.rest_errors import (
+    BY_STATUS,
+    RestCertificate,
+    RestError,
+    RestForbidden,
+    RestGarbled,
+    RestInsecure,
+    RestNotFound,
+    RestRejected,
+    RestThrottled,
+    RestTimeout,
+    RestUnauthorized,
+    RestUnavailable,
+    RestUnreachable,
+)
+from link.rest_retries import NO_RETRIES, Retries, retry_after_s
+from link.rest_shapes import (
+    Site,
+    SiteConfig,
+    Sites,
+    VokeCommand,
+    logged_commands_of,
+    page_of,
+    site_config_of,
+    site_of,
+)
 
+__all__ = [
+    "RestCertificate",
+    "RestError",
+    "RestForbidden",
+    "RestGarbled",
+    "RestInsecure",
+    "RestLimits",
+    "RestNotFound",
+    "RestRejected",
+    "RestThrottled",
+    "RestTimeout",
+    "RestUnauthorized",
+    "RestUnavailable",
+    "RestUnreachable",
+    "Retries",
+    "Site",
+    "SiteConfig",
+    "Sites",
+    "VokeCommand",
+    "VokeRest",
+]
 PAGE_SIZE = 100
 MOST_PAGES = 20
 _AGENT = "esm-partner-platform"
@@ -24,94 +74,6 @@ _LONGEST_CODE = 60
 _PRIVATE = [
     ipaddress.ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 ]
-
-
-class RestError(Exception):
-    """A request failed. `permanent`: trying again without a change will fail again; `voke_code`: Voke's own word."""
-
-    code = "REST_REJECTED"
-    permanent = True
-
-    def __init__(self, message: str, *, status: int | None = None, voke_code: str = "") -> None:
-        super().__init__(message)
-        self.status = status
-        self.voke_code = voke_code
-
-
-class RestInsecure(RestError):
-    """The address would carry the key in clear text over a public network; nothing was sent."""
-
-    code = "REST_INSECURE"
-
-
-class RestUnreachable(RestError):
-    """No connection came about, or it broke."""
-
-    code = "REST_UNREACHABLE"
-    permanent = False
-
-
-class RestTimeout(RestError):
-    """The answer was not complete in time."""
-
-    code = "REST_TIMEOUT"
-    permanent = False
-
-
-class RestCertificate(RestError):
-    """The host's certificate is not trusted."""
-
-    code = "REST_CERTIFICATE"
-
-
-class RestUnauthorized(RestError):
-    """401: the key is not known."""
-
-    code = "REST_UNAUTHORIZED"
-
-
-class RestForbidden(RestError):
-    """403: the key lacks a scope."""
-
-    code = "REST_FORBIDDEN"
-
-
-class RestNotFound(RestError):
-    """404: there is no such thing, or it is another organisation's."""
-
-    code = "REST_NOT_FOUND"
-
-
-class RestRejected(RestError):
-    """Another 4xx: the request itself is wrong."""
-
-
-class RestThrottled(RestError):
-    """429: too many requests."""
-
-    code = "REST_THROTTLED"
-    permanent = False
-
-
-class RestUnavailable(RestError):
-    """5xx: Voke is out of order."""
-
-    code = "REST_UNAVAILABLE"
-    permanent = False
-
-
-class RestGarbled(RestError):
-    """The answer is not what Voke documents: a redirection, too large, no JSON, another shape."""
-
-    code = "REST_GARBLED"
-
-
-_BY_STATUS: Mapping[int, type[RestError]] = {
-    401: RestUnauthorized,
-    403: RestForbidden,
-    404: RestNotFound,
-    429: RestThrottled,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,31 +86,27 @@ class RestLimits:
     bytes: int = 5 * 1024 * 1024
 
 
-@dataclass(frozen=True, kw_only=True)
-class Site:
-    """A site as Voke lists it."""
-
-    site_id: str
-    external_plant_id: str
-    name: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sites:
-    """The sites of the key. `total`: as Voke counts them; `complete` False = there are more than were read."""
-
-    sites: list[Site] = field(default_factory=list)
-    total: int = 0
-    complete: bool = True
-
-
 class VokeRest:
-    """Reads below one base address with one key; not thread-safe. Close it, or use it with `with`."""
+    """Reads below one base address with one key; not thread-safe. Close it, or use it with `with`.
+
+    `retries`: none by default; `pause` waits so many seconds and answers True when it is better to give up.
+    """
 
     def __init__(
-        self, *, base_url: str, api_key: str, ca_file: str | None = None, limits: RestLimits | None = None
+        self,
+        *,
+        base_url: str,
+        api_key: str,
+        ca_file: str | None = None,
+        limits: RestLimits | None = None,
+        retries: Retries = NO_RETRIES,
+        pause: Callable[[float], bool] | None = None,
+        rng: random.Random | None = None,
     ) -> None:
         self._limits = limits or RestLimits()
+        self._retries = retries
+        self._pause = pause or threading.Event().wait
+        self._rng = rng or random.Random()  # noqa: S311 - jitter
         self._base_url = base_url.rstrip("/")
         timeout = httpx.Timeout(self._limits.read_s, connect=self._limits.connect_s)
         self._client = httpx.Client(
@@ -178,27 +136,47 @@ class VokeRest:
         total = 0
         for page in range(1, most_pages + 1):
             document = self.get("/vcp/sites", params={"page": page, "limit": PAGE_SIZE})
-            rows, meta = _page_of(document)
-            found += [_site_of(row) for row in rows]
+            rows, meta = page_of(document)
+            found += [site_of(row) for row in rows]
             total = meta.get("total") if isinstance(meta.get("total"), int) else len(found)  # type: ignore[assignment]
             if len(rows) < PAGE_SIZE or len(found) >= total:
                 return Sites(sites=found, total=max(total, len(found)))
         return Sites(sites=found, total=total, complete=False)
 
+    def site_config(self, site_id: str) -> SiteConfig:
+        """`GET /vcp/sites/{id}/config`: what is in force at a site. Raises `RestError`."""
+        return site_config_of(self.get(f"/vcp/sites/{quote(site_id, safe='')}/config"), site_id=site_id)
+
+    def site_commands(self, site_id: str) -> list[VokeCommand]:
+        """`GET /vcp/sites/{id}/commands`: Voke's log of the last 24 hours. Raises `RestError`."""
+        return logged_commands_of(self.get(f"/vcp/sites/{quote(site_id, safe='')}/commands"))
+
     def get(self, path: str, *, params: Mapping[str, str | int] | None = None) -> Any:
-        """The JSON document at a path below the base address. Raises `RestError`."""
+        """The JSON document at a path below the base address, tried again as `retries` say. Raises `RestError`."""
+        began, attempt = monotonic(), 1
+        while True:
+            try:
+                return self._once(path, params)
+            except RestError as error:
+                spent_s = monotonic() - began
+                pause_s = self._retries.pause_s(error, attempt=attempt, spent_s=spent_s, rng=self._rng)
+                if pause_s is None or self._pause(pause_s):
+                    raise
+            attempt += 1
+
+    def _once(self, path: str, params: Mapping[str, str | int] | None) -> Any:
         self._require_safe()
         try:
             with self._client.stream("GET", self._base_url + path, params=params) as response:
                 content = b"".join(self._bounded(response))
-                status = response.status_code
+                status, headers = response.status_code, response.headers
         except httpx.TimeoutException as error:
             raise RestTimeout("no complete answer in time") from error
         except httpx.InvalidURL as error:
             raise RestInsecure("the address can't be used") from error
         except httpx.TransportError as error:
             raise _transport_error(error) from error
-        return _document(status, content)
+        return _document(status, content, headers)
 
     def _bounded(self, response: httpx.Response) -> Iterator[bytes]:
         """The body's pieces, as long as time and size allow: each piece alone may come just in time for ever."""
@@ -247,7 +225,7 @@ def _transport_error(error: httpx.TransportError) -> RestError:
     return RestUnreachable(f"the connection broke: {type(error).__name__}")
 
 
-def _document(status: int, content: bytes) -> Any:
+def _document(status: int, content: bytes, headers: Mapping[str, str]) -> Any:
     try:
         document = msgspec.json.decode(content)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
@@ -262,27 +240,6 @@ def _document(status: int, content: bytes) -> Any:
     if status < 400:
         raise RestGarbled(f"{status}: a redirection, which is not followed", status=status)
     default = RestUnavailable if status >= 500 else RestRejected
-    raise _BY_STATUS.get(status, default)(words, status=status, voke_code=told)
-
-
-def _page_of(document: Any) -> tuple[list[Any], Mapping[str, Any]]:
-    if isinstance(document, list):
-        return document, {"total": len(document)}
-    if isinstance(document, dict) and isinstance(document.get("data"), list):
-        meta = document.get("meta")
-        return document["data"], meta if isinstance(meta, dict) else {}
-    raise RestGarbled("the answer is no list of sites")
-
-
-def _site_of(row: Any) -> Site:
-    if not isinstance(row, dict):
-        raise RestGarbled("a site is no object")
-    site_id = row.get("siteId") or row.get("id")
-    if not isinstance(site_id, str):
-        raise RestGarbled("a site has no id")
-    external, name = row.get("externalPlantId"), row.get("name")
-    return Site(
-        site_id=site_id,
-        external_plant_id=external if isinstance(external, str) else "",
-        name=name if isinstance(name, str) else "",
+    raise BY_STATUS.get(status, default)(
+        words, status=status, voke_code=told, retry_after_s=retry_after_s(headers)
     )
