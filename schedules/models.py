@@ -178,6 +178,9 @@ class SlotRun(models.Model):
 class VokeSchedule(models.Model):
     """A schedule at Voke that carries slots of a version; one for each priority that the version has.
 
+    Its life in columns: made (row), sent (`create_command`), in force at Voke (`accepted_at`), no longer wanted
+    (`unwanted_at`), gone (`gone_at`). Every step of it survives a crash: the tick takes up what a row says is due.
+
     Interpretation: Voke's schedule has one priority for all its slots. `told` is Voke's own word, an open vocabulary.
     """
 
@@ -185,12 +188,42 @@ class VokeSchedule(models.Model):
     plant = models.ForeignKey(Plant, on_delete=models.CASCADE, related_name="voke_schedules", db_index=False)
     schedule_id = models.UUIDField(unique=True)
     priority = models.CharField(max_length=6)
+    starts_at = models.DateTimeField(help_text="Start of its first slot.")
+    ends_at = models.DateTimeField(help_text="End of its last slot.")
+    turn = models.PositiveSmallIntegerField(default=1, help_text="1 = as published, 2 = made anew once ...")
+    takes_place_of = models.OneToOneField(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="made_anew",
+        help_text="Which one came to nothing.",
+    )
     create_command = models.ForeignKey(Command, on_delete=models.SET_NULL, null=True, related_name="+")
+    create_due_at = models.DateTimeField(
+        null=True, help_text="When its creation is tried next; NULL = done with."
+    )
     cancel_command = models.ForeignKey(Command, on_delete=models.SET_NULL, null=True, related_name="+")
+    cancel_due_at = models.DateTimeField(null=True, help_text="When its cancellation is looked at next.")
+    cancels = models.PositiveSmallIntegerField(default=0, help_text="Cancellations that were sent.")
+    cause = models.CharField(
+        max_length=64, blank=True, help_text="Stable code of what it waits for or ended by."
+    )
+    accepted_at = models.DateTimeField(null=True, help_text="Since when Voke has it.")
+    unwanted_at = models.DateTimeField(null=True, help_text="Since when it should not run.")
+    successor = models.ForeignKey(
+        PlanVersion,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="+",
+        help_text="Cancelled when this version stands in its place; NULL = at once.",
+    )
     told = models.CharField(max_length=64, blank=True)
     told_at = models.DateTimeField(null=True)
     reason = models.CharField(max_length=500, blank=True)
     seen_at = models.DateTimeField(null=True, help_text="When Voke's REST last named it as known.")
+    missing_at = models.DateTimeField(
+        null=True, help_text="Since when Voke's REST does not name it, though it should run."
+    )
     gone_at = models.DateTimeField(null=True, help_text="Ended, cancelled, refused or lost.")
 
     class Meta:
@@ -198,7 +231,22 @@ class VokeSchedule(models.Model):
         indexes = [
             models.Index(
                 fields=["plant"], condition=Q(gone_at__isnull=True), name="voke_schedule_live_by_plant"
-            )
+            ),
+            models.Index(
+                fields=["create_due_at"],
+                condition=Q(create_due_at__isnull=False, gone_at__isnull=True),
+                name="voke_schedule_create_due",
+            ),
+            models.Index(
+                fields=["cancel_due_at"],
+                condition=Q(cancel_due_at__isnull=False, gone_at__isnull=True),
+                name="voke_schedule_cancel_due",
+            ),
+            models.Index(
+                fields=["starts_at"],
+                condition=Q(accepted_at__isnull=True, gone_at__isnull=True),
+                name="voke_schedule_unheard",
+            ),
         ]
 
     def __str__(self) -> str:
