@@ -11,8 +11,8 @@ as `dispatch.rules` does for a single setpoint.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -23,6 +23,7 @@ from schedules.slots import PlannedSlot, Span, grid_of_day, span_text
 from vcp import Direction, SetpointType
 
 _NEARLY = 1e-6
+_INSTANT = timedelta(microseconds=1)
 
 
 class Severity(StrEnum):
@@ -65,10 +66,15 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True)
 class PlanFacts:
-    """What is known of the plant; None = no such limit known, `capacity_kwh` 0 = no battery."""
+    """What is known of the plant; None = no such limit known, `capacity_kwh` 0 = no battery.
+
+    `zone` is the plan's: its day and slots are judged by it. The time config follows the plant's own wall clock
+    (`config_zone`, "" = the same), which may have another zone since the plan was made.
+    """
 
     zone: str
     slot_minutes: int
+    config_zone: str = ""
     max_import_kw: float | None = None
     max_export_kw: float | None = None
     max_charge_kw: float | None = None
@@ -139,12 +145,21 @@ class _Limit:
 
 
 def _check_limits(slots: Sequence[PlannedSlot], day: date, facts: PlanFacts) -> Iterator[Problem]:
-    windows = windows_of_day(facts.blocks, day=day, zone=ZoneInfo(facts.zone))
+    windows = _windows(facts, day)
     for index, slot in enumerate(slots):
         yield from _check_site(index, slot, facts)
         limit = _tightest(slot, facts, windows)
         if limit is not None:
             yield from _check_battery(index, slot, facts, limit)
+
+
+def _windows(facts: PlanFacts, day: date) -> list[Window]:
+    """The time config's blocks on the plan's day; in another zone the day may touch two or three of its days."""
+    config_zone = ZoneInfo(facts.config_zone or facts.zone)
+    bounds = local_day(day, zone=facts.zone)
+    first, last = (at.astimezone(config_zone).date() for at in (bounds.start_at, bounds.end_at - _INSTANT))
+    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    return [window for one in days for window in windows_of_day(facts.blocks, day=one, zone=config_zone)]
 
 
 def _check_site(index: int, slot: PlannedSlot, facts: PlanFacts) -> Iterator[Problem]:
@@ -217,18 +232,6 @@ def _over(
     )
 
 
-@dataclass(kw_only=True)
-class _Charge:
-    """The expected state of charge along the plan."""
-
-    kwh: float
-    capacity_kwh: float
-    pct: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.pct = 100 * self.kwh / self.capacity_kwh
-
-
 def expected_soc(
     slots: Sequence[PlannedSlot], *, day: date, facts: PlanFacts, soc_pct: float
 ) -> list[tuple[float, float]]:
@@ -239,7 +242,7 @@ def expected_soc(
     """
     if facts.capacity_kwh <= 0:
         return []
-    windows = windows_of_day(facts.blocks, day=day, zone=ZoneInfo(facts.zone))
+    windows = _windows(facts, day)
     found, pct = [], soc_pct
     for slot in slots:
         sign = 1.0 if slot.direction is Direction.IMPORT else -1.0

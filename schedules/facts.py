@@ -17,15 +17,16 @@ _SOC_IS_FRESH = timedelta(minutes=15)
 _MOST_NEIGHBOURS = 600
 
 
-def facts_of(plant: Plant) -> PlanFacts:
-    """Limits, ratings and blocks as they are now."""
+def facts_of(plant: Plant, *, zone: str) -> PlanFacts:
+    """Limits, ratings and blocks as they are now; `zone` is that of the plan, which keeps the one it was made in."""
     rated = dict(
         Asset.objects.filter(plant=plant, rated_power_kw__isnull=False)
         .values_list("asset_type")
         .annotate(Sum("rated_power_kw"))
     )
     return PlanFacts(
-        zone=plant.time_zone,
+        zone=zone,
+        config_zone=plant.time_zone,
         slot_minutes=plant.slot_minutes,
         max_import_kw=plant.max_import_kw,
         max_export_kw=plant.max_export_kw,

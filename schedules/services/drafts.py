@@ -2,28 +2,46 @@
 
 Edge cases (the concurrency policy):
 - The plan's row is locked while a version of it changes: two people who edit the same day at once end in two edits
-  after each other. `seen` (the number and time of the version that the editor opened) refuses the second one.
-- A checked version that is changed is a draft again. A published one is never changed: the edit makes the next version.
+  after each other. `seen` (the plan's mark when the editor opened it) refuses the second one.
+- Many days at once are locked in the order of their ids and written together, or none of them is.
+- An open version is edited in place, and is a draft again; at most one of a plan is open. A published one is never
+  changed: the edit makes the next version.
+- A plan keeps the zone that it was made in, also when the plant's zone changes afterwards.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 
 from django.db import transaction
 from django.db.models import Max
 
 from dispatch.requests import Actor
+from dispatch.services.bulk import Among
 from plants.errors import Conflict, Invalid, NotFound
 from plants.models import Plant
 from schedules.conflicts import Problem, blocks_publication, check_plan
 from schedules.facts import around, facts_of
 from schedules.mapping import planned, rows_of
 from schedules.models import DayPlan, Origin, PlanEvent, PlanSlot, PlanState, PlanVersion
+from schedules.selectors.marks import marks_of
 from schedules.slots import PlannedSlot
 
 MOST_SLOTS = 400
 """A day of 25 hours has 300 slots of five minutes."""
+MOST_PLANS = 5_000
+"""So many days can be written at once: each row of the largest file may be of another one."""
 OPEN = (PlanState.DRAFT, PlanState.CHECKED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """All slots of a plant's day, in any order; `seen`: the plan's mark that the editor knew, None = whatever it is."""
+
+    external_plant_id: str
+    day: date
+    slots: Sequence[PlannedSlot]
+    seen: int | None = None
 
 
 def save_draft(
@@ -40,60 +58,161 @@ def save_draft(
 ) -> PlanVersion:
     """Make or change the draft of a plant's day; `slots` are all of it, in any order.
 
-    `seen`: the id of the version that the editor opened; `Conflict` (PLAN_CHANGED) when another one is newest by now.
-    Raises `NotFound` (plant), `Invalid` (too many slots). What stands against the plan is told by `check_version`.
+    `seen`: the plan's mark (`selectors.marks`) when the editor opened it, 0 = there was no plan; `Conflict`
+    (PLAN_CHANGED) when somebody changed it since. Raises `NotFound` (plant), `Invalid` (too many slots). What stands
+    against the plan is told by `check_version`.
     """
-    if len(slots) > MOST_SLOTS:
-        raise Invalid(f"at most {MOST_SLOTS} slots", path="slots", code="TOO_MANY_SLOTS")
-    with transaction.atomic():
-        plan = lock_plan(organisation_id=organisation_id, external_plant_id=external_plant_id, day=day, at=at)
-        _refuse_changed(plan, seen)
-        version = plan.versions.filter(state__in=OPEN).first()
-        word = "CHANGED"
-        if version is None:
-            version, word = _next_version(plan, actor=actor, origin=origin, note=note, at=at), "MADE"
-        PlanVersion.objects.filter(pk=version.pk).update(
-            state=PlanState.DRAFT, origin=origin, note=note[:500], problems=[], checked_at=None
-        )
-        PlanSlot.objects.filter(version=version).delete()
-        PlanSlot.objects.bulk_create(rows_of(version, sorted(slots, key=lambda one: one.start_at)))
-        note_event(plan, version, word, actor=actor.name, at=at, slots=len(slots), origin=str(origin))
-    version.refresh_from_db()
+    draft = Draft(external_plant_id=external_plant_id, day=day, slots=slots, seen=seen)
+    (version,) = save_drafts(
+        organisation_id=organisation_id, drafts=[draft], actor=actor, at=at, origin=origin, note=note
+    )
     return version
 
 
-def lock_plan(*, organisation_id: int, external_plant_id: str, day: date, at: datetime) -> DayPlan:
-    """The day's plan, made when there is none, locked against other edits until the transaction ends."""
-    plant = Plant.objects.filter(organisation_id=organisation_id, external_plant_id=external_plant_id).first()
-    if plant is None:
-        raise NotFound(f"no plant {external_plant_id!r}", path="plant", code="PLANT_NOT_FOUND")
-    DayPlan.objects.get_or_create(
-        plant=plant,
-        day=day,
-        defaults={"organisation_id": organisation_id, "time_zone": plant.time_zone, "made_at": at},
-    )
-    return DayPlan.objects.select_for_update(of=("self",), no_key=True).get(plant=plant, day=day)
+def save_drafts(
+    *,
+    organisation_id: int,
+    drafts: Sequence[Draft],
+    actor: Actor,
+    at: datetime,
+    origin: Origin = Origin.PERSON,
+    note: str = "",
+) -> list[PlanVersion]:
+    """As `save_draft` for many days, each at most once: all of them or none; a constant number of statements."""
+    _refuse_too_much(drafts)
+    with transaction.atomic():
+        plans = lock_plans(
+            organisation_id=organisation_id, days=[(one.external_plant_id, one.day) for one in drafts], at=at
+        )
+        _refuse_changed(plans, drafts)
+        versions, made = _open_versions(plans, actor=actor, at=at, origin=origin, note=note[:500])
+        PlanSlot.objects.filter(Among([version.pk for version in versions], of="version_id")).delete()
+        rows = [
+            row
+            for version, draft in zip(versions, drafts, strict=True)
+            for row in rows_of(version, _sorted(draft))
+        ]
+        PlanSlot.objects.bulk_create(rows)
+        PlanEvent.objects.bulk_create(
+            PlanEvent(
+                plan=plan,
+                version=version,
+                at=at,
+                word="MADE" if version.pk in made else "CHANGED",
+                actor=actor.name[:150],
+                detail={"slots": len(draft.slots), "origin": str(origin)},
+            )
+            for plan, version, draft in zip(plans, versions, drafts, strict=True)
+        )
+    return versions
 
 
-def _refuse_changed(plan: DayPlan, seen: int | None) -> None:
-    if seen is None:
+def _sorted(draft: Draft) -> list[PlannedSlot]:
+    return sorted(draft.slots, key=lambda one: one.start_at)
+
+
+def _refuse_too_much(drafts: Sequence[Draft]) -> None:
+    if len(drafts) > MOST_PLANS:
+        raise Invalid(f"at most {MOST_PLANS} days at once", path="drafts", code="TOO_MANY_PLANS")
+    if len({(one.external_plant_id, one.day) for one in drafts}) < len(drafts):
+        raise Invalid("names a day of a plant twice", path="drafts", code="TWICE")
+    for draft in drafts:
+        if len(draft.slots) > MOST_SLOTS:
+            raise Invalid(f"at most {MOST_SLOTS} slots", path="slots", code="TOO_MANY_SLOTS")
+        if len({slot.start_at for slot in draft.slots}) < len(draft.slots):
+            raise Invalid("two slots begin at the same time", path="slots", code="TWICE")
+
+
+def lock_plans(*, organisation_id: int, days: Sequence[tuple[str, date]], at: datetime) -> list[DayPlan]:
+    """The plans of (external plant id, day), made where there are none, locked until the transaction ends.
+
+    In the order of `days`; locked in the order of their ids, as everybody does who locks several.
+    """
+    plants = _plants_of(organisation_id, {plant for plant, _ in days})
+    wanted = [(plants[plant].pk, day) for plant, day in days]
+    known = _ids_of(wanted)
+    zones = {plant.pk: plant.time_zone for plant in plants.values()}
+    missing = [key for key in wanted if key not in known]
+    if missing:
+        rows = [
+            DayPlan(
+                organisation_id=organisation_id, plant_id=plant, day=day, time_zone=zones[plant], made_at=at
+            )
+            for plant, day in missing
+        ]
+        DayPlan.objects.bulk_create(rows, ignore_conflicts=True)
+        known = _ids_of(wanted)
+    locked = DayPlan.objects.select_for_update(of=("self",), no_key=True)
+    found = {plan.pk: plan for plan in locked.filter(Among(sorted(known.values()))).order_by("pk")}
+    return [found[known[key]] for key in wanted]
+
+
+def _plants_of(organisation_id: int, names: set[str]) -> dict[str, Plant]:
+    rows = Plant.objects.filter(organisation_id=organisation_id, external_plant_id__in=sorted(names))
+    plants = {plant.external_plant_id: plant for plant in rows.only("external_plant_id", "time_zone")}
+    for name in sorted(names - plants.keys()):
+        raise NotFound(f"no plant {name!r}", path="plant", code="PLANT_NOT_FOUND")
+    return plants
+
+
+def _ids_of(wanted: Iterable[tuple[int, date]]) -> dict[tuple[int, date], int]:
+    keys = set(wanted)
+    rows = DayPlan.objects.filter(
+        Among(sorted({plant for plant, _ in keys}), of="plant_id"), day__in=sorted({day for _, day in keys})
+    ).values_list("plant_id", "day", "pk")
+    return {(plant, day): pk for plant, day, pk in rows if (plant, day) in keys}
+
+
+def _refuse_changed(plans: Sequence[DayPlan], drafts: Sequence[Draft]) -> None:
+    if all(draft.seen is None for draft in drafts):
         return
-    newest = plan.versions.order_by("-number").values_list("pk", flat=True).first()
-    if newest != seen:
-        raise Conflict("somebody else changed this plan meanwhile", code="PLAN_CHANGED")
+    marks = marks_of(plan_ids=[plan.pk for plan in plans])
+    for plan, draft in zip(plans, drafts, strict=True):
+        if draft.seen is not None and marks.get(plan.pk, 0) != draft.seen:
+            text = f"somebody else changed the plan of {draft.external_plant_id} for {draft.day} meanwhile"
+            raise Conflict(text, code="PLAN_CHANGED")
 
 
-def _next_version(plan: DayPlan, *, actor: Actor, origin: Origin, note: str, at: datetime) -> PlanVersion:
-    highest = plan.versions.aggregate(Max("number"))["number__max"] or 0
-    return PlanVersion.objects.create(
-        plan=plan,
-        number=highest + 1,
-        origin=origin,
-        note=note[:500],
-        made_at=at,
-        made_by=actor.user,
-        made_by_name=actor.name[:150],
+def _open_versions(
+    plans: Sequence[DayPlan], *, actor: Actor, at: datetime, origin: Origin, note: str
+) -> tuple[list[PlanVersion], set[int]]:
+    """The open version of each plan as a draft, made where there is none; and the ids of those that were made."""
+    ids = [plan.pk for plan in plans]
+    by_plan = Among(ids, of="plan_id")
+    found = {version.plan_id: version for version in PlanVersion.objects.filter(by_plan, state__in=OPEN)}
+    fresh: dict[str, object] = {
+        "state": PlanState.DRAFT,
+        "origin": origin,
+        "note": note,
+        "problems": [],
+        "checked_at": None,
+    }
+    if found:
+        PlanVersion.objects.filter(Among([one.pk for one in found.values()])).update(**fresh)
+    for version in found.values():
+        for name, value in fresh.items():
+            setattr(version, name, value)
+    highest: Mapping[int, int] = dict(
+        PlanVersion.objects.filter(by_plan).order_by().values_list("plan_id").annotate(Max("number"))
     )
+    new = [
+        PlanVersion(
+            plan=plan,
+            number=highest.get(plan.pk, 0) + 1,
+            origin=origin,
+            note=note,
+            made_at=at,
+            made_by=actor.user,
+            made_by_name=actor.name[:150],
+        )
+        for plan in plans
+        if plan.pk not in found
+    ]
+    made = PlanVersion.objects.bulk_create(new)
+    versions = found | {version.plan_id: version for version in made}
+    for plan in plans:
+        versions[plan.pk].plan = plan
+    return [versions[pk] for pk in ids], {version.pk for version in made}
 
 
 def discard_draft(*, organisation_id: int, version_id: int, actor: Actor, at: datetime) -> None:
@@ -140,7 +259,9 @@ def find_problems(version: PlanVersion, *, at: datetime) -> list[Problem]:
     """What stands against a version now."""
     plan = version.plan
     slots = [planned(row) for row in version.slots.order_by("start_at")]
-    return check_plan(slots, day=plan.day, facts=facts_of(plan.plant), around=around(plan, at=at))
+    return check_plan(
+        slots, day=plan.day, facts=facts_of(plan.plant, zone=plan.time_zone), around=around(plan, at=at)
+    )
 
 
 def stored_problem(problem: Problem) -> dict[str, object]:

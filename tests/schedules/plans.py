@@ -9,6 +9,8 @@ from vcp import Direction, SetpointType
 
 ZONE = "Europe/Prague"
 DAY = date(2026, 1, 2)
+EVE = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+"""The noon before: nothing of the day has begun."""
 
 
 def at(text: str, *, day: date = DAY) -> datetime:

@@ -1,0 +1,1 @@
+"""Reads day plans, their versions and what became of them."""
