@@ -11,7 +11,7 @@ Edge cases (the concurrency policy):
 
 import uuid
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db import IntegrityError, transaction
 
@@ -19,19 +19,25 @@ from dispatch.messages import NewId
 from dispatch.models import Command, EmergencyLatch, Kind
 from dispatch.policy import Policy
 from dispatch.requests import FAMILY, Actor, CommandRequest
-from dispatch.rules import AssetFacts, SiteFacts, check_payload, check_request
+from dispatch.rules import check_request
 from dispatch.services.anew import CANNOT_BUILD
+from dispatch.services.checks import (
+    as_sent,
+    command_values,
+    latched_by,
+    require_possible,
+    require_usable,
+    site_facts,
+    told_reason,
+)
 from dispatch.services.due import enqueue
 from dispatch.services.life import Move, advance_many, append_events
 from dispatch.services.outbox import withdraw_unattempted
 from dispatch.states import ENDED, State, Verdict
 from plants.encryption import UndecryptableSecret
-from plants.errors import Conflict, DomainError, Invalid, NotFound, Several
-from plants.models import Asset, Connection, ConnectionMode, Installation, Plant
-from plants.services.connections import may_send
-from vcp import Emergency, EmergencyType, Family, ProtocolError, SiteSetpoint, must_be_signed, to_wire
-
-_FARTHEST = timedelta(days=3660)
+from plants.errors import Conflict, DomainError, NotFound, Several
+from plants.models import Asset, Connection, Installation, Plant
+from vcp import Emergency, EmergencyType, ProtocolError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +92,7 @@ def check(*, organisation_id: int, request: CommandRequest, at: datetime, policy
             refuse_weaker(plant, request.payload)
         else:
             _refuse_latched(plant)
-        _check(plant, request, at, policy)
+        _check(plant, as_sent(request, plant, at=at), at, policy)
 
 
 def find_by_key(*, organisation_id: int, request: CommandRequest) -> Command | None:
@@ -128,10 +134,7 @@ def lock_plant(*, organisation_id: int, external_plant_id: str) -> Plant:
 def _refuse_latched(plant: Plant) -> None:
     latch = EmergencyLatch.objects.filter(plant=plant, released_at__isnull=True).first()
     if latch is not None:
-        # Interpretation: a person must release an emergency before anything else is sent, by hand too.
-        raise Conflict(
-            f"the plant is latched by an emergency {latch.type}; release it first", code="PLANT_LATCHED"
-        )
+        raise latched_by(latch.type)
 
 
 def refuse_weaker(plant: Plant, payload: Emergency) -> None:
@@ -151,8 +154,9 @@ def store_command(
     *, plant: Plant, request: CommandRequest, actor: Actor, at: datetime, policy: Policy, new_id: NewId
 ) -> Command:
     """Check and store a command of a locked plant; one that is due now enters the outbox in the same step."""
-    connection = _check(plant, request, at, policy)
-    command = _create(plant, connection, request, actor=actor, at=at, policy=policy)
+    asked = as_sent(request, plant, at=at)
+    connection = _check(plant, asked, at, policy)
+    command = _create(plant, connection, asked, actor=actor, at=at, policy=policy, digest=request.digest())
     if command.due_at <= at:
         try:
             enqueue(commands=[command], at=at, new_id=new_id)
@@ -175,7 +179,8 @@ def store_refused(
 
     `connection` is the one that it would have gone over.
     """
-    command = _create(plant, connection, request, actor=actor, at=at, policy=policy)
+    asked = as_sent(request, plant, at=at)
+    command = _create(plant, connection, asked, actor=actor, at=at, policy=policy, digest=request.digest())
     move = Move(
         command_id=command.pk,
         to=State.CANCELLED,
@@ -196,112 +201,43 @@ def _create(
     actor: Actor,
     at: datetime,
     policy: Policy,
+    digest: str,
 ) -> Command:
-    due_at = request.due_at or at
-    command = Command.objects.create(
-        organisation_id=plant.organisation_id,
+    """`digest`: of the request as it was asked, before it was given an end."""
+    values = command_values(
         plant=plant,
-        connection=connection,
-        kind=request.kind,
-        payload=to_wire(request.payload),
-        state=State.SCHEDULED,
-        state_at=at,
-        automatic=request.automatic,
-        requested_by=actor.user,
-        requested_by_name=actor.name[:150],
-        requested_at=at,
-        reason=request.reason[:500],
-        idempotency_key=request.idempotency_key,
-        request_digest=request.digest(),
-        batch_ref=request.batch_ref,
-        due_at=due_at,
-        deliver_by_at=_deliver_by(request, due_at, policy),
-        execution_due_at=_starts_at(request, due_at) + policy.execution_timeout,
+        connection_id=connection.pk,
+        request=request,
+        actor=actor,
+        at=at,
+        policy=policy,
+        digest=digest,
     )
+    command = Command(**values)
+    command.plant, command.connection = plant, connection
+    command.save(force_insert=True)
     requested = Move(
         command_id=command.pk,
         to=State.SCHEDULED,
         cause="REQUESTED",
         actor=actor.name,
-        detail=_reason(request),
+        detail=told_reason(request),
     )
     append_events(moves=[requested], words=[Verdict.APPLIED], at=at)
     return command
 
 
-def _reason(request: CommandRequest) -> dict[str, str]:
-    return {"reason": request.reason} if request.reason else {}
-
-
-def _starts_at(request: CommandRequest, due_at: datetime) -> datetime:
-    if isinstance(request.payload, SiteSetpoint):
-        return max(due_at, request.payload.valid_from)
-    return due_at
-
-
-def _deliver_by(request: CommandRequest, due_at: datetime, policy: Policy) -> datetime | None:
-    if request.kind is Kind.EMERGENCY:
-        return None
-    if isinstance(request.payload, SiteSetpoint):
-        return request.payload.valid_until or due_at + policy.setpoint_deliver_by
-    return due_at + policy.command_deliver_by
-
-
 def _check(plant: Plant, request: CommandRequest, at: datetime, policy: Policy) -> Connection:
-    connection = _usable_connection(plant, FAMILY[request.kind], policy)
-    problems: list[DomainError] = []
-    # At the limit too: what is built from it would be over at once.
-    if request.due_at is not None and request.due_at <= at - policy.command_deliver_by:
-        problems.append(Invalid("is in the past", path="dueAt", code="ALREADY_OVER"))
-    if _starts_at(request, request.due_at or at) > at + _FARTHEST:
-        problems.append(Invalid("starts more than ten years ahead", path="dueAt"))
-    problems += check_payload(request.payload, site=_facts(plant), due_at=max(request.due_at or at, at))
-    if problems:
-        raise Several(problems)
-    return connection
-
-
-def _usable_connection(plant: Plant, family: Family, policy: Policy) -> Connection:
-    connection = plant.connection
-    if connection is None:
-        raise Conflict("the plant has no connection to Voke", path="plant.connection", code="NOT_CONNECTED")
-    if connection.mode != ConnectionMode.ACTIVE:
-        raise Conflict("the connection only observes; switch it to ACTIVE first", code="CONNECTION_OBSERVES")
-    if Installation.objects.filter(pk=1, dispatch_enabled=False).exists():
-        raise Conflict("dispatch is switched off for the installation", code="DISPATCH_OFF")
-    for off, whose in (
-        (not connection.dispatch_enabled, "connection"),
-        (not plant.dispatch_enabled, "plant"),
-    ):
-        if off:
-            raise Conflict(f"dispatch is switched off for the {whose}", path=whose, code="DISPATCH_OFF")
-    if not may_send(connection, family, emergency_scope=policy.emergency_scope):
-        raise Conflict(f"the API key has no scope for {family.value}", code="SCOPE_MISSING")
-    if must_be_signed(family, connection.signed_families):
-        _refuse_unsignable(connection, family)
-    return connection
-
-
-def _refuse_unsignable(connection: Connection, family: Family) -> None:
-    try:
-        missing = not connection.signing_key
-    except UndecryptableSecret as error:
-        raise Conflict(f"the connection's stored secret is unusable: {error}", code=CANNOT_BUILD) from error
-    if missing:
-        raise Conflict(
-            f"{family.value} must be signed and the connection has no signing key", code="SIGNING_KEY_MISSING"
-        )
-
-
-def _facts(plant: Plant) -> SiteFacts:
-    assets = Asset.objects.filter(plant=plant).values_list("external_id", "asset_type", "rated_power_kw")
-    return SiteFacts(
-        max_import_kw=plant.max_import_kw,
-        max_export_kw=plant.max_export_kw,
-        max_charge_kw=plant.max_charge_kw,
-        max_discharge_kw=plant.max_discharge_kw,
-        assets={key: AssetFacts(asset_type=kind, rated_power_kw=rated) for key, kind, rated in assets},
+    connection = require_usable(
+        plant,
+        plant.connection,
+        FAMILY[request.kind],
+        policy=policy,
+        installation_on=not Installation.objects.filter(pk=1, dispatch_enabled=False).exists(),
     )
+    assets = Asset.objects.filter(plant=plant).values_list("external_id", "asset_type", "rated_power_kw")
+    require_possible(request, plant, site_facts(plant, list(assets)), at=at, policy=policy)
+    return connection
 
 
 def cancel(*, organisation_id: int, command_id: int, actor: Actor, reason: str, at: datetime) -> Command:

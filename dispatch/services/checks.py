@@ -1,0 +1,172 @@
+"""What a command is checked against, and what its row says: the same for one command and for many at once.
+
+`dispatch.services.commands` asks for the facts of one plant, `dispatch.services.many` for those of thousands; what
+follows from them is decided here, in the same order and with the same words.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from dispatch.models import Kind
+from dispatch.policy import Policy
+from dispatch.requests import Actor, CommandPayload, CommandRequest
+from dispatch.rules import AssetFacts, SiteFacts, check_payload
+from dispatch.services.anew import CANNOT_BUILD
+from dispatch.states import State
+from dispatch.validity import with_end
+from dispatch.validity import with_end
+from plants.encryption import UndecryptableSecret
+from plants.errors import Conflict, DomainError, Invalid, Several
+from plants.models import Connection, ConnectionMode, Plant
+from plants.services.connections import may_send
+from vcp import Family, SiteSetpoint, must_be_signed, to_wire
+
+_FARTHEST = timedelta(days=3660)
+
+
+def latched_by(latch_type: str) -> Conflict:
+    """The refusal of whatever is asked of a latched plant."""
+    # Interpretation: a person must release an emergency before anything else is sent, by hand too.
+    return Conflict(
+        f"the plant is latched by an emergency {latch_type}; release it first", code="PLANT_LATCHED"
+    )
+
+
+def require_usable(
+    plant: Plant, connection: Connection | None, family: Family, *, policy: Policy, installation_on: bool
+) -> Connection:
+    """The plant's connection when a command of the family may be sent over it now; `Conflict` else."""
+    if connection is None:
+        raise Conflict("the plant has no connection to Voke", path="plant.connection", code="NOT_CONNECTED")
+    if connection.mode != ConnectionMode.ACTIVE:
+        raise Conflict("the connection only observes; switch it to ACTIVE first", code="CONNECTION_OBSERVES")
+    if not installation_on:
+        raise Conflict("dispatch is switched off for the installation", code="DISPATCH_OFF")
+    for off, whose in (
+        (not connection.dispatch_enabled, "connection"),
+        (not plant.dispatch_enabled, "plant"),
+    ):
+        if off:
+            raise Conflict(f"dispatch is switched off for the {whose}", path=whose, code="DISPATCH_OFF")
+    if not may_send(connection, family, emergency_scope=policy.emergency_scope):
+        raise Conflict(f"the API key has no scope for {family.value}", code="SCOPE_MISSING")
+    if must_be_signed(family, connection.signed_families):
+        _refuse_unsignable(connection, family)
+    return connection
+
+
+def _refuse_unsignable(connection: Connection, family: Family) -> None:
+    try:
+        missing = not connection.signing_key
+    except UndecryptableSecret as error:
+        raise Conflict(f"the connection's stored secret is unusable: {error}", code=CANNOT_BUILD) from error
+    if missing:
+        raise Conflict(
+            f"{family.value} must be signed and the connection has no signing key", code="SIGNING_KEY_MISSING"
+        )
+
+
+def require_possible(
+    request: CommandRequest, plant: Plant, site: SiteFacts, *, at: datetime, policy: Policy
+) -> None:
+    """`Several` when the plant can't be asked for this, or not at this time."""
+    problems: list[DomainError] = []
+    # At the limit too: what is built from it would be over at once.
+    if request.due_at is not None and request.due_at <= at - policy.command_deliver_by:
+        problems.append(Invalid("is in the past", path="dueAt", code="ALREADY_OVER"))
+    if starts_at(request, request.due_at or at) > at + _FARTHEST:
+        problems.append(Invalid("starts more than ten years ahead", path="dueAt"))
+    due_at = max(request.due_at or at, at)
+    problems += check_payload(with_end(request.payload, plant, due_at), site=site, due_at=due_at)
+    if problems:
+        raise Several(problems)
+
+
+def as_sent(request: CommandRequest, plant: Plant, *, at: datetime) -> CommandRequest:
+    """The request as it is sent: a site setpoint without an end of its own has the plant's."""
+    payload = with_end(request.payload, plant, request.due_at or at)
+    return request if payload is request.payload else replace(request, payload=payload)
+
+
+def site_facts(plant: Plant, assets: Collection[tuple[str, str, float | None]]) -> SiteFacts:
+    """Of a plant and its assets (external id, type, rated power in kW)."""
+    known: Mapping[str, AssetFacts] = {
+        key: AssetFacts(asset_type=kind, rated_power_kw=rated) for key, kind, rated in assets
+    }
+    return SiteFacts(
+        max_import_kw=plant.max_import_kw,
+        max_export_kw=plant.max_export_kw,
+        max_charge_kw=plant.max_charge_kw,
+        max_discharge_kw=plant.max_discharge_kw,
+        assets=known,
+    )
+
+
+def command_values(
+    *,
+    plant: Plant,
+    connection_id: int,
+    request: CommandRequest,
+    actor: Actor,
+    at: datetime,
+    policy: Policy,
+    digest: str,
+) -> dict[str, Any]:
+    """The values of a new command's row, by attribute: SCHEDULED, as it is before its message is built.
+
+    `request` as it is sent; `digest`: of the request as it was asked, before it was given an end.
+    """
+    due_at = request.due_at or at
+    payload = with_end(request.payload, plant, max(due_at, at))
+    return {
+        "organisation_id": plant.organisation_id,
+        "plant_id": plant.pk,
+        "connection_id": connection_id,
+        "kind": request.kind.value,
+        "payload": to_wire(payload),
+        "state": State.SCHEDULED.value,
+        "state_at": at,
+        "cause": "",
+        "automatic": request.automatic,
+        "requested_by_id": None if actor.user is None else actor.user.pk,
+        "requested_by_name": actor.name[:150],
+        "requested_at": at,
+        "reason": request.reason[:500],
+        "idempotency_key": request.idempotency_key,
+        "request_digest": digest,
+        "batch_ref": request.batch_ref,
+        "due_at": due_at,
+        "deliver_by_at": deliver_by(request, payload, due_at, policy),
+        "execution_due_at": starts_at(request, due_at) + policy.execution_timeout,
+        "execution_overdue": False,
+    }
+
+
+def starts_at(request: CommandRequest, due_at: datetime) -> datetime:
+    """When what is asked for begins."""
+    if isinstance(request.payload, SiteSetpoint):
+        return max(due_at, request.payload.valid_from)
+    return due_at
+
+
+def deliver_by(
+    request: CommandRequest, payload: CommandPayload, due_at: datetime, policy: Policy
+) -> datetime | None:
+    """After this nothing of it may be sent; None = an emergency, which never grows old.
+
+    `payload`: the request's, with the end that it was given where it named none.
+    """
+    if request.kind is Kind.EMERGENCY:
+        return None
+    if isinstance(request.payload, SiteSetpoint) and isinstance(payload, SiteSetpoint):
+        soon = due_at + policy.setpoint_deliver_by
+        given = soon if payload.valid_until is None else min(payload.valid_until, soon)
+        return request.payload.valid_until or given
+    return due_at + policy.command_deliver_by
+
+
+def told_reason(request: CommandRequest) -> dict[str, str]:
+    """The reason as the first event of a command keeps it."""
+    return {"reason": request.reason} if request.reason else {}
