@@ -12,6 +12,7 @@ import pytest
 
 from link.broker import Consumer, Fate, LinkError, LinkTarget, Publisher, Tally
 from tests.link.port_world import NOW, Arrived, FarSide, ManualClock, fates, fetch_all, outgoing
+from tests.services.proc import AN_AGE_S
 from vcp import QueueNames
 
 PREFETCH = 100
@@ -207,7 +208,7 @@ class PortContract:
         got = consumer.fetch(max_messages=10, wait_s=0.2, flush_s=5)
 
         assert got == []
-        assert 0.19 <= time.monotonic() - began < 3
+        assert 0.19 <= time.monotonic() - began < AN_AGE_S
 
     def test_a_batch_is_no_larger_than_asked_and_the_rest_follows(
         self, far_side: FarSide, consumer: Consumer
@@ -234,10 +235,10 @@ class PortContract:
         far_side.publish("event.alarm")
         began = time.monotonic()
 
-        got = consumer.fetch(max_messages=2, wait_s=10, flush_s=0.2)
+        got = consumer.fetch(max_messages=2, wait_s=60, flush_s=0.2)
 
         assert len(got) == 1
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < AN_AGE_S
 
     def test_acknowledged_events_do_not_come_again_others_do(
         self, far_side: FarSide, consumer: Consumer

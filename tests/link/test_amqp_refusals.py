@@ -19,7 +19,7 @@ from tests.link.mute_broker import NO_CHANNEL, NO_CHANNEL_AFTER_REFUSAL, MuteBro
 from tests.link.port_world import ManualClock, fates, outgoing
 from tests.services.ca import CertificateAuthority
 from tests.services.partner import Partner, amqps_uri
-from tests.services.proc import free_port
+from tests.services.proc import AN_AGE_S, free_port
 from tests.services.proxy import Proxy
 from tests.services.rabbit import RabbitServer
 from vcp import queue_names
@@ -151,7 +151,7 @@ def test_a_host_that_takes_connections_and_never_speaks_is_given_up(
         error = refusal(transport, target_of(partner, uri=uri))
 
     assert (error.code, error.permanent) == ("LINK_DOWN", False)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < AN_AGE_S
 
 
 def test_a_resolver_that_hangs_does_not_hold_the_thread_that_connects() -> None:
@@ -227,7 +227,7 @@ def test_a_broker_that_only_sends_heartbeats_is_given_up(tmp_path: Path) -> None
             transport.open_consumer(_mute_target(broker), prefetch=10)
 
     assert (caught.value.code, caught.value.permanent) == ("LINK_DOWN", False)
-    assert 0.9 < time.monotonic() - began < 10
+    assert 0.9 < time.monotonic() - began < AN_AGE_S
 
 
 def test_a_channel_that_is_not_opened_again_after_a_refusal_breaks_the_link(tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_a_channel_that_is_not_opened_again_after_a_refusal_breaks_the_link(tmp_
         sent = publisher.publish([outgoing(target, 1)])
 
         assert fates(sent) == [Fate.UNKNOWN]
-        assert time.monotonic() - began < 6
+        assert time.monotonic() - began < AN_AGE_S
         with pytest.raises(LinkError):
             publisher.keep_alive()
 

@@ -21,6 +21,8 @@ from tests.services.reaper import REAPER, live_members, signal_group
 _FIRST, _, _LAST = os.environ.get("TEST_PORTS", "20000-29999").partition("-")
 PORT_RANGE = range(int(_FIRST), int(_LAST) + 1)
 MAX_LINES = 20_000
+AN_AGE_S = 25.0
+"""What ends by itself has ended by then on the slowest machine; what hangs has not."""
 _handed_out: set[int] = set()
 
 
