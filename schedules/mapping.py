@@ -1,11 +1,12 @@
 """Slots between rows, pure values and the wire."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from schedules.models import PlanSlot, PlanVersion
 from schedules.slots import PlannedSlot
-from vcp import Direction, Priority, SetpointType, SiteSetpoint, Slot
+from vcp import MAX_SLOTS, Direction, Priority, SetpointType, SiteSetpoint, Slot
 
 _MINUTE_S = 60
 
@@ -86,3 +87,28 @@ def wire_slots(slots: Sequence[PlannedSlot]) -> tuple[Slot, ...]:
         )
         for slot in slots
     )
+
+
+def rest_of(slot: PlannedSlot, *, at: datetime) -> PlannedSlot:
+    """What is left of a slot that runs already: from now on, an energy in proportion; a later slot as it is."""
+    if at <= slot.start_at:
+        return slot
+    left = replace(slot, start_at=at)
+    return (
+        left if slot.type is SetpointType.POWER else replace(left, value=slot.value * left.hours / slot.hours)
+    )
+
+
+def schedules_of(
+    slots: Iterable[PlannedSlot], *, most: int = MAX_SLOTS
+) -> Iterator[tuple[Priority, Sequence[PlannedSlot]]]:
+    """Slots in the order of time as the schedules that carry them: one for each priority, cut where one is too long.
+
+    Interpretation: a schedule has one priority, and as many slots as `vcp.MAX_SLOTS` says.
+    """
+    by_priority: dict[Priority, list[PlannedSlot]] = {}
+    for slot in slots:
+        by_priority.setdefault(slot.priority, []).append(slot)
+    for priority, own in sorted(by_priority.items()):
+        for first in range(0, len(own), most):
+            yield priority, own[first : first + most]
