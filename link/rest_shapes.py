@@ -2,8 +2,8 @@
 
 Interpretation: of `GET /vcp/sites/{id}/config` only the names of the outer members are public, of
 `GET /vcp/sites/{id}/commands` only that it is a list over 24 hours; what is inside them is read as the stand-in writes
-it. Lists come as `{data, meta}` in pages of at most 100; a bare list is taken too. A site's id is its member `siteId` or
-`id`. A member that is absent is not told; one that is null tells that there is none. Members that we do not know, and
+it. Lists come as `{data, meta}` in pages of at most 100; a bare list is taken too. A site's id is `siteId` or `id`. A
+member that is absent is not told; one that is null tells that there is none. Members that we do not know, and
 known ones of another shape than expected, are kept in `raw` and stop nothing.
 """
 

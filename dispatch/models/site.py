@@ -36,7 +36,10 @@ class SiteReport(models.Model):
     answered_at = models.DateTimeField(null=True, help_text="When it last answered.")
     error_code = models.CharField(max_length=64, blank=True, help_text="Why the last question failed.")
     payload = models.JSONField(null=True, help_text="The answer, in Voke's names.")
-    drift = models.JSONField(default=list, help_text="Family, field, ours and Voke's, for each difference.")
+    drift = models.JSONField(
+        default=list,
+        help_text="Family, field, ours and Voke's, for each difference; since when, and seen at how many looks.",
+    )
     drifted_since = models.DateTimeField(null=True)
 
     class Meta:
@@ -54,13 +57,20 @@ class SiteReport(models.Model):
 
 
 class PublishedSiteConfig(models.Model):
-    """Which revision of a plant's topology and limits Voke was last sent."""
+    """Which revision of a plant's topology, limits and fallback Voke was last sent."""
 
     plant = models.ForeignKey(Plant, on_delete=models.CASCADE, related_name="published_config")
     family = models.CharField(max_length=40)
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="+")
     digest = models.CharField(max_length=64, help_text="SHA-256 of the canonical payload.")
     site_revision = models.BigIntegerField()
+    version = models.ForeignKey(
+        SiteConfigVersion,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="+",
+        help_text="What was sent; NULL = held back, or sent before versions were kept.",
+    )
     message = models.ForeignKey(OutboundMessage, on_delete=models.SET_NULL, null=True, related_name="+")
     published_at = models.DateTimeField()
 
