@@ -16,12 +16,11 @@ from dispatch.rules import AssetFacts, SiteFacts, check_payload
 from dispatch.services.anew import CANNOT_BUILD
 from dispatch.states import State
 from dispatch.validity import with_end
-from dispatch.validity import with_end
 from plants.encryption import UndecryptableSecret
 from plants.errors import Conflict, DomainError, Invalid, Several
 from plants.models import Connection, ConnectionMode, Plant
 from plants.services.connections import may_send
-from vcp import Family, SiteSetpoint, must_be_signed, to_wire
+from vcp import Family, ScheduleCreate, SiteSetpoint, must_be_signed, to_wire
 
 _FARTHEST = timedelta(days=3660)
 
@@ -148,6 +147,8 @@ def starts_at(request: CommandRequest, due_at: datetime) -> datetime:
     """When what is asked for begins."""
     if isinstance(request.payload, SiteSetpoint):
         return max(due_at, request.payload.valid_from)
+    if isinstance(request.payload, ScheduleCreate):
+        return max(due_at, request.payload.slots[0].starts_at)
     return due_at
 
 
@@ -164,6 +165,9 @@ def deliver_by(
         soon = due_at + policy.setpoint_deliver_by
         given = soon if payload.valid_until is None else min(payload.valid_until, soon)
         return request.payload.valid_until or given
+    if isinstance(request.payload, ScheduleCreate):
+        # Of use until its last slot is over: Voke follows what is left of it.
+        return request.payload.slots[-1].ends_at
     return due_at + policy.command_deliver_by
 
 
