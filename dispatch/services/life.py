@@ -16,6 +16,7 @@ from django.db import transaction
 
 from dispatch.models import Command, CommandEvent
 from dispatch.services.bulk import Among, insert_rows
+from dispatch.services.silence import ask_why, end_silence, ends_silence, silence_of
 from dispatch.states import State, Verdict, judge
 
 NOTE = "NOTE"
@@ -117,6 +118,10 @@ def _update(found: Mapping[int, State], last: Mapping[int, Move], at: datetime) 
             changes["ack_due_at"] = ack_due_at
         if Command.objects.filter(Among(ids), state=before).update(**changes) != len(ids):
             raise LostRace(f"{before} -> {to}")
+        if (silence := silence_of(to, cause)) is not None:
+            ask_why(command_ids=ids, silence=silence, at=at)
+        elif ends_silence(before, to):
+            end_silence(command_ids=ids, by=to.value, at=at)
 
 
 def append_events(*, moves: Sequence[Move], words: Sequence[str], at: datetime) -> None:

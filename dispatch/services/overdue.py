@@ -7,11 +7,11 @@ from datetime import datetime
 
 from django.db import transaction
 
-from dispatch.models import Command
+from dispatch.models import Command, Silence
 from dispatch.services.life import Move, Note, advance_many, append_notes
+from dispatch.services.silence import ACK_OVERDUE, ask_why
 from dispatch.states import State
 
-ACK_OVERDUE = "ACK_OVERDUE"
 EXECUTION_OVERDUE = "EXECUTION_OVERDUE"
 
 
@@ -43,4 +43,6 @@ def flag_execution_overdue(*, at: datetime, limit: int = 500) -> int:
         Command.objects.filter(pk__in=ids).update(execution_overdue=True)
         notes = [Note(command_id=pk, word=EXECUTION_OVERDUE, cause=EXECUTION_OVERDUE) for pk in ids]
         append_notes(notes=notes, at=at)
+        if ids:
+            ask_why(command_ids=ids, silence=Silence.NO_EXECUTION, at=at)
     return len(ids)

@@ -1,0 +1,77 @@
+"""Silence as it begins and ends: a diagnosis is asked for, or ended, in the transaction that moves its command.
+
+Edge cases (the concurrency policy):
+- Whoever writes a diagnosis holds the lock of its command: that is the row's only lock, so none can be taken crosswise.
+- A second silence of a command takes its row over, as if nothing had been looked at.
+- A late word of Voke ends the silence and with it all looking; what was found stays.
+"""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Final
+
+from dispatch.models import Command, Diagnosis, DiagnosisStage, Silence
+from dispatch.services.bulk import Among
+from dispatch.states import FROM_VOKE, State
+
+ACK_OVERDUE: Final = "ACK_OVERDUE"
+_BY_STATE: Mapping[State, Silence] = {
+    State.RETURNED: Silence.RETURNED,
+    State.REFUSED: Silence.REFUSED,
+    State.EXPIRED: Silence.EXPIRED,
+}
+SILENT: Final = frozenset({State.UNCONFIRMED, *_BY_STATE})
+"""States that say that something did not happen."""
+
+
+def silence_of(to: State, cause: str) -> Silence | None:
+    """What there is to explain about a command that came to a state for a cause; None = nothing."""
+    if to is State.UNCONFIRMED:
+        return Silence.NO_ACK if cause == ACK_OVERDUE else Silence.NOT_CONFIRMED
+    return _BY_STATE.get(to)
+
+
+def ends_silence(before: State, to: State) -> bool:
+    """Whether a word of Voke ends what was explained of the state before."""
+    return before in SILENT and to in FROM_VOKE
+
+
+def ask_why(*, command_ids: Collection[int], silence: Silence, at: datetime) -> None:
+    """Ask for the diagnosis of commands that are locked: two statements for any number of them."""
+    owners = Command.objects.filter(Among(command_ids)).order_by("pk").values_list("pk", "organisation_id")
+    Diagnosis.objects.bulk_create(
+        [
+            Diagnosis(
+                command_id=pk,
+                organisation_id=organisation_id,
+                silence=silence,
+                asked_at=at,
+                stage=DiagnosisStage.LOCAL,
+                look_at=at,
+            )
+            for pk, organisation_id in owners
+        ],
+        update_conflicts=True,
+        unique_fields=["command"],
+        update_fields=[
+            "silence",
+            "asked_at",
+            "stage",
+            "look_at",
+            "made_at",
+            "cause",
+            "confidence",
+            "next_step",
+            "evidence",
+            "attempts",
+            "ended_at",
+            "ended_by",
+        ],
+    )
+
+
+def end_silence(*, command_ids: Collection[int], by: str, at: datetime) -> None:
+    """A late word of Voke came about commands that are locked."""
+    Diagnosis.objects.filter(Among(command_ids), ended_at__isnull=True).update(
+        stage=DiagnosisStage.DONE, look_at=None, ended_at=at, ended_by=by
+    )
