@@ -199,14 +199,13 @@ class VokeSchedule(models.Model):
         help_text="Which one came to nothing.",
     )
     create_command = models.ForeignKey(Command, on_delete=models.SET_NULL, null=True, related_name="+")
-    create_due_at = models.DateTimeField(
-        null=True, help_text="When its creation is tried next; NULL = done with."
-    )
     cancel_command = models.ForeignKey(Command, on_delete=models.SET_NULL, null=True, related_name="+")
-    cancel_due_at = models.DateTimeField(null=True, help_text="When its cancellation is looked at next.")
     cancels = models.PositiveSmallIntegerField(default=0, help_text="Cancellations that were sent.")
     cause = models.CharField(
         max_length=64, blank=True, help_text="Stable code of what it waits for or ended by."
+    )
+    due_at = models.DateTimeField(
+        null=True, help_text="When it is looked at next; NULL = nothing is to be done about it."
     )
     accepted_at = models.DateTimeField(null=True, help_text="Since when Voke has it.")
     unwanted_at = models.DateTimeField(null=True, help_text="Since when it should not run.")
@@ -233,19 +232,9 @@ class VokeSchedule(models.Model):
                 fields=["plant"], condition=Q(gone_at__isnull=True), name="voke_schedule_live_by_plant"
             ),
             models.Index(
-                fields=["create_due_at"],
-                condition=Q(create_due_at__isnull=False, gone_at__isnull=True),
-                name="voke_schedule_create_due",
-            ),
-            models.Index(
-                fields=["cancel_due_at"],
-                condition=Q(cancel_due_at__isnull=False, gone_at__isnull=True),
-                name="voke_schedule_cancel_due",
-            ),
-            models.Index(
-                fields=["starts_at"],
-                condition=Q(accepted_at__isnull=True, gone_at__isnull=True),
-                name="voke_schedule_unheard",
+                fields=["due_at"],
+                condition=Q(due_at__isnull=False, gone_at__isnull=True),
+                name="voke_schedule_due",
             ),
         ]
 

@@ -19,8 +19,8 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='vokeschedule',
-            name='cancel_due_at',
-            field=models.DateTimeField(help_text='When its cancellation is looked at next.', null=True),
+            name='due_at',
+            field=models.DateTimeField(help_text='When it is looked at next; NULL = nothing is to be done about it.', null=True),
         ),
         migrations.AddField(
             model_name='vokeschedule',
@@ -31,11 +31,6 @@ class Migration(migrations.Migration):
             model_name='vokeschedule',
             name='cause',
             field=models.CharField(blank=True, help_text='Stable code of what it waits for or ended by.', max_length=64),
-        ),
-        migrations.AddField(
-            model_name='vokeschedule',
-            name='create_due_at',
-            field=models.DateTimeField(help_text='When its creation is tried next; NULL = done with.', null=True),
         ),
         migrations.AddField(
             model_name='vokeschedule',
@@ -76,14 +71,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='vokeschedule',
-            index=models.Index(condition=models.Q(('create_due_at__isnull', False), ('gone_at__isnull', True)), fields=['create_due_at'], name='voke_schedule_create_due'),
-        ),
-        migrations.AddIndex(
-            model_name='vokeschedule',
-            index=models.Index(condition=models.Q(('cancel_due_at__isnull', False), ('gone_at__isnull', True)), fields=['cancel_due_at'], name='voke_schedule_cancel_due'),
-        ),
-        migrations.AddIndex(
-            model_name='vokeschedule',
-            index=models.Index(condition=models.Q(('accepted_at__isnull', True), ('gone_at__isnull', True)), fields=['starts_at'], name='voke_schedule_unheard'),
+            index=models.Index(condition=models.Q(('due_at__isnull', False), ('gone_at__isnull', True)), fields=['due_at'], name='voke_schedule_due'),
         ),
     ]

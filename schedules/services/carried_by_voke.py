@@ -1,7 +1,7 @@
 """Plans carried out by Voke's own schedules: created when published, cancelled when nothing wants them any more.
 
-A published version is one schedule at Voke for each priority that it has. Every schedule is a row (`VokeSchedule`) first
-and a command after: what could not be sent at once (the plant is latched, a switch is off) is due again, and
+A published version is one schedule at Voke for each priority that it has. Each is a row (`VokeSchedule`) first and a
+command after: what could not be sent at once (the plant is latched, a switch is off) is due again, and
 `schedules.services.voke_turns` takes it up.
 
 What takes a version's place decides when its schedules are cancelled:
@@ -61,9 +61,9 @@ def create_schedules(
             priority=priority.value,
             starts_at=slots[0].start_at,
             ends_at=slots[-1].end_at,
-            create_due_at=at,
+            due_at=at,
         )
-        send_create(row, actor=actor, at=at, policy=policy, retry_at=at + policy.retry_every, new_id=new_id)
+        send_create(row, actor=actor, at=at, policy=policy, look_at=at + policy.retry_every, new_id=new_id)
         rows.append(row)
     return rows
 
@@ -79,12 +79,12 @@ def send_create(
     actor: Actor,
     at: datetime,
     policy: SchedulePolicy,
-    retry_at: datetime,
+    look_at: datetime,
     new_id: NewId = uuid.uuid4,
 ) -> bool:
-    """Ask for the command that creates a schedule, with what is left of its slots; False = not now (due at `retry_at`).
+    """Ask for the command that creates a schedule, with what is left of its slots; False = not now.
 
-    Call with plan and plant locked.
+    It is looked at again at `look_at` in both cases. Call with plan and plant locked.
     """
     slots = [
         rest_of(slot, at=at)
@@ -94,6 +94,7 @@ def send_create(
     if not slots:
         end_schedules([row.pk], cause=OVER, at=at)
         return False
+    row.due_at = look_at
     payload = ScheduleCreate(
         schedule_id=str(row.schedule_id), priority=Priority(row.priority), slots=wire_slots(slots)
     )
@@ -109,11 +110,11 @@ def send_create(
     except DomainError as refusal:
         if row.cause != refusal.code:
             _note(row, NOT_SENT, actor=actor, at=at, code=refusal.code, why=refusal.message[:200])
-        row.cause, row.create_due_at = refusal.code[:64], retry_at
-        row.save(update_fields=["cause", "create_due_at"])
+        row.cause = refusal.code[:64]
+        row.save(update_fields=["cause", "due_at"])
         return False
-    row.create_command, row.create_due_at, row.cause = made.command, None, ""
-    row.save(update_fields=["create_command", "create_due_at", "cause"])
+    row.create_command, row.cause = made.command, ""
+    row.save(update_fields=["create_command", "cause", "due_at"])
     return True
 
 
@@ -147,8 +148,8 @@ def withdraw_schedules(
         if never_sent(row, actor=actor, at=at):
             _note(row, TAKEN_BACK, actor=actor, at=at)
             continue
-        row.unwanted_at, row.successor, row.cancel_due_at = row.unwanted_at or at, successor, at
-        row.save(update_fields=["unwanted_at", "successor", "cancel_due_at"])
+        row.unwanted_at, row.successor, row.due_at = row.unwanted_at or at, successor, at
+        row.save(update_fields=["unwanted_at", "successor", "due_at"])
         if successor is None and row.cancel_command_id is None:
             send_cancel(
                 row, actor=actor, at=at, policy=policy, look_at=at + policy.retry_every, new_id=new_id
@@ -196,7 +197,7 @@ def send_cancel(
     """
     why = _ENDED if row.successor is None else _ENDED_BY_VERSION.format(row.successor.number)
     payload = ScheduleCancel(schedule_id=str(row.schedule_id), reason=why)
-    row.cancel_due_at = look_at
+    row.due_at = look_at
     try:
         made = submit(
             organisation_id=row.version.plan.organisation_id,
@@ -210,17 +211,17 @@ def send_cancel(
         if row.cause != refusal.code:
             _note(row, "NOT_CANCELLED", actor=actor, at=at, code=refusal.code, why=refusal.message[:200])
         row.cause = refusal.code[:64]
-        row.save(update_fields=["cause", "cancel_due_at"])
+        row.save(update_fields=["cause", "due_at"])
         return False
     row.cancel_command, row.cancels, row.cause = made.command, row.cancels + 1, ""
-    row.save(update_fields=["cancel_command", "cancels", "cancel_due_at", "cause"])
+    row.save(update_fields=["cancel_command", "cancels", "due_at", "cause"])
     return True
 
 
 def end_schedules(ids: Sequence[int], *, cause: str, at: datetime) -> int:
     """Nothing more is due about these schedules; answers how many were not gone before."""
     rows = VokeSchedule.objects.filter(pk__in=ids, gone_at__isnull=True)
-    return rows.update(gone_at=at, cause=cause[:64], create_due_at=None, cancel_due_at=None, missing_at=None)
+    return rows.update(gone_at=at, cause=cause[:64], missing_at=None)
 
 
 def _note(row: VokeSchedule, word: str, *, actor: Actor, at: datetime, **detail: object) -> None:
