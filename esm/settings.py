@@ -234,6 +234,20 @@ SETPOINT_DELIVER_BY_S = _env.integer("SETPOINT_DELIVER_BY_S", 900, low=1, high=8
 COMMAND_DELIVER_BY_S = _env.integer("COMMAND_DELIVER_BY_S", 60, low=1, high=3600)
 ACK_TIMEOUT_S = _env.integer("ACK_TIMEOUT_S", 60, low=1, high=86_400)
 EXECUTION_TIMEOUT_S = _env.integer("EXECUTION_TIMEOUT_S", 900, low=1, high=86_400)
+# By command class, 0 = the common number above (a third of it for emergencies).
+_CLASSES = ("SETPOINT", "DEVICE", "EMERGENCY", "MODE", "SCHEDULE")
+ACK_TIMEOUTS_S, EXECUTION_TIMEOUTS_S = (
+    {name: _env.integer(f"{what}_TIMEOUT_{name}_S", 0, low=0, high=86_400) for name in _CLASSES}
+    for what in ("ACK", "EXECUTION")
+)
+# Verified by measurement: what is judged of a target, and how near it must be.
+VERIFY_SETTLING_S = _env.integer("VERIFY_SETTLING_S", 60, low=0, high=3600)
+VERIFY_LEAST_S = _env.integer("VERIFY_LEAST_S", 60, low=1, high=3600)
+VERIFY_GRACE_S = _env.integer("VERIFY_GRACE_S", 90, low=0, high=3600)
+VERIFY_LATE_H = _env.integer("VERIFY_LATE_H", 24, low=0, high=168)
+VERIFY_TOLERANCE_KW = _env.number("VERIFY_TOLERANCE_KW", 0.5, low=0.0, high=10_000.0)
+VERIFY_TOLERANCE_PCT = _env.number("VERIFY_TOLERANCE_PCT", 5.0, low=0.0, high=100.0)
+VERIFY_COVERAGE_PCT = _env.number("VERIFY_COVERAGE_PCT", 50.0, low=1.0, high=100.0)
 # A connection that was taken over is retired when what it sent is answered and executed and its queues are read to the
 # end, after TAKEOVER_DRAIN_S at the earliest and TAKEOVER_GRACE_S at the latest.
 TAKEOVER_GRACE_S = _env.integer("TAKEOVER_GRACE_S", 86_400, low=60, high=30 * 86_400)

@@ -3,7 +3,7 @@
 from django.db import models
 from django.db.models import F, Q
 
-from dispatch.models import Command
+from dispatch.models import Command, Graded
 from plants.models import Organisation, Plant, ScheduleCarrier, User
 from vcp import Direction, Priority, SetpointType
 
@@ -240,6 +240,18 @@ class VokeSchedule(models.Model):
 
     def __str__(self) -> str:
         return str(self.schedule_id)
+
+
+class SlotProof(Graded):
+    """The proof of a slot that Voke's own schedule carries; a slot that we carry has its command's."""
+
+    slot = models.OneToOneField(PlanSlot, on_delete=models.CASCADE, primary_key=True, related_name="proof")
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["due_at"], condition=Q(verdict="PENDING"), name="slot_proof_due"),
+            models.Index(fields=["again_at"], condition=Q(again_at__isnull=False), name="slot_proof_again"),
+        ]
 
 
 class OverrideEnd(models.TextChoices):

@@ -76,6 +76,12 @@ class Command(models.Model):
                 name="command_unsent_by_plant",
             ),
             models.Index(fields=["organisation", "-id"], name="command_by_organisation"),
+            # What else than a setpoint ends a target of a plant: few rows, found by their time.
+            models.Index(
+                fields=["plant", "due_at"],
+                condition=models.Q(kind__in=["emergency", "mode", "schedule-create"]),
+                name="command_ends_targets",
+            ),
             # What the retention looks for; the states are those of `dispatch.states.ENDED`.
             models.Index(
                 fields=["state_at"],

@@ -3,7 +3,7 @@
 from django.db import models
 
 from dispatch.models.commands import Command
-from plants.models import Organisation, User
+from plants.models import Organisation, Plant, User
 
 
 class Proof(models.TextChoices):
@@ -16,15 +16,28 @@ class Proof(models.TextChoices):
     NOT_IN_FORCE = "NOT_IN_FORCE", "Never in force, or not long enough to judge"
 
 
-class Verification(models.Model):
-    """A setpoint graded by what was measured while it was in force.
+class ProofSource(models.TextChoices):
+    """What was measured by."""
+
+    TELEMETRY = "TELEMETRY", "Realtime telemetry"
+    METER = "METER", "Meter registers"
+
+
+class ProofHint(models.TextChoices):
+    """Why a target was missed, where the measurements themselves say so for certain."""
+
+    SOC_AT_BOUND = "SOC_AT_BOUND", "The battery's charge was at its bound"
+    DEVICE_FAULT = "DEVICE_FAULT", "A device of the plant had an open alarm"
+    SITE_OFFLINE = "SITE_OFFLINE", "The plant was silent while others were heard"
+    LIMITED = "LIMITED", "The site was at its import or export limit"
+
+
+class Graded(models.Model):
+    """A target graded by what was measured while it was in force.
 
     Powers in kW (POWER), energies in kWh (ENERGY), in the sign of the site: positive = import.
     """
 
-    command = models.OneToOneField(
-        Command, on_delete=models.CASCADE, primary_key=True, related_name="verification"
-    )
     verdict = models.CharField(max_length=12, choices=Proof, default=Proof.PENDING)
     due_at = models.DateTimeField(help_text="When it is judged: its data should be there by then.")
     judged_at = models.DateTimeField(null=True)
@@ -35,15 +48,44 @@ class Verification(models.Model):
     measured = models.FloatField(null=True)
     off_by = models.FloatField(null=True, help_text="Measured minus target.")
     tolerance = models.FloatField(null=True)
-    samples = models.PositiveIntegerField(default=0)
+    source = models.CharField(max_length=9, choices=ProofSource, blank=True)
+    coverage_pct = models.FloatField(
+        null=True, help_text="Share of the time for which something was measured."
+    )
+    samples = models.PositiveIntegerField(default=0, help_text="Samples or readings that count.")
+    hint = models.CharField(max_length=12, choices=ProofHint, blank=True)
+    again_at = models.DateTimeField(
+        null=True, help_text="When late measurements are looked for; NULL = no more."
+    )
+    looks = models.PositiveSmallIntegerField(default=0, help_text="How often late ones were looked for.")
+    first_verdict = models.CharField(
+        max_length=12, choices=Proof, blank=True, help_text="What it was before late measurements came."
+    )
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return str(self.verdict)
+
+
+class Verification(Graded):
+    """A site setpoint's proof. Plant and begin are its command's, so that a plant's targets are found by their time."""
+
+    command = models.OneToOneField(
+        Command, on_delete=models.CASCADE, primary_key=True, related_name="verification"
+    )
+    plant = models.ForeignKey(Plant, on_delete=models.CASCADE, related_name="+", db_index=False)
+    begins_at = models.DateTimeField(help_text="From when it was to hold: validFrom, or when it was due.")
 
     class Meta:
         indexes = [
-            models.Index(fields=["due_at"], condition=models.Q(verdict="PENDING"), name="verification_due")
+            models.Index(fields=["due_at"], condition=models.Q(verdict="PENDING"), name="verification_due"),
+            models.Index(
+                fields=["again_at"], condition=models.Q(again_at__isnull=False), name="verification_again"
+            ),
+            models.Index(fields=["plant", "begins_at"], name="verification_by_plant"),
         ]
-
-    def __str__(self) -> str:
-        return self.verdict
 
 
 class Silence(models.TextChoices):

@@ -33,11 +33,12 @@ from dispatch.services.checks import (
 from dispatch.services.due import enqueue
 from dispatch.services.life import Move, advance_many, append_events
 from dispatch.services.outbox import withdraw_unattempted
+from dispatch.services.verification import ToProve, open_verifications
 from dispatch.states import ENDED, State, Verdict
 from plants.encryption import UndecryptableSecret
 from plants.errors import Conflict, DomainError, NotFound, Several
 from plants.models import Asset, Connection, Installation, Plant
-from vcp import Emergency, EmergencyType, ProtocolError
+from vcp import Emergency, EmergencyType, ProtocolError, SiteSetpoint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,6 +225,9 @@ def _create(
         detail=told_reason(request),
     )
     append_events(moves=[requested], words=[Verdict.APPLIED], at=at)
+    if isinstance(request.payload, SiteSetpoint):
+        proven = ToProve(command.pk, plant.pk, request.payload, command.due_at)
+        open_verifications(setpoints=[proven], policy=policy)
     return command
 
 
