@@ -154,6 +154,18 @@ class PlantAdmin(RefusalsInForm):
             },
         ),
         ("Behaviour", {"fields": (("base_mode", "update_policy"), "gaps_allowed")}),
+        (
+            "Scheduling",
+            {
+                "fields": (
+                    ("schedule_carrier", "slot_minutes"),
+                    ("setpoint_valid_s", "cancel_policy"),
+                    ("fallback_mode", "fallback_after_s"),
+                ),
+                "description": "What is published keeps its carrier and its slots; a change counts from the next "
+                "publication on. Voke is sent mode and time as the site's fallback.",
+            },
+        ),
     )
     kept_fieldset = (
         "Kept by the platform",

@@ -42,6 +42,12 @@ def new_plant(organisation: Organisation, **changes):
         "max_charge_kw": "120",
         "max_discharge_kw": "120",
         "base_mode": "STANDARD",
+        "schedule_carrier": "DISPATCHER",
+        "slot_minutes": "15",
+        "setpoint_valid_s": "900",
+        "cancel_policy": "BASE_MODE",
+        "fallback_mode": "STANDARD",
+        "fallback_after_s": "900",
         "update_policy": "REVIEW",
         "plant_with_load": "on",
         "config_enabled": "on",
@@ -73,6 +79,21 @@ def test_a_plant_with_assets_and_blocks_is_added_in_one_form(jana, admin_user):
     assert [(row.start_minute, row.end_minute) for row in version.blocks.all()] == [(0, 360), (360, 1440)]
     assert (version.number, version.made_by, version.made_at) == (1, admin_user, AT)
     assert PlantState.objects.filter(plant=plant).exists()
+
+
+def test_how_a_plant_is_scheduled_is_set_on_its_form(jana):
+    changes = {
+        "schedule_carrier": "VOKE",
+        "slot_minutes": "30",
+        "cancel_policy": "EXPIRE",
+        "fallback_after_s": "60",
+    }
+
+    jana.post(page("plants_plant_add"), new_plant(factories.organisation(), **changes))
+
+    plant = Plant.objects.get(external_plant_id="PREROV-02")
+    assert (plant.schedule_carrier, plant.slot_minutes) == ("VOKE", 30)
+    assert (plant.cancel_policy, plant.fallback_after_s) == ("EXPIRE", 60)
 
 
 def test_what_a_service_refuses_is_said_at_the_blocks_row_and_nothing_is_stored(jana):

@@ -59,6 +59,13 @@ def test_a_new_plant_has_a_state_its_times_and_bumps_the_revision():
         ({"soc_max_pct": 100.1}, "soc_max_pct"),
         ({"capacity_kwh": "much"}, "capacity_kwh"),
         ({"base_mode": "PARTY"}, "base_mode"),
+        ({"schedule_carrier": "PIGEON"}, "schedule_carrier"),
+        ({"slot_minutes": 7}, "slot_minutes"),
+        ({"setpoint_valid_s": 9}, "setpoint_valid_s"),
+        ({"setpoint_valid_s": 86_401}, "setpoint_valid_s"),
+        ({"cancel_policy": "MAYBE"}, "cancel_policy"),
+        ({"fallback_mode": "PARTY"}, "fallback_mode"),
+        ({"fallback_after_s": 0}, "fallback_after_s"),
         ({"voke_uuid": "no uuid"}, "voke_uuid"),
     ],
 )
