@@ -1,0 +1,17 @@
+"""Where the stand-in's ids come from: the system's chance, or a seed for runs that must repeat byte for byte."""
+
+import random
+import uuid
+
+from voke_sim.voice import IdSource
+
+
+def fresh_id() -> str:
+    """A UUIDv4 as text."""
+    return str(uuid.uuid4())
+
+
+def seeded_ids(seed: int) -> IdSource:
+    """UUIDv4 texts that follow from the seed. A stand-in that is started anew must go on with the same source."""
+    rng = random.Random(f"voke/{seed}")  # noqa: S311 - ids, not secrets
+    return lambda: str(uuid.UUID(int=rng.getrandbits(128), version=4))
