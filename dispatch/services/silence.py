@@ -20,6 +20,7 @@ _BY_STATE: Mapping[State, Silence] = {
     State.REFUSED: Silence.REFUSED,
     State.EXPIRED: Silence.EXPIRED,
 }
+_ENDS: Final = frozenset({State.COMPLETED, State.DEVIATED, State.FAILED})
 SILENT: Final = frozenset({State.UNCONFIRMED, *_BY_STATE})
 """States that say that something did not happen."""
 
@@ -32,8 +33,8 @@ def silence_of(to: State, cause: str) -> Silence | None:
 
 
 def ends_silence(before: State, to: State) -> bool:
-    """Whether a word of Voke ends what was explained of the state before."""
-    return before in SILENT and to in FROM_VOKE
+    """Whether a word of Voke may end a silence: of the state before, or of an execution."""
+    return to in _ENDS or (before in SILENT and to in FROM_VOKE)
 
 
 def ask_why(*, command_ids: Collection[int], silence: Silence, at: datetime) -> None:

@@ -1,0 +1,162 @@
+"""What our own tables tell of silent commands: a constant number of queries for any number of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from dispatch.diagnosis import Check, Finding
+from dispatch.models import Command, CommandEvent, Diagnosis, OutboundMessage, Silence
+from dispatch.services.bulk import Among
+from dispatch.stored_bytes import Expected, Sent, verify_again
+from dispatch.surroundings import (
+    Allowed,
+    broker_finding,
+    clock_finding,
+    link_finding,
+    publishing_finding,
+    site_finding,
+    skews_of,
+)
+from plants.encryption import UndecryptableSecret
+from plants.models import Alarm, Connection, ConnectionMode, Installation, Plant, PlantState
+from plants.selectors.link_health import ConnectionHealth, connection_health
+
+_OFFLINE = "OFFLINE"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """By command: the findings, and why Voke's log can't be asked ('' = it can)."""
+
+    findings: Mapping[int, dict[Check, Finding]]
+    unreadable: Mapping[int, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Known:
+    """Everything that was read at once."""
+
+    messages: Mapping[int, OutboundMessage]
+    nacked: frozenset[int]
+    connections: Mapping[int, Connection]
+    health: Mapping[int, ConnectionHealth]
+    spoke_at: Mapping[int, datetime | None]
+    alarms: Mapping[int, str]
+    installation_on: bool
+
+
+def gather(*, diagnoses: Sequence[Diagnosis], at: datetime) -> Evidence:
+    """Look at everything but Voke's log. The diagnoses bring their commands and plants."""
+    known = _read(diagnoses, at)
+    findings = {row.pk: {one.check: one for one in _findings(row, known, at)} for row in diagnoses}
+    unreadable = {row.pk: _unreadable(row.command, known) for row in diagnoses}
+    return Evidence(findings=findings, unreadable=unreadable)
+
+
+def _read(diagnoses: Sequence[Diagnosis], at: datetime) -> _Known:
+    ids = [row.pk for row in diagnoses]
+    plant_ids = {row.command.plant_id for row in diagnoses}
+    connections = Connection.objects.in_bulk({row.command.connection_id for row in diagnoses})
+    states = PlantState.objects.filter(plant_id__in=plant_ids).values_list("plant_id", "received_at")
+    alarms = Alarm.objects.filter(plant_id__in=plant_ids, cleared_at__isnull=True, code__icontains=_OFFLINE)
+    nacked = CommandEvent.objects.filter(Among(ids, of="command_id"), word="NACKED").order_by()
+    return _Known(
+        messages=_last_messages(ids),
+        nacked=frozenset(nacked.values_list("command_id", flat=True).distinct()),
+        connections=connections,
+        health=connection_health(connections=connections.values(), at=at),
+        spoke_at=dict(states),
+        alarms={pk: code for pk, code in alarms.values_list("plant_id", "code") if pk is not None},
+        installation_on=not Installation.objects.filter(pk=1, dispatch_enabled=False).exists(),
+    )
+
+
+def _last_messages(command_ids: Sequence[int]) -> dict[int, OutboundMessage]:
+    """The newest attempted message of each command."""
+    rows = OutboundMessage.objects.filter(
+        Among(command_ids, of="command_id"), attempted_at__isnull=False
+    ).order_by("pk")
+    return {row.command_id: row for row in rows if row.command_id is not None}
+
+
+def _findings(row: Diagnosis, known: _Known, at: datetime) -> list[Finding]:
+    command, silence = row.command, Silence(row.silence)
+    connection = known.connections[command.connection_id]
+    health = known.health[connection.pk]
+    message = known.messages.get(row.pk)
+    if silence is Silence.NO_EXECUTION:
+        return _around(row, known, since=command.state_at, at=at)
+    broker = broker_finding(
+        outcome=None if message is None else message.outcome,
+        detail="" if message is None else message.detail,
+        nacked=row.pk in known.nacked,
+    )
+    if message is None or message.attempted_at is None:
+        allowed = _allowed(connection, command.plant, known)
+        return [publishing_finding(allowed=allowed, health=health), broker]
+    sent = Sent(
+        body=bytes(message.body),
+        family=message.family,
+        routing_key=message.routing_key,
+        message_id=str(message.message_id),
+        correlation_id=str(message.correlation_id),
+        sent_at=message.attempted_at,
+    )
+    found = [broker, *verify_again(sent, _expected(command, connection))]
+    found.append(clock_finding(skews_ms=skews_of(health)))
+    return [*found, *_around(row, known, since=message.attempted_at, at=at)]
+
+
+def _around(row: Diagnosis, known: _Known, *, since: datetime, at: datetime) -> list[Finding]:
+    command = row.command
+    health = known.health[command.connection_id]
+    site = site_finding(
+        health=health,
+        spoke_at=known.spoke_at.get(command.plant_id),
+        alarm=known.alarms.get(command.plant_id, ""),
+        since=since,
+        at=at,
+    )
+    return [link_finding(health=health, since=since, at=at), site]
+
+
+def _allowed(connection: Connection, plant: Plant, known: _Known) -> Allowed:
+    places = (
+        (known.installation_on, "the installation"),
+        (connection.dispatch_enabled, "the connection"),
+        (plant.dispatch_enabled, "the plant"),
+    )
+    return Allowed(
+        observes=connection.mode != ConnectionMode.ACTIVE,
+        switched_off=next((name for is_on, name in places if not is_on), ""),
+    )
+
+
+def _expected(command: Command, connection: Connection) -> Expected:
+    plant = command.plant
+    names = {plant.external_plant_id} | ({str(plant.voke_uuid)} if plant.voke_uuid else set())
+    try:
+        key, problem = str(connection.signing_key or ""), ""
+    except UndecryptableSecret as error:
+        key, problem = "", f"the stored key {error}"
+    if not key and not problem:
+        problem = "the connection has no signing key now"
+    return Expected(
+        payload=command.payload,
+        site_ids=frozenset(names),
+        source=connection.source,
+        routing_prefix=connection.routing_prefix,
+        signed_families=frozenset(connection.signed_families),
+        decoding=connection.key_decoding,
+        key=key,
+        key_problem=problem,
+    )
+
+
+def _unreadable(command: Command, known: _Known) -> str:
+    """Why Voke's log can't be asked; '' = it can."""
+    if not known.connections[command.connection_id].rest_base_url:
+        return "the connection has no REST address"
+    if command.plant.voke_uuid is None:
+        return "Voke's UUID of the plant is not known"
+    return ""
