@@ -1,8 +1,8 @@
 """Understood messages -> services: one batch of one connection, within the transaction of its caller.
 
 Edge cases (the concurrency policy): every batch takes its locks in the same order, plant states, readings, inbox,
-alarms, commands, dead letters, and within each by key, so that two consumers with overlapping batches wait for each
-other and never deadlock.
+alarms, commands, schedules, dead letters, and within each by key, so that two consumers with overlapping batches wait
+for each other and never deadlock.
 """
 
 from collections import Counter
@@ -30,8 +30,10 @@ from plants.services.readings import (
     keep_recent_bodies,
     store_readings,
 )
+from schedules.services.told import MissedSlot, ScheduleTold, keep, keep_missed_slots, understand
 from vcp import (
     Alarm,
+    AlarmCode,
     CommandAck,
     Execution,
     Family,
@@ -221,6 +223,7 @@ def _apply_fresh(fresh: Sequence[_Fresh], *, inlet: Inlet, at: datetime) -> dict
     alarms: list[tuple[int, AlarmWord]] = []
     modes: list[tuple[int, ModeWord]] = []
     told: list[Told] = []
+    schedules: list[ScheduleTold] = []
     dispositions: dict[int, Disposition] = {}
     for one in fresh:
         match one.message.payload, one.plant_id:
@@ -236,6 +239,7 @@ def _apply_fresh(fresh: Sequence[_Fresh], *, inlet: Inlet, at: datetime) -> dict
                 store_schedule_event(
                     plant_id=plant_id, event=schedule, told_at=one.told_at, inbound_id=one.inbound_id, at=at
                 )
+                schedules.append(_told_of_schedule(one, plant_id, schedule))
             case _:
                 dispositions[one.inbound_id] = Disposition.UNKNOWN_TYPE
     changed = apply_modes(words=[word for _, word in modes])
@@ -245,7 +249,51 @@ def _apply_fresh(fresh: Sequence[_Fresh], *, inlet: Inlet, at: datetime) -> dict
     ids = [inbound_id for inbound_id, _ in modes] + [inbound_id for inbound_id, _ in alarms]
     for inbound_id, one_changed in zip(ids, changed, strict=True):
         dispositions[inbound_id] = Disposition.APPLIED if one_changed else Disposition.NO_CHANGE
-    return dispositions | apply_words(connection_id=inlet.connection_id, told=told, at=at)
+    news = [word for inbound_id, word in alarms if dispositions[inbound_id] is Disposition.APPLIED]
+    return dispositions | _apply_to_commands(told, schedules, news, inlet=inlet, at=at)
+
+
+def _apply_to_commands(
+    told: Sequence[Told],
+    schedules: Sequence[ScheduleTold],
+    alarms: Sequence[AlarmWord],
+    *,
+    inlet: Inlet,
+    at: datetime,
+) -> dict[int, Disposition]:
+    """Commands first, all of the batch together, then the plans that they belong to."""
+    about = understand(connection_id=inlet.connection_id, told=schedules)
+    moves = [move for one in about for move in one.moves]
+    dispositions = apply_words(connection_id=inlet.connection_id, told=told, at=at, moves_too=moves)
+    keep(about=about, dispositions=dispositions, at=at)
+    keep_missed_slots(missed=[missed for word in alarms if (missed := _missed(word)) is not None], at=at)
+    return dispositions
+
+
+def _missed(word: AlarmWord) -> MissedSlot | None:
+    """A slot that Voke says was missed. Interpretation: its alarm's metadata name scheduleId and slot number."""
+    event, facts = word.event, word.event.metadata or {}
+    schedule_id, slot = facts.get("scheduleId"), facts.get("slot")
+    is_raise = event.code == AlarmCode.SCHEDULE_SLOT_MISSED and event.cleared_at is None
+    if not is_raise or not isinstance(schedule_id, str):
+        return None
+    return MissedSlot(
+        plant_id=word.plant_id,
+        schedule_id=schedule_id,
+        slot=slot if isinstance(slot, int) else None,
+        alarm_id=event.alarm_id,
+        at=event.raised_at,
+    )
+
+
+def _told_of_schedule(one: _Fresh, plant_id: int, event: ScheduleEvent) -> ScheduleTold:
+    return ScheduleTold(
+        inbound_id=one.inbound_id,
+        plant_id=plant_id,
+        correlation_id=one.message.correlation_id or "",
+        told_at=one.told_at,
+        event=event,
+    )
 
 
 def _told(one: _Fresh, word: CommandAck | Execution) -> Told:

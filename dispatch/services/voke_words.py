@@ -47,16 +47,19 @@ class Told:
     word: CommandAck | Execution
 
 
-def apply_words(*, connection_id: int, told: Sequence[Told], at: datetime) -> dict[int, Disposition]:
+def apply_words(
+    *, connection_id: int, told: Sequence[Told], at: datetime, moves_too: Sequence[Move] = ()
+) -> dict[int, Disposition]:
     """Apply words in the order of Voke's own clock; answers what became of each by its inbox row.
 
-    Call within the transaction that registered them.
+    `moves_too`: what other messages of the batch (those of schedules) say of commands, so that all of a batch's
+    commands are locked together. Call within the transaction that registered them.
     """
     ordered = sorted(told, key=lambda one: (one.told_at, _rank(one.word), one.inbound_id))
-    messages = _messages_by_correlation(connection_id, {one.correlation_id for one in ordered})
+    messages = messages_by_correlation(connection_id, {one.correlation_id for one in ordered})
     configs: dict[int, Told] = {}
     dispositions: dict[int, Disposition] = {}
-    moves: list[tuple[Told, Move]] = []
+    moves: list[Move] = []
     notes: list[Note] = []
     for one in ordered:
         message = messages.get(one.correlation_id)
@@ -72,20 +75,29 @@ def apply_words(*, connection_id: int, told: Sequence[Told], at: datetime) -> di
             notes.append(_note(one, outbound_id, command_id))
             dispositions[one.inbound_id] = Disposition.NO_CHANGE
         else:
-            moves.append((one, _move(one, outbound_id, command_id, to=to)))
-    verdicts = advance_many(moves=[move for _, move in moves], at=at)
-    for (one, _), verdict in zip(moves, verdicts, strict=True):
-        applied = verdict is Verdict.APPLIED
-        dispositions[one.inbound_id] = Disposition.APPLIED if applied else Disposition.NO_CHANGE
+            moves.append(_move(one, outbound_id, command_id, to=to))
+    if moves_too:
+        moves = sorted([*moves, *moves_too], key=lambda move: move.told_at or at)
+    dispositions |= _advance(moves, at)
     append_notes(notes=notes, at=at)
     for outbound_id, one in sorted(configs.items()):
         close_answered_config(outbound_id=outbound_id, detail=_said(one.word), at=at)
     if moves:
         close_answered(
-            outbound_ids={move.outbound_id for _, move in moves if move.outbound_id is not None},
-            command_ids={move.command_id for _, move in moves},
+            outbound_ids={move.outbound_id for move in moves if move.outbound_id is not None},
+            command_ids={move.command_id for move in moves},
             at=at,
         )
+    return dispositions
+
+
+def _advance(moves: Sequence[Move], at: datetime) -> dict[int, Disposition]:
+    """By inbox row; one that speaks of two commands is applied when it moved one of them."""
+    dispositions: dict[int, Disposition] = {}
+    for move, verdict in zip(moves, advance_many(moves=moves, at=at), strict=True):
+        if move.inbound_id is not None and dispositions.get(move.inbound_id) is not Disposition.APPLIED:
+            applied = verdict is Verdict.APPLIED
+            dispositions[move.inbound_id] = Disposition.APPLIED if applied else Disposition.NO_CHANGE
     return dispositions
 
 
@@ -115,7 +127,7 @@ def _note(one: Told, outbound_id: int, command_id: int) -> Note:
     )
 
 
-def _messages_by_correlation(connection_id: int, correlations: set[str]) -> dict[str, tuple[int, int | None]]:
+def messages_by_correlation(connection_id: int, correlations: set[str]) -> dict[str, tuple[int, int | None]]:
     """(message, command or None for site config) by the correlation as it was spelt."""
     # Two spellings of one id (capitals) are one id.
     parsed = {text: one for text in correlations if (one := _as_uuid(text)) is not None}
@@ -195,7 +207,7 @@ def _detail_of(word: CommandAck | Execution) -> dict[str, Any]:
 def store_schedule_event(
     *, plant_id: int, event: ScheduleEvent, told_at: datetime, inbound_id: int, at: datetime
 ) -> ScheduleNotice:
-    """Keep a schedule event as told; day plans will be attached to it."""
+    """Keep a schedule event as told, whether its schedule is ours or not."""
     return ScheduleNotice.objects.create(
         plant_id=plant_id,
         schedule_id=event.schedule_id,
