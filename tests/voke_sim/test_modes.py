@@ -154,14 +154,37 @@ def test_a_mode_that_the_site_has_no_device_for_is_unsupported(site: str, mode: 
     assert partner.ack(correlation)["rejectionCode"] == "UNSUPPORTED_FOR_TOPOLOGY"
 
 
-def test_a_mode_command_ends_open_ended_setpoints_and_leaves_those_with_an_end() -> None:
+def test_a_mode_command_ends_every_setpoint_that_has_begun_with_an_end_or_without() -> None:
     partner = Partner()
     partner.completed(partner.setpoint(20, validUntil=format_timestamp(partner.at + timedelta(minutes=5))))
     partner.completed(partner.setpoint(30))
     partner.completed(partner.mode("STANDARD"))
     partner.run(10)
 
-    assert partner.site().plant.grid_kw == pytest.approx(-20, abs=0.6)
+    assert partner.site().setpoint_in_force(partner.at) is None
+
+
+def test_a_setpoint_that_waits_under_a_stronger_one_ends_with_a_mode_command_too() -> None:
+    partner = Partner()
+    until = format_timestamp(partner.at + timedelta(minutes=5))
+    partner.completed(partner.setpoint(5, "IMPORT", priority="HIGH", validUntil=until))
+    waiting = partner.setpoint(20, validUntil=until)
+    partner.run(2)
+    partner.completed(partner.mode("STANDARD"))
+    partner.run(10)
+
+    assert partner.site().setpoint_in_force(partner.at) is None
+    assert partner.executions(waiting)[-1]["status"] == "FAILED"
+
+
+def test_a_setpoint_whose_time_is_to_come_is_not_ended_by_a_mode_command() -> None:
+    partner = Partner()
+    partner.setpoint(20, validFrom=format_timestamp(partner.at + timedelta(seconds=30)))
+    partner.run(1)
+    partner.completed(partner.mode("STANDARD"))
+    partner.run(40)
+
+    assert partner.site().setpoint_in_force(partner.at) is not None
 
 
 def test_the_fallback_mode_comes_after_silence_and_goes_with_the_next_word() -> None:

@@ -1,8 +1,9 @@
 """command.mode: the site's operating mode, for good or until `validUntil`.
 
 Interpretations:
-- A mode command releases an emergency, and ends device orders and every setpoint that has no end of its
-  own: the later word counts. Setpoints with a `validUntil` keep their time.
+- A mode command releases an emergency, and ends device orders and every setpoint whose time has begun, with
+  or without a `validUntil`: the later word counts. A setpoint whose `validFrom` is to come keeps its time, and
+  where it releases an emergency, so do those that the emergency held back and that have an end of their own.
 - With `validUntil` the mode is an override; afterwards the site returns to the mode before it, with a mode
   event.
 - COMPLETED as soon as the site runs the mode.
@@ -15,7 +16,7 @@ from vcp import AssetType, Mode, ModeEvent, OperatingMode, RejectionCode
 from voke_sim.commands.base import READY, Accepted, Progress, Readiness, Rejected, Tracking, Verdict
 from voke_sim.interpretation import NEEDS_BATTERY, NEEDS_BATTERY_OR_FVE
 from voke_sim.site import Site
-from voke_sim.state import EmergencyPlan, ModePlan, ModeState, OpenCommand
+from voke_sim.state import EmergencyPlan, ModePlan, ModeState, OpenCommand, SetpointPlan
 from voke_sim.turn import Turn
 
 
@@ -50,6 +51,7 @@ class ModeKind:
     def begin(self, site: Site, command: OpenCommand, turn: Turn) -> dict[str, Any]:
         """Release, clear, switch, tell."""
         plan = _plan(command)
+        releases = site.state.emergency is not None
         site.state.emergency = None
         for other in site.started(EmergencyPlan):
             other.end_reason = "released by a mode command"
@@ -57,7 +59,9 @@ class ModeKind:
             if other is not command:
                 other.end_reason = "replaced by a newer mode command"
         reason = f"replaced by mode {plan.mode}"
-        site.drop_setpoints(lambda setpoint: setpoint.valid_until is None, reason)
+        site.drop_setpoints(lambda setpoint: not releases or setpoint.valid_until is None, reason)
+        if not releases:
+            self._end_waiting(site, turn.at, reason)
         site.drop_device_orders(reason)
         before = site.state.mode
         base = before.base if plan.valid_until is not None else plan.mode
@@ -69,6 +73,13 @@ class ModeKind:
             turn=turn,
         )
         return {"mode": plan.mode.value, "previous_mode": before.mode.value}
+
+    def _end_waiting(self, site: Site, at: datetime, reason: str) -> None:
+        """Setpoints that wait under a stronger one would begin when it goes, after the later word."""
+        for other in site.state.open_commands:
+            plan = other.plan
+            if other.started_at is None and isinstance(plan, SetpointPlan) and plan.setpoint.valid_from <= at:
+                other.end_reason = reason
 
     def progress(self, site: Site, command: OpenCommand, turn: Turn) -> Progress:
         """Reached when the site runs the mode."""
