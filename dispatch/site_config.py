@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import fields
 
 from plants.models import Asset, Plant
@@ -92,7 +93,10 @@ def drift(family: Family, *, ours: Wire, theirs: Wire | None) -> list[Difference
     return sorted(found, key=lambda one: one.field)[:_MOST_DIFFERENCES]
 
 
-_STRUCTS = {Family.CONFIG_CONSTRAINTS: Constraints, Family.CONFIG_FALLBACK: Fallback}
+_STRUCTS: Mapping[Family, type[Struct]] = {
+    Family.CONFIG_CONSTRAINTS: Constraints,
+    Family.CONFIG_FALLBACK: Fallback,
+}
 _OF_ASSETS = {one.encode_name for one in fields(TopologyAsset)} - {"deviceId"}
 
 

@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
             name="drift",
             field=models.JSONField(
                 default=list,
-                help_text="Family, field, ours and Voke's, for each difference; since when, and seen at how many looks.",
+                help_text="For each difference: family, field, ours and Voke's, since when, and at how many looks.",
             ),
         ),
     ]

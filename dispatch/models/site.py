@@ -38,7 +38,7 @@ class SiteReport(models.Model):
     payload = models.JSONField(null=True, help_text="The answer, in Voke's names.")
     drift = models.JSONField(
         default=list,
-        help_text="Family, field, ours and Voke's, for each difference; since when, and seen at how many looks.",
+        help_text="For each difference: family, field, ours and Voke's, since when, and at how many looks.",
     )
     drifted_since = models.DateTimeField(null=True)
 

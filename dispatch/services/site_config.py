@@ -1,31 +1,44 @@
-"""Publishes config.topology and config.constraints: when a connection becomes active and when either changes.
+"""Publishes config.topology, .constraints and .fallback: when a connection becomes active and when one changes.
 
 A plant's `site_revision` counts the changes; `PublishedSiteConfig` knows which revision was put into the outbox over
 which connection. A plant is looked at when they differ, and sent when payload, siteId or connection differs.
 Without the scope for it nothing is sent, and the plant is looked at again when the connection's scopes change.
 A message that the broker returned or refused, or never confirmed, counts as not published: it is made anew after a
 pause, since no command is repeated by it and a plant without topology can't be commanded.
+
+Each payload that is sent is kept as a version of its family; one that is sent again unchanged is the same version.
+
+Edge cases (the concurrency policy):
+- Whoever publishes a plant's config, or orders it to be published again, holds the plant's lock: an order that comes
+  while the tick works on the plant is not lost, and two ticks at once make one message and one version.
+- The outbox's rows, the version and the note that it was published are one transaction: a crash leaves all or none.
 """
 
 import hashlib
+import operator
 import uuid
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
+from functools import reduce
 
 import structlog
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from dispatch.messages import NewId, build, signer_of, site_id_of
-from dispatch.models import OutboundMessage, Outcome, PublishedSiteConfig
+from dispatch.models import OutboundMessage, Outcome, PublishedSiteConfig, SiteConfigVersion
 from dispatch.policy import Policy
+from dispatch.requests import Actor
+from dispatch.services.checks import require_usable
 from dispatch.services.outbox import store_messages
-from dispatch.site_config import constraints_of, topology_of
+from dispatch.site_config import FAMILIES, constraints_of, fallback_of, topology_of
 from plants.encryption import UndecryptableSecret
+from plants.errors import Invalid, NotFound
 from plants.models import Asset, Connection, ConnectionMode, Installation, Plant
+from plants.selectors.connections import SECRET_FIELDS
 from plants.services.connections import may_send, set_mode
-from vcp import Constraints, Family, ProtocolError, Topology, canonical_json, to_wire
+from vcp import Constraints, Fallback, Family, ProtocolError, Topology, canonical_json, to_wire
 
 log = structlog.get_logger(__name__)
 _MOST_PLANTS = 10_000
@@ -65,10 +78,7 @@ def _stale_plants(failed_by: datetime) -> QuerySet[Plant, tuple[int, int | None]
         Plant.objects.filter(
             dispatch_enabled=True, connection__mode=ConnectionMode.ACTIVE, connection__dispatch_enabled=True
         )
-        .filter(
-            ~Exists(current.filter(family=Family.CONFIG_TOPOLOGY))
-            | ~Exists(current.filter(family=Family.CONFIG_CONSTRAINTS))
-        )
+        .filter(reduce(operator.or_, (~Q(Exists(current.filter(family=family))) for family in FAMILIES)))
         .order_by("connection_id", "pk")
         .values_list("pk", "connection_id")
     )
@@ -85,16 +95,19 @@ def _publish(plant_id: int, *, at: datetime, policy: Policy, new_id: NewId) -> N
     if connection is None:
         return
     known = {
-        row.family: row for row in PublishedSiteConfig.objects.filter(plant=plant).select_related("message")
+        row.family: row
+        for row in PublishedSiteConfig.objects.filter(plant=plant).select_related("message", "version")
     }
     for family, payload in _payloads(plant):
         wire = to_wire(payload)
         digest = _digest(connection, plant, wire)
         before = known.get(family)
         message = before.message if before is not None else None
+        version = before.version if before is not None else None
         if before is None or not _still_holds(before, connection, digest):
             allowed = may_send(connection, family, emergency_scope=policy.emergency_scope)
             message = _store(connection, plant, family, wire, at=at, new_id=new_id) if allowed else None
+            version = _version(plant, family, wire, at=at) if allowed else None
         PublishedSiteConfig.objects.update_or_create(
             plant=plant,
             family=family,
@@ -103,6 +116,7 @@ def _publish(plant_id: int, *, at: datetime, policy: Policy, new_id: NewId) -> N
                 "digest": digest,
                 "site_revision": plant.site_revision,
                 "message": message,
+                "version": version,
                 "published_at": at,
             },
         )
@@ -111,7 +125,28 @@ def _publish(plant_id: int, *, at: datetime, policy: Policy, new_id: NewId) -> N
 def _digest(connection: Connection, plant: Plant, wire: dict[str, object]) -> str:
     """Of what Voke is told, and of whom: under a new siteId it must be told again."""
     site_id = site_id_of(plant, connection.site_id_kind)
-    return hashlib.sha256(canonical_json({"siteId": site_id, "payload": wire})).hexdigest()
+    return _sha256({"siteId": site_id, "payload": wire})
+
+
+def _sha256(document: dict[str, object]) -> str:
+    return hashlib.sha256(canonical_json(document)).hexdigest()
+
+
+def _version(plant: Plant, family: Family, wire: dict[str, object], *, at: datetime) -> SiteConfigVersion:
+    """The newest version when it says the same, else the next; under the plant's lock."""
+    digest = _sha256(wire)
+    newest = (
+        SiteConfigVersion.objects.filter(plant=plant, family=family.value)
+        .defer("payload")
+        .order_by("-number")
+        .first()
+    )
+    if newest is not None and newest.digest == digest:
+        return newest
+    number = 1 if newest is None else newest.number + 1
+    return SiteConfigVersion.objects.create(
+        plant=plant, family=family.value, number=number, payload=wire, digest=digest, made_at=at
+    )
 
 
 def _still_holds(before: PublishedSiteConfig, connection: Connection, digest: str) -> bool:
@@ -120,10 +155,11 @@ def _still_holds(before: PublishedSiteConfig, connection: Connection, digest: st
     return before.digest == digest and before.connection_id == connection.pk and was_told
 
 
-def _payloads(plant: Plant) -> Iterable[tuple[Family, Topology | Constraints]]:
-    # The topology goes first: constraints may name what it declares.
+def _payloads(plant: Plant) -> Iterable[tuple[Family, Topology | Constraints | Fallback]]:
+    """In the order of `FAMILIES`."""
     yield Family.CONFIG_TOPOLOGY, topology_of(list(Asset.objects.filter(plant=plant).order_by("external_id")))
     yield Family.CONFIG_CONSTRAINTS, constraints_of(plant)
+    yield Family.CONFIG_FALLBACK, fallback_of(plant)
 
 
 def _store(
@@ -150,8 +186,41 @@ def republish(*, connection_id: int) -> None:
     PublishedSiteConfig.objects.filter(connection_id=connection_id).delete()
 
 
+@transaction.atomic
+def republish_plant(
+    *, plant_id: int, actor: Actor, policy: Policy, families: Collection[Family] = FAMILIES
+) -> None:
+    """Order that a plant's site config is sent again as it is now; the next tick does it.
+
+    Raises `NotFound`, `Invalid` for a family that is no site config, `Conflict` when nothing would be sent.
+    """
+    strange = sorted(set(families) - set(FAMILIES))
+    if strange or not families:
+        raise Invalid(f"no family of site config: {', '.join(strange) or 'none'}", path="families")
+    plant = (
+        Plant.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("connection")
+        .defer(*(f"connection__{name}" for name in SECRET_FIELDS))
+        .filter(pk=plant_id)
+        .first()
+    )
+    if plant is None:
+        raise NotFound("no such plant", path="plantId", code="PLANT_NOT_FOUND")
+    installation_on = not Installation.objects.filter(pk=1, dispatch_enabled=False).exists()
+    for family in families:
+        require_usable(plant, plant.connection, family, policy=policy, installation_on=installation_on)
+    PublishedSiteConfig.objects.filter(plant=plant, family__in=[one.value for one in families]).delete()
+    log.info(
+        "site config ordered again",
+        action="site_config.republish",
+        plant_id=plant_id,
+        families=sorted(one.value for one in families),
+        actor=actor.name,
+    )
+
+
 def switch_connection(*, connection: Connection, mode: ConnectionMode, at: datetime) -> None:
-    """Switch between OBSERVE and ACTIVE; on activation every plant's topology and limits are published."""
+    """Switch between OBSERVE and ACTIVE; on activation every plant's site config is published."""
     with transaction.atomic():
         set_mode(connection=connection, mode=mode, at=at)
         if mode is ConnectionMode.ACTIVE:

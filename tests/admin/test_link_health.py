@@ -30,7 +30,7 @@ def test_the_list_tells_the_health_of_both_halves_and_the_outbox_in_words(jana):
 
     assert "Connected for 2 h" in shown
     assert "Refused for 2 h The broker refused the login" in shown
-    assert "2 messages oldest waits 14 min" in shown
+    assert "3 messages oldest waits 14 min" in shown
 
 
 def test_health_that_nobody_renews_is_not_shown_as_the_present(jana):

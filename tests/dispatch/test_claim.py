@@ -214,7 +214,7 @@ def test_what_the_latch_held_back_goes_after_the_release():
     release(plant)
 
     assert [one.routing_key for one in deliver(plant.connection)] == [
-        "acme.config.topology", "acme.config.constraints", "acme.command.mode",
+        "acme.config.topology", "acme.config.constraints", "acme.config.fallback", "acme.command.mode",
     ]  # fmt: skip
 
 

@@ -104,7 +104,7 @@ def test_site_config_has_no_command_to_move():
     plant = factories.plant()
     publish_changed(at=AT, policy=factories.policy())
 
-    for _ in ("topology", "constraints"):
+    for _ in ("topology", "constraints", "fallback"):
         broker_says(Outcome.CONFIRMED, *claims(plant.connection))
 
     assert not CommandEvent.objects.exists()

@@ -240,8 +240,12 @@ def test_site_config_that_was_never_attempted_is_made_anew_by_the_relay():
 
     claimed = deliver(plant.connection, at=AT + MARGIN)
 
-    assert [one.routing_key for one in claimed] == ["acme.config.topology", "acme.config.constraints"]
-    assert OutboundMessage.objects.filter(outcome=Outcome.REPLACED).count() == 2
+    assert [one.routing_key for one in claimed] == [
+        "acme.config.topology",
+        "acme.config.constraints",
+        "acme.config.fallback",
+    ]
+    assert OutboundMessage.objects.filter(outcome=Outcome.REPLACED).count() == 3
 
 
 # --- how much it costs, and whom it can stop --------------------------------------------------------------------------

@@ -135,8 +135,12 @@ def test_topology_and_limits_are_published_again():
 
     settled = settle_restored(at=LATER)
 
-    assert settled.site_configs == 2
-    assert what_goes_out(plant.connection) == first == ["acme.config.topology", "acme.config.constraints"]
+    assert settled.site_configs == 3
+    assert (
+        what_goes_out(plant.connection)
+        == first
+        == ["acme.config.topology", "acme.config.constraints", "acme.config.fallback"]
+    )
 
 
 def test_leases_of_relays_of_then_are_gone():

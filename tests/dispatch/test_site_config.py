@@ -1,4 +1,4 @@
-"""Topology and limits reach Voke: on activation and on change, the newest wins, never while observing."""
+"""Topology, limits and fallback reach Voke: on activation and on change, the newest wins, never while observing."""
 
 from datetime import timedelta
 
@@ -42,8 +42,12 @@ def test_a_plant_of_an_active_connection_is_published_topology_first():
     count = publish()
 
     assert count == 1
-    assert [one.routing_key for one in messages()] == ["acme.config.topology", "acme.config.constraints"]
-    assert [one.signed for one in messages()] == [False, False]
+    assert [one.routing_key for one in messages()] == [
+        "acme.config.topology",
+        "acme.config.constraints",
+        "acme.config.fallback",
+    ]
+    assert [one.signed for one in messages()] == [False] * 3
     assert told("config.topology") == [
         {
             "assets": [
@@ -55,6 +59,7 @@ def test_a_plant_of_an_active_connection_is_published_topology_first():
     assert told("config.constraints") == [
         {"maxImportKw": 100, "maxExportKw": 50, "maxChargeKw": 40, "maxDischargeKw": 40}
     ]
+    assert told("config.fallback") == [{"mode": "STANDARD", "afterSeconds": 900}]
     assert envelope_of(messages()[0])["siteId"] == str(plant.voke_uuid)
 
 
@@ -63,7 +68,7 @@ def test_nothing_is_published_again_without_a_change():
     publish()
 
     assert publish() == 0
-    assert len(messages()) == 2
+    assert len(messages()) == 3
 
 
 def test_a_changed_limit_publishes_the_limits_alone():
@@ -88,6 +93,30 @@ def test_a_changed_asset_publishes_the_topology_alone():
     assert len(told("config.constraints")) == 1
 
 
+def test_a_changed_fallback_publishes_the_fallback_alone():
+    plant = factories.plant()
+    publish()
+    plant.fallback_mode, plant.fallback_after_s = "ZERO_EXPORT", 300
+
+    save_plant(plant=plant, at=AT)
+    publish()
+
+    assert told("config.fallback") == [
+        {"mode": "STANDARD", "afterSeconds": 900},
+        {"mode": "ZERO_EXPORT", "afterSeconds": 300},
+    ]
+    assert len(messages()) == 4
+
+
+def test_the_fallback_is_signed_where_the_connection_signs_its_family():
+    factories.plant(on=factories.connection(signed_families=["config.fallback"]))
+
+    publish()
+
+    assert [one.family for one in messages() if one.signed] == ["config.fallback"]
+    assert envelope_of(messages()[2])["signature"]
+
+
 def test_a_change_that_voke_is_not_told_of_publishes_nothing():
     plant = factories.plant()
     publish()
@@ -95,7 +124,7 @@ def test_a_change_that_voke_is_not_told_of_publishes_nothing():
     save_plant(plant=plant, at=AT)
 
     assert publish() == 0
-    assert len(messages()) == 2
+    assert len(messages()) == 3
 
 
 def test_a_new_site_id_is_told_everything_again():
@@ -108,7 +137,7 @@ def test_a_new_site_id_is_told_everything_again():
     publish()
 
     uuid = "7a1d2c3b-4e5f-4a6b-8c7d-9e0f1a2b3c4d"
-    assert [envelope_of(one)["siteId"] for one in messages()] == [plant.external_plant_id] * 2 + [uuid] * 2
+    assert [envelope_of(one)["siteId"] for one in messages()] == [plant.external_plant_id] * 3 + [uuid] * 3
 
 
 def test_another_connection_is_told_everything():
@@ -119,7 +148,7 @@ def test_another_connection_is_told_everything():
 
     publish()
 
-    assert [one.connection_id for one in messages()[2:]] == [plant.connection_id] * 2
+    assert [one.connection_id for one in messages()[3:]] == [plant.connection_id] * 3
 
 
 def test_a_newer_config_replaces_one_that_was_not_sent_yet():
@@ -131,7 +160,7 @@ def test_a_newer_config_replaces_one_that_was_not_sent_yet():
 
     outcomes = [one.outcome for one in messages() if one.family == "config.constraints"]
     assert outcomes == [Outcome.REPLACED, Outcome.PENDING]
-    assert len(deliver(plant.connection)) == 2
+    assert len(deliver(plant.connection)) == 3
 
 
 def test_a_newer_config_goes_after_one_that_is_on_its_way():
@@ -145,7 +174,8 @@ def test_a_newer_config_goes_after_one_that_is_on_its_way():
     claimed = deliver(plant.connection)
 
     bodies = [envelope_of(OutboundMessage.objects.get(pk=one.outbound_id)) for one in claimed]
-    assert [one["payload"].get("maxExportKw") for one in bodies] == [50, 30]
+    limits = [one["payload"]["maxExportKw"] for one in bodies if "maxExportKw" in one["payload"]]
+    assert limits == [50, 30]
 
 
 # --- whether at all ---------------------------------------------------------------------------------------------------
@@ -159,7 +189,7 @@ def test_an_observing_connection_is_published_when_it_becomes_active():
     switch_connection(connection=link, mode=ConnectionMode.ACTIVE, at=AT)
 
     assert (before, publish()) == (0, 1)
-    assert len(messages()) == 2
+    assert len(messages()) == 3
 
 
 def test_activating_again_tells_everything_again():
@@ -171,7 +201,7 @@ def test_activating_again_tells_everything_again():
     switch_connection(connection=plant.connection, mode=ConnectionMode.ACTIVE, at=AT)
 
     assert publish() == 1
-    assert len(deliver(plant.connection)) == 2
+    assert len(deliver(plant.connection)) == 3
 
 
 @pytest.mark.parametrize(
@@ -218,7 +248,7 @@ def test_config_that_was_held_back_for_want_of_a_scope_goes_when_the_scope_is_gi
     save_connection(connection=link)
 
     assert (publish(), publish()) == (1, 0)
-    assert [one.family for one in messages()] == ["config.topology", "config.constraints"]
+    assert [one.family for one in messages()] == ["config.topology", "config.constraints", "config.fallback"]
 
 
 # --- what came to nothing ---------------------------------------------------------------------------------------------
@@ -229,14 +259,14 @@ def test_config_that_the_broker_did_not_take_is_made_anew_after_a_pause(outcome)
     """It counted as published for ever, and Voke never learnt of the plant's devices."""
     plant = factories.plant()
     publish()
-    for _ in ("topology", "constraints"):
+    for _ in ("topology", "constraints", "fallback"):
         broker_says(outcome, *claims(plant.connection))
 
     at_once = publish(AT + PAUSE - timedelta(seconds=1))
     later = publish(AT + PAUSE)
 
     assert (at_once, later) == (0, 1)
-    assert [one.outcome for one in messages()] == [outcome] * 2 + [Outcome.PENDING] * 2
+    assert [one.outcome for one in messages()] == [outcome] * 3 + [Outcome.PENDING] * 3
 
 
 def test_config_that_was_never_confirmed_is_made_anew():
@@ -257,7 +287,7 @@ def test_confirmed_config_stays_published():
     deliver(plant.connection)
 
     assert publish(AT + 10 * PAUSE) == 0
-    assert PublishedSiteConfig.objects.count() == 2
+    assert PublishedSiteConfig.objects.count() == 3
 
 
 @pytest.mark.parametrize(

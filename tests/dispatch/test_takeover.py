@@ -238,7 +238,7 @@ def test_topology_and_limits_are_told_on_the_new_connection_and_not_any_more_on_
 
     assert claims(old, at=LATER) == []
     assert [one.routing_key for one in deliver(new, at=LATER)] == [
-        "acme-new.config.topology", "acme-new.config.constraints",
+        "acme-new.config.topology", "acme-new.config.constraints", "acme-new.config.fallback",
     ]  # fmt: skip
 
 

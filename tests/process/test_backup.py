@@ -264,12 +264,12 @@ def test_dispatch_is_off_and_nothing_leaves_until_a_person_switches_it_on(rehear
 
 
 def test_nothing_that_was_sent_after_the_backup_is_sent_again_and_no_command_of_then_is(rehearsal):
-    """Within their replay margin, attempted or not, due since, and an emergency: only topology and limits leave."""
+    """Within their replay margin, attempted or not, due since, and an emergency: only site config leaves."""
     keys = {key.partition(".")[2] for key, _ in rehearsal.found["published when on"]}
 
     assert rehearsal.sent_after_backup
     assert not {message for _, message in rehearsal.found["published when on"]} & rehearsal.sent_after_backup
-    assert keys == {"config.topology", "config.constraints"}
+    assert keys == {"config.topology", "config.constraints", "config.fallback"}
 
 
 def test_what_may_have_been_sent_is_unconfirmed_with_its_reason_and_what_is_planned_stays_planned(rehearsal):
