@@ -1,0 +1,191 @@
+"""The picture of a planned day as SVG: slots as steps (export up, import down), limits, verdicts, charge. Pure.
+
+All numbers are told in the table below it as well: the picture is `role="img"` with one sentence. Colours are those of
+`plants/admin.css`, so that both themes hold.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from metering.days import LocalDay
+from schedules.slots import PlannedSlot, local_text
+from vcp import Direction
+
+WIDTH, POWER_HEIGHT, SOC_HEIGHT = 960, 200, 72
+_LEFT, _RIGHT, _TOP, _AXIS = 52, 8, 10, 18
+_TICK_HOURS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """What the picture shows. `marks`: (index of the slot, css word of its verdict); `soc`: % at the end of a slot."""
+
+    day: LocalDay
+    zone: str
+    slots: Sequence[PlannedSlot]
+    max_import_kw: float | None = None
+    max_export_kw: float | None = None
+    soc: Sequence[float] = ()
+    soc_start_pct: float | None = None
+    soc_window: tuple[float, float] = (0.0, 100.0)
+    marks: Sequence[tuple[int, str]] = ()
+    now: datetime | None = None
+
+
+class _Scale:
+    """From instants and powers to places in the picture."""
+
+    def __init__(self, drawn: Drawn) -> None:
+        self._begin = drawn.day.start_at
+        self._whole_s = (drawn.day.end_at - drawn.day.start_at).total_seconds()
+        powers = [abs(slot.power_kw) for slot in drawn.slots]
+        known = [limit for limit in (drawn.max_import_kw, drawn.max_export_kw) if limit is not None]
+        highest = max([*powers, 1.0])
+        # A limit far beyond what is planned would flatten the plan: it is drawn where it is near.
+        self.top_kw = max([highest, *(limit for limit in known if limit <= 2 * highest)]) * 1.08
+
+    def x(self, at: datetime) -> float:
+        share = (at - self._begin).total_seconds() / self._whole_s
+        return round(_LEFT + share * (WIDTH - _LEFT - _RIGHT), 1)
+
+    def y(self, kw_export: float) -> float:
+        middle = _TOP + (POWER_HEIGHT - _TOP - _AXIS) / 2
+        return round(middle - kw_export / self.top_kw * (POWER_HEIGHT - _TOP - _AXIS) / 2, 1)
+
+    @staticmethod
+    def soc_y(pct: float) -> float:
+        return round(POWER_HEIGHT + SOC_HEIGHT - 6 - pct / 100 * (SOC_HEIGHT - 18), 1)
+
+
+def day_chart(drawn: Drawn) -> SafeString:
+    """The whole picture."""
+    scale = _Scale(drawn)
+    height = POWER_HEIGHT + (SOC_HEIGHT if drawn.soc else 0)
+    parts: list[SafeString] = [
+        *_axes(drawn, scale),
+        *_limits(drawn, scale),
+        *_bars(drawn, scale),
+        *_soc(drawn, scale),
+        *_now(drawn, scale, height),
+    ]
+    return format_html(
+        '<div class="scroller day-chart" tabindex="0">'
+        '<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg></div>',
+        WIDTH,
+        height,
+        sentence(drawn),
+        format_html_join("", "{}", ((part,) for part in parts)),
+    )
+
+
+def sentence(drawn: Drawn) -> str:
+    """What the picture says, in words."""
+    if not drawn.slots:
+        return "Nothing is planned on this day."
+    taken = sum(slot.power_kw * slot.hours for slot in drawn.slots if slot.direction is Direction.IMPORT)
+    given = sum(slot.power_kw * slot.hours for slot in drawn.slots if slot.direction is Direction.EXPORT)
+    first, last = drawn.slots[0].start_at, drawn.slots[-1].end_at
+    return (
+        f"{len(drawn.slots)} slots from {local_text(first, zone=drawn.zone)} to {local_text(last, zone=drawn.zone)}: "
+        f"{taken:.1f} kWh of import and {given:.1f} kWh of export are planned."
+    )
+
+
+def _line(css: str, x1: float, y1: float, x2: float, y2: float) -> SafeString:
+    return format_html('<line class="{}" x1="{}" y1="{}" x2="{}" y2="{}"/>', css, x1, y1, x2, y2)
+
+
+def _text(css: str, x: float, y: float, words: str) -> SafeString:
+    return format_html('<text class="{}" x="{}" y="{}">{}</text>', css, x, y, words)
+
+
+def _axes(drawn: Drawn, scale: _Scale) -> Iterator[SafeString]:
+    for at in _hours(drawn.day):
+        x = scale.x(at)
+        yield _line("grid", x, _TOP, x, POWER_HEIGHT - _AXIS)
+        yield _text("hour", x, POWER_HEIGHT - 4, local_text(at, zone=drawn.zone))
+    yield _line("zero", _LEFT, scale.y(0), WIDTH - _RIGHT, scale.y(0))
+    yield _text("side", _LEFT - 6, scale.y(scale.top_kw) + 9, f"{scale.top_kw:.3g} kW")
+    yield _text("side", _LEFT - 6, scale.y(scale.top_kw) + 22, "export")
+    yield _text("side", _LEFT - 6, scale.y(-scale.top_kw) - 2, "import")
+
+
+def _hours(day: LocalDay) -> Iterator[datetime]:
+    """Every third hour that passes, so that a day of 23 or 25 hours keeps its true length."""
+    at = day.start_at
+    while at < day.end_at:
+        yield at
+        at += timedelta(hours=_TICK_HOURS)
+
+
+def _limits(drawn: Drawn, scale: _Scale) -> Iterator[SafeString]:
+    for limit, sign, name in ((drawn.max_export_kw, 1, "export"), (drawn.max_import_kw, -1, "import")):
+        if limit is None or limit > scale.top_kw:
+            continue
+        y = scale.y(sign * limit)
+        yield _line("limit", _LEFT, y, WIDTH - _RIGHT, y)
+        yield _text("limit-name", WIDTH - _RIGHT, y - 3, f"{name} limit {limit:g} kW")
+
+
+def _bars(drawn: Drawn, scale: _Scale) -> Iterator[SafeString]:
+    marks = dict(drawn.marks)
+    for index, slot in enumerate(drawn.slots):
+        sign = 1 if slot.direction is Direction.EXPORT else -1
+        x, wide = scale.x(slot.start_at), scale.x(slot.end_at) - scale.x(slot.start_at)
+        ends = sorted((scale.y(0), scale.y(sign * slot.power_kw)))
+        tall = max(1.0, round(ends[1] - ends[0], 1))
+        css = "exp" if sign > 0 else "imp"
+        title = f"{local_text(slot.start_at, zone=drawn.zone)} {slot.direction.value.lower()} {slot.power_kw:g} kW"
+        yield format_html(
+            '<rect class="bar {}" x="{}" y="{}" width="{}" height="{}"><title>{}</title></rect>',
+            css,
+            x,
+            ends[0],
+            max(0.5, round(wide - 0.6, 1)),
+            tall,
+            title,
+        )
+        if index in marks:
+            middle = round(x + wide / 2, 1)
+            yield format_html(
+                '<circle class="mark mark-{}" cx="{}" cy="{}" r="2.4"/>', marks[index], middle, _TOP - 4
+            )
+
+
+def _soc(drawn: Drawn, scale: _Scale) -> Iterator[SafeString]:
+    if not drawn.soc:
+        return
+    low, high = drawn.soc_window
+    top, bottom = scale.soc_y(high), scale.soc_y(low)
+    yield format_html(
+        '<rect class="soc-window" x="{}" y="{}" width="{}" height="{}"/>',
+        _LEFT,
+        top,
+        WIDTH - _LEFT - _RIGHT,
+        round(bottom - top, 1),
+    )
+    yield _text("side", _LEFT - 6, scale.soc_y(high) + 4, f"{high:g} %")
+    yield _text("side", _LEFT - 6, scale.soc_y(low) + 4, f"{low:g} %")
+    yield format_html('<polyline class="soc" points="{}"/>', _points(_soc_points(drawn, scale)))
+
+
+def _soc_points(drawn: Drawn, scale: _Scale) -> Iterator[tuple[float, float]]:
+    pct = drawn.soc_start_pct if drawn.soc_start_pct is not None else drawn.soc[0]
+    for slot, reached in zip(drawn.slots, drawn.soc, strict=False):
+        yield scale.x(slot.start_at), scale.soc_y(pct)
+        yield scale.x(slot.end_at), scale.soc_y(reached)
+        pct = reached
+
+
+def _points(places: Iterable[tuple[float, float]]) -> str:
+    return " ".join(f"{x},{y}" for x, y in places)
+
+
+def _now(drawn: Drawn, scale: _Scale, height: int) -> Iterator[SafeString]:
+    if drawn.now is not None and drawn.day.start_at <= drawn.now < drawn.day.end_at:
+        x = scale.x(drawn.now)
+        yield _line("now", x, _TOP - 6, x, height - 6)
