@@ -62,16 +62,18 @@ class Preview:
     rows: int = 0
 
 
+def plants_named(content: bytes) -> set[str]:
+    """The plants that a file speaks of, for looking them up before it is read; raises `Invalid` as `read_plans`."""
+    return {cells["plant"] for _, cells in _bounded_lines(content)}
+
+
 def read_plans(content: bytes, *, plants: Mapping[str, PlantClock]) -> Preview:
     """Read a file against the plants of the organisation; raises `Invalid` when it can't be read at all."""
-    lines = _lines(content)
     problems: list[RowProblem] = []
     plans: dict[tuple[str, date], list[tuple[int, PlannedSlot]]] = {}
     count = 0
-    for number, cells in lines:
+    for number, cells in _bounded_lines(content):
         count += 1
-        if count > MAX_ROWS:
-            raise Invalid(f"more than {MAX_ROWS} rows", path="file", code="TOO_MANY_ROWS")
         try:
             plant, slot = _slot(cells, plants)
         except _Bad as bad:
@@ -93,6 +95,13 @@ class _Bad(Exception):
     def __init__(self, column: str, code: str, text: str) -> None:
         super().__init__(text)
         self.column, self.code, self.text = column, code, text
+
+
+def _bounded_lines(content: bytes) -> Iterator[tuple[int, dict[str, str]]]:
+    for count, line in enumerate(_lines(content), start=1):
+        if count > MAX_ROWS:
+            raise Invalid(f"more than {MAX_ROWS} rows", path="file", code="TOO_MANY_ROWS")
+        yield line
 
 
 def _lines(content: bytes) -> Iterator[tuple[int, dict[str, str]]]:
@@ -251,13 +260,18 @@ def write_plans(plans: Iterable[tuple[str, str, Sequence[PlannedSlot]]]) -> str:
                     slot.start_at.astimezone(wall).isoformat(timespec="minutes"),
                     slot.end_at.astimezone(wall).isoformat(timespec="minutes"),
                     slot.type.value,
-                    f"{slot.value:.12g}",
+                    _number(slot.value),
                     slot.direction.value,
                     "yes" if slot.include_consumption else "no",
                     slot.priority.value,
                 ]
             )
     return out.getvalue()
+
+
+def _number(value: float) -> str:
+    """The shortest text that is read back as the same number."""
+    return repr(value).removesuffix(".0")
 
 
 def _escaped(text: str) -> str:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from metering.days import local_day
+from metering.days import LocalDay, local_day
 from vcp import Direction, Priority, SetpointType
 
 SLOT_MINUTES = (5, 10, 15, 20, 30, 60)
@@ -62,6 +62,10 @@ def grid_of_day(day: date, *, zone: str, minutes: int) -> tuple[Span, ...]:
     if minutes not in SLOT_MINUTES:
         raise ValueError(f"a slot lasts one of {SLOT_MINUTES} minutes")
     bounds, wall = local_day(day, zone=zone), ZoneInfo(zone)
+    if _keeps_its_offset(bounds, wall):
+        step = timedelta(minutes=minutes)
+        starts = [bounds.start_at + step * number for number in range(24 * 60 // minutes)]
+        return tuple(Span(start_at=start, end_at=start + step) for start in starts)
     edges, at, before = [bounds.start_at], bounds.start_at, bounds.start_at.astimezone(wall)
     while (at := at + _MINUTE) < bounds.end_at:
         local = at.astimezone(wall)
@@ -70,6 +74,14 @@ def grid_of_day(day: date, *, zone: str, minutes: int) -> tuple[Span, ...]:
         before = local
     edges.append(bounds.end_at)
     return tuple(Span(start_at=start, end_at=end) for start, end in pairwise(edges) if start < end)
+
+
+def _keeps_its_offset(bounds: LocalDay, wall: ZoneInfo) -> bool:
+    """Whether the clock runs through the whole day: 24 hours at one offset, looked at every hour."""
+    if bounds.end_at - bounds.start_at != timedelta(days=1):
+        return False
+    hours = (bounds.start_at + timedelta(hours=number) for number in range(25))
+    return len({at.astimezone(wall).utcoffset() for at in hours}) == 1
 
 
 def current_slot(slots: Sequence[PlannedSlot], at: datetime) -> PlannedSlot | None:

@@ -8,42 +8,17 @@ from plants.errors import Conflict, Invalid, NotFound
 from plants.models import Plant, TimeConfigOrigin
 from plants.services.time_config import Author, set_time_config
 from schedules.models import DayPlan, Origin, PlanEvent, PlanSlot, PlanState, PlanVersion
-from schedules.selectors.marks import mark_of
 from schedules.services.drafts import MOST_SLOTS, Draft, check_version, discard_draft, save_draft, save_drafts
 from schedules.slots import PlannedSlot, grid_of_day
 from tests import factories
 from tests.factories import OPERATOR
 from tests.queries import queries_of
+from tests.schedules.helpers import check, draft, seen_of, values, words
 from tests.schedules.plans import DAY, EVE, ZONE, slot
 from tests.threads import together
 from vcp import Direction, SetpointType
 
 pytestmark = pytest.mark.django_db
-
-
-def draft(plant, *slots, **changes):
-    facts = {"day": DAY, "slots": slots, "actor": OPERATOR, "at": EVE} | changes
-    return save_draft(
-        organisation_id=plant.organisation_id, external_plant_id=plant.external_plant_id, **facts
-    )
-
-
-def check(version, at=EVE):
-    return check_version(
-        organisation_id=version.plan.organisation_id, version_id=version.pk, actor=OPERATOR, at=at
-    )
-
-
-def seen_of(plant, day=DAY):
-    return mark_of(organisation_id=plant.organisation_id, external_plant_id=plant.external_plant_id, day=day)
-
-
-def words(plan):
-    return list(plan.events.values_list("word", "actor"))
-
-
-def values(version):
-    return list(version.slots.values_list("value", flat=True))
 
 
 def test_a_draft_keeps_its_slots_in_the_order_of_time_with_who_made_it():
