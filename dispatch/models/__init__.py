@@ -10,7 +10,7 @@ from dispatch.models.commands import (
     OutboxLease,
     Outcome,
 )
-from dispatch.models.emergencies import EmergencyLatch, EmergencyOrder
+from dispatch.models.emergencies import EmergencyLatch, EmergencyOrder, OrderedPlant
 from dispatch.models.proof import (
     Diagnosis,
     DiagnosisStage,
@@ -36,6 +36,7 @@ __all__ = [
     "EmergencyOrder",
     "Graded",
     "Kind",
+    "OrderedPlant",
     "OutboundMessage",
     "OutboxLease",
     "Outcome",

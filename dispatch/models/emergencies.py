@@ -22,13 +22,45 @@ class EmergencyOrder(models.Model):
     released_at = models.DateTimeField(null=True)
     released_by_name = models.CharField(max_length=150, blank=True)
     release_reason = models.CharField(max_length=500, blank=True)
+    key = models.CharField(max_length=64, null=True, help_text="Same key, same order, once.")  # noqa: DJ001 - unique, so absent must be NULL
 
     class Meta:
         ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "key"], name="order_key_once_per_organisation")
+        ]
         indexes = [models.Index(fields=["organisation", "-id"], name="emergency_by_organisation")]
 
     def __str__(self) -> str:
         return f"{self.type} for {self.asked} plants"
+
+
+class OrderedPlant(models.Model):
+    """One plant of an order, and what became of it: waiting for its turn, commanded, or refused with the reason.
+
+    All of an order's rows are stored before the first emergency: a crash in between leaves the rest waiting.
+    """
+
+    order = models.ForeignKey(EmergencyOrder, on_delete=models.CASCADE, related_name="plants", db_index=False)
+    plant = models.ForeignKey(Plant, on_delete=models.PROTECT, related_name="+")
+    command = models.ForeignKey(Command, on_delete=models.SET_NULL, null=True, related_name="+")
+    decided_at = models.DateTimeField(null=True, help_text="NULL = waits for its turn.")
+    refusal = models.CharField(max_length=64, blank=True, help_text="Stable code of why nothing was sent.")
+    detail = models.CharField(max_length=400, blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["order", "plant"], name="plant_once_per_order")]
+        indexes = [
+            models.Index(
+                fields=["order", "plant"],
+                condition=models.Q(decided_at__isnull=True),
+                name="ordered_plant_waiting",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"plant {self.plant_id} of order {self.order_id}"
 
 
 class EmergencyLatch(models.Model):

@@ -77,6 +77,8 @@ class Verification(Graded):
     )
     plant = models.ForeignKey(Plant, on_delete=models.CASCADE, related_name="+", db_index=False)
     begins_at = models.DateTimeField(help_text="From when it was to hold: validFrom, or when it was due.")
+    ends_at = models.DateTimeField(help_text="Until when it was to hold.")
+    rank = models.PositiveSmallIntegerField(help_text="Its priority: 0 NORMAL, 1 HIGH, 2 EMERGENCY.")
 
     class Meta:
         indexes = [
@@ -85,6 +87,9 @@ class Verification(Graded):
                 fields=["again_at"], condition=models.Q(again_at__isnull=False), name="verification_again"
             ),
             models.Index(fields=["plant", "begins_at"], name="verification_by_plant"),
+            models.Index(
+                fields=["plant", "begins_at"], condition=models.Q(rank__gt=0), name="verification_stronger"
+            ),
         ]
 
 
@@ -178,10 +183,19 @@ class Retraction(models.Model):
     by_command = models.ForeignKey(
         Command, on_delete=models.SET_NULL, null=True, related_name="+", help_text="What was sent for it."
     )
+    due_at = models.DateTimeField(
+        null=True,
+        help_text="When what undoes it is sent, where its target is not in force yet; NULL = decided.",
+    )
     asked_at = models.DateTimeField()
     asked_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     asked_by_name = models.CharField(max_length=150)
     reason = models.CharField(max_length=500)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["due_at"], condition=models.Q(due_at__isnull=False), name="retraction_due")
+        ]
 
     def __str__(self) -> str:
         return self.how
