@@ -18,7 +18,7 @@ Edge cases (the concurrency policy):
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import Q
 
@@ -31,6 +31,8 @@ from plants.models import Disposition
 from schedules.models import PlanEvent, VokeSchedule
 from vcp import ScheduleEvent, ScheduleStatus, Unknown, known
 
+AFTER_END = timedelta(minutes=5)
+"""So long after its last slot Voke may still tell how a schedule ended."""
 CANCELLED_BY_VOKE, REFUSED, CANCELLED = "CANCELLED_BY_VOKE", "REFUSED_BY_VOKE", "SCHEDULE_CANCELLED"
 _S = ScheduleStatus
 _CREATE_STATES: Mapping[ScheduleStatus, State] = {
@@ -228,8 +230,8 @@ def _apply(row: VokeSchedule, one: About, at: datetime) -> None:
     match one.status:
         case _S.ACCEPTED | _S.ACTIVE if not (one.of_cancel and one.status is _S.ACCEPTED and one.asked):
             row.accepted_at = row.accepted_at or told.told_at
-            row.due_at = row.due_at if row.unwanted_at is not None else None
-            row.cause = row.cause if row.unwanted_at is not None else ""
+            if row.unwanted_at is None:
+                row.due_at, row.cause = row.ends_at + AFTER_END, ""
         case _S.COMPLETED:
             _end(row, "COMPLETED", at)
         case _S.CANCELLED if one.asked:
