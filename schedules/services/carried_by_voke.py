@@ -12,7 +12,8 @@ What takes a version's place decides when its schedules are cancelled:
   `dispatch.ack_timeout`; at once where none of its slots runs now, since there is nothing to bridge.
 
 Edge cases (the concurrency policy):
-- Locks are taken in the order plan, plant, command, schedule. What Voke tells takes the last two only.
+- Locks are taken in the order plan, plant, commands (all of a plan's schedules at once, by id), schedules. What Voke
+  tells takes the last two only.
 - A create that was never sent is taken back instead of cancelled.
 - Every version that still stands at Voke is withdrawn, not only the last one: a version that was replaced before it was
   accepted leaves the one before it to its own successor.
@@ -24,11 +25,10 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from django.db.models import QuerySet
-
 from dispatch.messages import NewId
 from dispatch.requests import Actor, CommandRequest
 from dispatch.services.commands import cancel, submit
+from dispatch.services.life import lock_states
 from dispatch.states import BEFORE_SENT, State
 from plants.errors import Conflict, DomainError
 from schedules.mapping import planned, rest_of, schedules_of, wire_slots
@@ -141,10 +141,9 @@ def withdraw_schedules(
 
     Call with plan and plant locked, after the successor has its own schedules or runs.
     """
-    rows = live_schedules(version.plan)
-    if successor is not None:
-        rows = rows.exclude(version=successor)
-    for row in rows:
+    for row in lock_live(version.plan):
+        if successor is not None and row.version_id == successor.pk:
+            continue
         if never_sent(row, actor=actor, at=at):
             _note(row, TAKEN_BACK, actor=actor, at=at)
             continue
@@ -156,10 +155,17 @@ def withdraw_schedules(
             )
 
 
-def live_schedules(plan: DayPlan) -> "QuerySet[VokeSchedule]":
-    """Schedules of a plan that Voke has or may have, the oldest first."""
-    rows = VokeSchedule.objects.select_related("version__plan__plant", "create_command", "cancel_command")
-    return rows.filter(version__plan=plan, gone_at__isnull=True).order_by("pk")
+def lock_live(plan: DayPlan) -> list[VokeSchedule]:
+    """The schedules of a plan that Voke has or may have, the oldest first, with their commands locked.
+
+    Call with plan and plant locked. All commands are locked first and in order, as who hears Voke's words does: until
+    the transaction ends none of these schedules changes by what Voke says.
+    """
+    live = VokeSchedule.objects.filter(version__plan=plan, gone_at__isnull=True)
+    pairs = live.order_by("pk").values_list("create_command_id", "cancel_command_id")
+    lock_states({pk for pair in pairs for pk in pair if pk is not None})
+    rows = live.select_related("version__plan__plant", "create_command", "cancel_command", "successor")
+    return list(rows.order_by("pk"))
 
 
 def never_sent(row: VokeSchedule, *, actor: Actor, at: datetime) -> bool:
