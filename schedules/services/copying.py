@@ -136,17 +136,17 @@ def _copied(
     slots: Sequence[PlannedSlot], source: DayPlan, target: DayPlan, minutes: int
 ) -> tuple[list[PlannedSlot], list[str]]:
     """The slots for the target's grid, and the notes."""
-    asked = {_wall(slot, source.time_zone): slot for slot in slots}
+    asked = {_wall(slot, source.time_zone, minutes): slot for slot in slots}
     found: list[PlannedSlot] = []
     used: set[_Wall] = set()
     repeated: list[str] = []
     for span in grid_of_day(target.day, zone=target.time_zone, minutes=minutes):
-        wall = _wall(span, target.time_zone)
+        wall = _wall(span, target.time_zone, minutes)
         key = _planned_for(wall, asked)
         if key is None:
             continue
         if key in used:
-            repeated.append(f"{wall[0]:%H:%M}")
+            repeated.append(f"{span.start_at.astimezone(ZoneInfo(target.time_zone)):%H:%M}")
         used.add(key)
         found.append(_moved(asked[key], span))
     left_out = [f"{wall[0]:%H:%M}" for wall in asked if wall not in used]
@@ -158,9 +158,11 @@ def _copied(
     return found, notes
 
 
-def _wall(span: Span, zone: str) -> _Wall:
+def _wall(span: Span, zone: str, minutes: int) -> _Wall:
+    """Where a span lies on the wall clock: a slot that a leap cut lies in the one that begins before it."""
     local = span.start_at.astimezone(ZoneInfo(zone))
-    return local.time().replace(fold=0), local.fold
+    hour, minute = divmod((local.hour * 60 + local.minute) // minutes * minutes, 60)
+    return time(hour, minute), local.fold
 
 
 def _planned_for(wall: _Wall, asked: Mapping[_Wall, PlannedSlot]) -> _Wall | None:
