@@ -248,6 +248,11 @@ VERIFY_LATE_H = _env.integer("VERIFY_LATE_H", 24, low=0, high=168)
 VERIFY_TOLERANCE_KW = _env.number("VERIFY_TOLERANCE_KW", 0.5, low=0.0, high=10_000.0)
 VERIFY_TOLERANCE_PCT = _env.number("VERIFY_TOLERANCE_PCT", 5.0, low=0.0, high=100.0)
 VERIFY_COVERAGE_PCT = _env.number("VERIFY_COVERAGE_PCT", 50.0, low=1.0, high=100.0)
+# Silence: how long it may be too early to tell, and how often Voke's command log is looked at for one command.
+DIAGNOSIS_PATIENCE_S = _env.integer("DIAGNOSIS_PATIENCE_S", 120, low=0, high=3600)
+DIAGNOSIS_LOOKS = _env.integer("DIAGNOSIS_LOOKS", 3, low=1, high=20)
+DIAGNOSIS_LOOK_AGAIN_S = _env.integer("DIAGNOSIS_LOOK_AGAIN_S", 30, low=1, high=3600)
+DIAGNOSIS_REST_TIMEOUT_S = _env.number("DIAGNOSIS_REST_TIMEOUT_S", 5.0, low=0.1, high=30.0)
 # A connection that was taken over is retired when what it sent is answered and executed and its queues are read to the
 # end, after TAKEOVER_DRAIN_S at the earliest and TAKEOVER_GRACE_S at the latest.
 TAKEOVER_GRACE_S = _env.integer("TAKEOVER_GRACE_S", 86_400, low=60, high=30 * 86_400)

@@ -17,7 +17,9 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 
+from dispatch.diagnosis_rules import current_diagnosis_rules
 from dispatch.policy import current_policy
+from dispatch.services.diagnosis import diagnose
 from dispatch.services.draining import DrainRules, retire_drained
 from dispatch.services.due import DUE_BATCH, queue_due
 from dispatch.services.emergency import care_for_undelivered
@@ -27,6 +29,7 @@ from dispatch.services.overdue import flag_execution_overdue, mark_ack_overdue
 from dispatch.services.retention import prune_commands, prune_inbound, prune_notices, prune_outbox
 from dispatch.services.site_config import publish_changed
 from dispatch.services.takeover import follow_moved
+from link.diagnosing import LogReader, read_logs
 from metering.partitions import ROLLUPS
 from metering.rules import current_rules
 from metering.selectors.holds import why_kept
@@ -101,6 +104,11 @@ def _gaps(at: datetime) -> None:
     keep_ledger(at=at, rules=current_rules(), give_up_after=timedelta(days=settings.GAP_GIVE_UP_DAYS))
 
 
+def _read_logs(at: datetime) -> None:
+    reader = LogReader(timeout_s=settings.DIAGNOSIS_REST_TIMEOUT_S)
+    read_logs(at=at, rules=current_diagnosis_rules(), reader=reader)
+
+
 TICKS: tuple[Tick, ...] = (
     Tick(name="queue_due", period_s=1, run=_queue_due),
     Tick(name="settle_late", period_s=2, run=lambda at: settle_late(at=at, policy=current_policy())),
@@ -154,6 +162,8 @@ TICKS: tuple[Tick, ...] = (
         run=lambda at: prune_updates(at=at, keep_days=settings.TRADING_JOURNAL_RETENTION_DAYS),
         slow=True,
     ),
+    Tick(name="diagnosis", period_s=5, run=lambda at: diagnose(at=at, rules=current_diagnosis_rules())),
+    Tick(name="diagnosis_rest", period_s=10, run=_read_logs, slow=True),
     Tick(
         name=WATCHER, period_s=15, run=lambda at: watch_all(periods=PERIODS, at=at, limits=current_limits())
     ),

@@ -10,6 +10,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from time import monotonic
 from types import TracebackType
 from typing import Any, Self
@@ -34,7 +35,7 @@ from link.rest_errors import (
     RestUnavailable,
     RestUnreachable,
 )
-from link.rest_retries import NO_RETRIES, Retries, retry_after_s
+from link.rest_retries import NO_RETRIES, Retries, retry_after_s, told_at
 from link.rest_shapes import (
     Site,
     SiteConfig,
@@ -117,6 +118,12 @@ class VokeRest:
             trust_env=False,
         )
         self._checked = False
+        self._told_at: datetime | None = None
+
+    @property
+    def told_at(self) -> datetime | None:
+        """The host's clock at its last answer, refusals included; None = it told none."""
+        return self._told_at
 
     def __enter__(self) -> Self:
         return self
@@ -170,6 +177,7 @@ class VokeRest:
             with self._client.stream("GET", self._base_url + path, params=params) as response:
                 content = b"".join(self._bounded(response))
                 status, headers = response.status_code, response.headers
+                self._told_at = told_at(headers)
         except httpx.TimeoutException as error:
             raise RestTimeout("no complete answer in time") from error
         except httpx.InvalidURL as error:

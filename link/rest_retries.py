@@ -47,6 +47,11 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     return None if until is None or now is None else max(0.0, (until - now).total_seconds())
 
 
+def told_at(headers: Mapping[str, str]) -> datetime | None:
+    """The host's own clock when it answered (`Date`, whole seconds); None = none that is read."""
+    return _date(headers.get("Date", ""))
+
+
 def _date(text: str) -> datetime | None:
     try:
         found = parsedate_to_datetime(text)

@@ -19,10 +19,11 @@ Edge cases (the concurrency policy):
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 from django.db import transaction
+from django.db.models import Min
 
 from dispatch.diagnosis import (
     Cause,
@@ -35,6 +36,7 @@ from dispatch.diagnosis import (
     findings_of,
     rows_of,
 )
+from dispatch.diagnosis_rules import DiagnosisRules
 from dispatch.models import Command, Diagnosis, DiagnosisStage, Kind, OutboundMessage, Silence
 from dispatch.services.bulk import Among
 from dispatch.services.life import Note, append_notes, lock_states
@@ -48,21 +50,6 @@ _WRITTEN = ("stage", "look_at", "made_at", "cause", "confidence", "next_step", "
 
 
 @dataclass(frozen=True, kw_only=True)
-class DiagnosisRules:
-    """`patience`: for how long it may be too early to tell, looked at every `again`; `looks` at Voke's log at most.
-
-    `look_again`: the pause after the first look that told nothing, doubled after each; `lease`: for how long a look is
-    somebody's own.
-    """
-
-    patience: timedelta
-    again: timedelta
-    looks: int
-    look_again: timedelta
-    lease: timedelta
-
-
-@dataclass(frozen=True, kw_only=True)
 class LogLook:
     """What to look for in the log of one site: the command by the ids of its messages.
 
@@ -71,7 +58,6 @@ class LogLook:
 
     command_id: int
     asked_at: datetime
-    connection_id: int
     site_id: uuid.UUID | None
     silence: Silence
     sent_at: datetime
@@ -121,11 +107,15 @@ def _diagnose_batch(at: datetime, rules: DiagnosisRules, limit: int) -> int:
     return len(rows)
 
 
-def _locked_due(stage: DiagnosisStage, at: datetime, limit: int) -> list[Diagnosis]:
-    """Due diagnoses whose commands are locked now."""
+def _locked_due(
+    stage: DiagnosisStage, at: datetime, limit: int, *, connection_id: int | None = None
+) -> list[Diagnosis]:
+    """Due diagnoses, of one connection or of all, whose commands are locked now."""
     due = Command.objects.select_for_update(of=("self",), skip_locked=True).filter(
         diagnosis__stage=stage, diagnosis__look_at__lte=at
     )
+    if connection_id is not None:
+        due = due.filter(connection_id=connection_id)
     ids = list(due.order_by("pk").values_list("pk", flat=True)[:limit])
     if not ids:
         return []
@@ -196,13 +186,22 @@ def _write(made: Sequence[_Made], at: datetime) -> None:
 # --- Voke's command log -----------------------------------------------------------------------------------------------
 
 
+def connections_to_ask(*, at: datetime) -> list[int]:
+    """The connections on which looks at Voke's log are due, the one that has waited longest first."""
+    due = Diagnosis.objects.filter(stage=DiagnosisStage.LOG, look_at__lte=at).order_by()
+    waiting = due.values_list("command__connection_id").annotate(since=Min("look_at"))
+    return [pk for pk, _ in waiting.order_by("since", "command__connection_id")]
+
+
 @transaction.atomic
-def claim_looks(*, at: datetime, rules: DiagnosisRules, limit: int = BATCH) -> list[LogLook]:
-    """Take looks at Voke's log that are due, oldest commands first; each is the caller's for the lease.
+def claim_looks(
+    *, connection_id: int, at: datetime, rules: DiagnosisRules, limit: int = BATCH
+) -> list[LogLook]:
+    """Take due looks at the log of a connection's sites, oldest commands first; each is the caller's for the lease.
 
     A row whose looks are used up (processes that died with them) is closed here.
     """
-    rows = _locked_due(DiagnosisStage.LOG, at, limit)
+    rows = _locked_due(DiagnosisStage.LOG, at, limit, connection_id=connection_id)
     if not rows:
         return []
     over = [row for row in rows if row.attempts >= rules.looks]
@@ -244,7 +243,6 @@ def _look_of(row: Diagnosis, sent: Sequence[tuple[str, str, datetime]]) -> LogLo
     return LogLook(
         command_id=row.pk,
         asked_at=row.asked_at,
-        connection_id=command.connection_id,
         site_id=command.plant.voke_uuid,
         silence=Silence(row.silence),
         sent_at=min((at for _, _, at in sent), default=row.asked_at),
