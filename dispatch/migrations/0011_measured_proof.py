@@ -101,6 +101,13 @@ class Migration(migrations.Migration):
                         help_text="From when it was to hold: validFrom, or when it was due."
                     ),
                 ),
+                ("ends_at", models.DateTimeField(help_text="Until when it was to hold.")),
+                (
+                    "rank",
+                    models.PositiveSmallIntegerField(
+                        help_text="Its priority: 0 NORMAL, 1 HIGH, 2 EMERGENCY."
+                    ),
+                ),
             ],
             options={
                 "indexes": [
@@ -113,13 +120,18 @@ class Migration(migrations.Migration):
                         name="verification_again",
                     ),
                     models.Index(fields=["plant", "begins_at"], name="verification_by_plant"),
+                    models.Index(
+                        condition=models.Q(("rank__gt", 0)),
+                        fields=["plant", "begins_at"],
+                        name="verification_stronger",
+                    ),
                 ],
             },
         ),
         migrations.AddIndex(
             model_name="command",
             index=models.Index(
-                condition=models.Q(("kind__in", ["emergency", "mode", "schedule-create"])),
+                condition=models.Q(("kind__in", ["emergency", "mode", "schedule-cancel", "schedule-create"])),
                 fields=["plant", "due_at"],
                 name="command_ends_targets",
             ),

@@ -79,8 +79,16 @@ class Command(models.Model):
             # What else than a setpoint ends a target of a plant: few rows, found by their time.
             models.Index(
                 fields=["plant", "due_at"],
-                condition=models.Q(kind__in=["emergency", "mode", "schedule-create"]),
+                condition=models.Q(kind__in=["emergency", "mode", "schedule-cancel", "schedule-create"]),
                 name="command_ends_targets",
+            ),
+            # Plans look each second for setpoints that came to nothing while their slots run.
+            models.Index(
+                fields=["state_at"],
+                condition=models.Q(
+                    state__in=["CANCELLED", "EXPIRED", "REFUSED", "RETURNED", "SUPERSEDED"], automatic=True
+                ),
+                name="command_automatic_in_vain",
             ),
             # What the retention looks for; the states are those of `dispatch.states.ENDED`.
             models.Index(

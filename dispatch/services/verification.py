@@ -1,18 +1,56 @@
-"""Verified by measurement: each site setpoint has a row that is judged when its time and a grace have passed."""
+"""Verified by measurement: each site setpoint has a row that is judged when its time and a grace have passed.
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import NamedTuple
+The row stands with the command. A command that ends without having reached the site (taken back, pre-empted, expired,
+rejected) is NOT_IN_FORCE in the same transaction; what the broker returned or refused waits, because Voke's word may
+still correct it. A command without any answer is judged like others: the measurement may be the only word there is.
 
-from dispatch.models import Proof, Verification
+Late data. A verdict that more measurements could change (NO_DATA, OFF_TARGET) is looked at again some minutes and hours
+later, at growing distances (`LOOKS_AGAIN`) until VERIFY_LATE_H is over. Only when there are more measurements than at
+the verdict before it is judged anew; what it was first stays told. This asks neither the gap ledger nor ingest: a
+backfill may come by whichever way, in parts, and the question costs no more than the first judgement.
+
+Edge cases (the concurrency policy):
+- Rows are written as `dispatch.services.grading` says: two ticks at once write each verdict once.
+- A command is pre-empted while it is judged: whoever comes second finds the row changed and leaves it. A verdict that
+  was written first stays; it can only be of the time before.
+- A tick that dies in between has written whole batches; the rest is still due.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from django.db.models import QuerySet
+
+from dispatch.models import CommandEvent, Proof, Verification
 from dispatch.policy import Policy
-from dispatch.services.bulk import insert_rows
+from dispatch.services.bulk import Among, insert_rows
+from dispatch.services.grading import (
+    Before,
+    Case,
+    MeasuringRules,
+    Outcome,
+    judge_cases,
+    not_in_force,
+    write_grades,
+)
+from dispatch.states import NEVER_SENT, State
+from dispatch.targets import WITHOUT_EFFECT, reached_at, taken_back_at, targets_of
+from dispatch.verification import Aim, ProofRules, Target, Window, aim_of, in_force, rank_of, window_of
 from vcp import SiteSetpoint
 
+BATCH = 1000
+"""Verdicts that are made together, in a constant number of statements."""
+ENDS_PROOF = NEVER_SENT | {State.REJECTED}
+"""States after which there is nothing to measure."""
+_LONG = timedelta(hours=2)
+"""Targets that hold longer are judged apart: what is read around a batch reaches as far as its longest."""
+_EXECUTION = (State.EXECUTING, State.COMPLETED, State.DEVIATED, State.FAILED)
 _COLUMNS = (
-    "command_id", "plant_id", "begins_at", "due_at", "verdict", "unit", "source", "samples", "hint", "looks",
-    "first_verdict",
+    "command_id", "plant_id", "begins_at", "ends_at", "rank", "due_at", "verdict", "unit", "source", "samples",
+    "hint", "looks", "first_verdict",
 )  # fmt: skip
+_NOTHING_YET = (Proof.PENDING.value, "", "", 0, "", 0, "")
 
 
 class ToProve(NamedTuple):
@@ -26,25 +64,143 @@ class ToProve(NamedTuple):
 
 def open_verifications(*, setpoints: Sequence[ToProve], policy: Policy) -> None:
     """Note that these will be judged; call within the transaction that stores the commands. One statement."""
-    rows = [
-        (
-            one.command_id,
-            one.plant_id,
-            begins_at,
-            ends_at + policy.proof.grace,
-            Proof.PENDING.value,
-            *_NOTHING_YET,
-        )
-        for one in setpoints
-        for begins_at, ends_at in [_span(one, policy)]
-    ]
+    rows = []
+    for one in setpoints:
+        begins_at = max(one.payload.valid_from, one.due_at)
+        ends_at = one.payload.valid_until or begins_at + policy.setpoint_deliver_by
+        rank = int(rank_of(one.payload.priority))
+        due_at = ends_at + policy.proof.grace
+        rows.append((one.command_id, one.plant_id, begins_at, ends_at, rank, due_at, *_NOTHING_YET))
     if rows:
         insert_rows(Verification, _COLUMNS, rows)
 
 
-_NOTHING_YET = ("", "", 0, "", 0, "")
+def end_unproven(*, command_ids: Collection[int], at: datetime) -> None:
+    """These commands ended without having reached the site: nothing will be measured. Call with them locked."""
+    Verification.objects.filter(Among(command_ids), verdict=Proof.PENDING).update(
+        verdict=Proof.NOT_IN_FORCE, judged_at=at
+    )
 
 
-def _span(one: ToProve, policy: Policy) -> tuple[datetime, datetime]:
-    begins_at = max(one.payload.valid_from, one.due_at)
-    return begins_at, one.payload.valid_until or begins_at + policy.setpoint_deliver_by
+def verify_due(*, at: datetime, rules: MeasuringRules, limit: int = BATCH) -> int:
+    """Tick: judge a batch of what is due, then one of what late measurements may have changed.
+
+    Answers how many rows the larger of the two had; call again while it answers `limit`.
+    """
+    rows = Verification.objects.select_related(None)
+    due = _read(rows.filter(verdict=Proof.PENDING, due_at__lte=at).order_by("due_at", "pk")[:limit])
+    again = _read(rows.filter(again_at__lte=at).order_by("again_at", "pk")[:limit])
+    for some in (due, again):
+        for part in _by_length(some):
+            _judge(part, at=at, rules=rules)
+    return max(len(due), len(again))
+
+
+class _Row(NamedTuple):
+    """In the order of `_READ`."""
+
+    key: int
+    plant_id: int
+    begins_at: datetime
+    ends_at: datetime
+    rank: int
+    verdict: str
+    looks: int
+    samples: int
+    first_verdict: str
+    state: str
+    payload: Mapping[str, Any]
+
+    @property
+    def before(self) -> Before:
+        return Before(self.key, self.verdict, self.looks, self.samples, self.first_verdict)
+
+
+_READ = (
+    "command_id", "plant_id", "begins_at", "ends_at", "rank", "verdict", "looks", "samples", "first_verdict",
+    "command__state", "command__payload",
+)  # fmt: skip
+
+
+def _read(rows: "QuerySet[Verification]") -> list[_Row]:
+    return [_Row(*row) for row in rows.values_list(*_READ)]
+
+
+def _by_length(rows: Sequence[_Row]) -> list[list[_Row]]:
+    short = [row for row in rows if row.ends_at - row.begins_at <= _LONG]
+    long = [row for row in rows if row.ends_at - row.begins_at > _LONG]
+    return [part for part in (short, long) if part]
+
+
+def _judge(rows: Sequence[_Row], *, at: datetime, rules: MeasuringRules) -> None:
+    windows = _windows(rows, rules.proof)
+    cases = [Case(row.key, row.plant_id, *windows[row.key]) for row in rows if row.key in windows]
+    judged = {outcome.key: outcome for outcome in judge_cases(cases=cases, rules=rules)}
+    outcomes = [(row.before, judged.get(row.key, not_in_force(row.key))) for row in rows]
+    write_grades(
+        Verification, outcomes=[one for one in outcomes if _tells_more(*one)], at=at, rules=rules.proof
+    )
+    unchanged = [before for before, outcome in outcomes if not _tells_more(before, outcome)]
+    put_off(unchanged, at=at, rules=rules.proof)
+
+
+def _tells_more(before: Before, outcome: Outcome) -> bool:
+    return before.verdict == Proof.PENDING or outcome.samples > before.samples
+
+
+def put_off(rows: Sequence[Before], *, at: datetime, rules: ProofRules) -> None:
+    """Nothing more came: look again later, or no more."""
+    by_looks: dict[int, list[int]] = {}
+    for row in rows:
+        by_looks.setdefault(row.looks, []).append(row.key)
+    for looks, keys in by_looks.items():
+        Verification.objects.filter(Among(keys), looks=looks, again_at__lte=at).update(
+            looks=looks + 1, again_at=rules.look_again_at(at, looks + 1)
+        )
+
+
+def _windows(rows: Sequence[_Row], rules: ProofRules) -> dict[int, tuple[Aim, Window]]:
+    """What is judged of each that was in force for long enough, by its key."""
+    able = [row for row in rows if State(row.state) not in WITHOUT_EFFECT]
+    if not able:
+        return {}
+    ids = [row.key for row in able]
+    reached, taken_back, began = reached_at(ids), taken_back_at(ids), _began_at(ids)
+    others = targets_of(
+        plant_ids={row.plant_id for row in able},
+        low=min(row.begins_at for row in able),
+        high=max(row.ends_at for row in able),
+    )
+    found = {}
+    for row in able:
+        if row.key not in reached:
+            continue
+        mine = Target(
+            order=row.key,
+            rank=row.rank,
+            asked_at=row.begins_at,
+            begins_at=max(row.begins_at, began.get(row.key, reached[row.key])),
+            ends_at=min(row.ends_at, taken_back.get(row.key, row.ends_at)),
+        )
+        aim = aim_of(row.payload)
+        force = in_force(mine, (one for one in others.get(row.plant_id, ()) if one.order != row.key))
+        window = window_of(aim, row.begins_at, force, rules)
+        if window is not None:
+            found[row.key] = (aim, window)
+    return found
+
+
+def _began_at(command_ids: Collection[int]) -> dict[int, datetime]:
+    """When Voke told of the execution of those that it had kept waiting. One query."""
+    words = [State.QUEUED_BY_VOKE, *_EXECUTION]
+    rows = CommandEvent.objects.filter(
+        Among(command_ids, of="command_id"), word__in=words, verdict="APPLIED", told_at__isnull=False
+    ).order_by("pk")
+    waited: set[int] = set()
+    began: dict[int, datetime] = {}
+    for pk, word, told_at in rows.values_list("command_id", "word", "told_at"):
+        if word == State.QUEUED_BY_VOKE:
+            waited.add(pk)
+        elif pk in waited:
+            began.setdefault(pk, told_at)
+    return began
