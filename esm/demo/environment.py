@@ -6,6 +6,8 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
+_MAKERS = ("demo", "virtual_day")
+"""The commands that a newcomer may begin with."""
 VAR_DIR = Path(os.environ.get("ESM_VAR_DIR") or Path(__file__).resolve().parent.parent.parent / "var")
 
 
@@ -15,11 +17,11 @@ def demo_env_file() -> Path:
 
 
 def load_demo_environment(argv: Sequence[str]) -> None:
-    """Fill the environment from var/demo.env unless the caller brought settings; `demo` makes the file when missing."""
+    """Fill the environment from var/demo.env unless the caller brought settings; made when missing for `_MAKERS`."""
     if os.environ.get("DJANGO_SECRET_KEY") or os.environ.get("DJANGO_SECRET_KEY_FILE"):
         return
     path = demo_env_file()
-    if len(argv) > 1 and argv[1] == "demo" and not path.exists():
+    if len(argv) > 1 and argv[1] in _MAKERS and not path.exists():
         _write_private(path, _generate())
     if not path.exists():
         return

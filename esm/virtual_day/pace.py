@@ -13,14 +13,16 @@ from one interesting instant to the next. What it guarantees:
 The stand-in has steps of its own in between: at each of its telemetry, and where a target begins or ends.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db.models import Min
+from django.db.models import Min, QuerySet
 
-from dispatch.models import Command, OutboundMessage, Outcome
+from dispatch.models import Command, OutboundMessage, Outcome, Proof, Verification
 from dispatch.states import State
 from esm.ticks import TICKS, Tick
+from schedules.models import Override, RunState, SlotProof, SlotRun, VokeSchedule
 
 FIRST_ROUND_S = 1.0
 GROWTH = 3.0
@@ -76,10 +78,21 @@ class Pace:
 
 
 def due_instants(at: datetime) -> Iterator[datetime]:
-    """The instants after `at` at which a row of ours becomes due."""
-    commands = Command.objects.filter(state=State.SCHEDULED, due_at__gt=at).aggregate(Min("due_at"))
-    waiting = OutboundMessage.objects.filter(outcome=Outcome.PENDING, not_before_at__gt=at)
-    for found in (commands, waiting.aggregate(Min("not_before_at"))):
-        for moment in found.values():
-            if moment is not None:
-                yield moment
+    """The instants after `at` at which a row of ours becomes due; one of each table at most."""
+    for rows, column in _DUE:
+        moment = rows().filter(**{f"{column}__gt": at}).aggregate(first=Min(column))["first"]
+        if moment is not None:
+            yield moment
+
+
+_Rows = Callable[[], QuerySet[Any]]
+_DUE: Sequence[tuple[_Rows, str]] = (
+    (lambda: Command.objects.filter(state=State.SCHEDULED), "due_at"),
+    (lambda: Command.objects.filter(state=State.SENT), "ack_due_at"),
+    (lambda: OutboundMessage.objects.filter(outcome=Outcome.PENDING), "not_before_at"),
+    (lambda: SlotRun.objects.filter(state=RunState.WAITING), "due_at"),
+    (lambda: VokeSchedule.objects.filter(gone_at__isnull=True), "due_at"),
+    (lambda: Override.objects.filter(ended_at__isnull=True), "until_at"),
+    (lambda: Verification.objects.filter(verdict=Proof.PENDING), "due_at"),
+    (lambda: SlotProof.objects.filter(verdict=Proof.PENDING), "due_at"),
+)

@@ -1,8 +1,8 @@
 """The stepper: platform, broker and stand-in in one thread, moved from instant to instant by one virtual clock.
 
-    with VirtualWorld(installation, begins_at=..., seed=7) as world:
+    with VirtualWorld(day=date(2026, 10, 25), seed=7) as world:
         world.at("13:37", lambda world: world.stop_plant("BREWERY"))
-        world.run_until(world.day.end_at)
+        world.run_until("24:00")
 
 At each instant: what a scenario wants then, the ticks that are due, and then messages to and fro until none is under
 way. So an answer is applied at the instant of its question, and the order on the wire is the order of the ids.
@@ -21,6 +21,11 @@ from types import TracebackType
 from typing import Self
 from zoneinfo import ZoneInfo
 
+from dispatch.models import Command
+from dispatch.policy import current_policy
+from dispatch.requests import Actor, CommandPayload, CommandRequest
+from dispatch.services.commands import submit
+from dispatch.services.emergency import release, send_emergency
 from esm import clock
 from esm.demo.installation import DemoInstallation, ensure_installation
 from esm.ticks import run_tick
@@ -32,9 +37,11 @@ from link.memory import MemoryTransport
 from membroker import MemBroker
 from metering.days import LocalDay, local_day
 from plants.services.partitions import forget_known_partitions
+from vcp import Emergency, EmergencyType
 from voke_sim.notes import Note
 
 ZONE = "Europe/Prague"
+SCENARIO = Actor(name="scenario")
 EVE = timedelta(minutes=20)
 """A world begins so long before its day: to publish topology and limits, and to hear the first telemetry."""
 _MOST_ROUNDS = 50
@@ -68,7 +75,7 @@ class VirtualWorld:
         """`period_s`: of the plants' telemetry. `begins_at`: 20 minutes before the day's midnight unless told."""
         self.day: LocalDay = local_day(day, zone=ZONE)
         self.seed = seed
-        self.now = begins_at or self.day.start_at - EVE
+        self.began_at = self.now = begins_at or self.day.start_at - EVE
         self.steps = self.rounds = 0
         self._period_s = period_s
         self._on_note = on_note or _ignore
@@ -101,6 +108,11 @@ class VirtualWorld:
             self.voke.close()
         finally:
             self._stack.close()
+
+    @property
+    def organisation_id(self) -> int:
+        """Of the demo's organisation."""
+        return int(self.installation.organisation.pk)
 
     # The clock ------------------------------------------------------------------------------------------
 
@@ -200,14 +212,48 @@ class VirtualWorld:
 
     # What may happen ------------------------------------------------------------------------------------
 
+    def send(
+        self, external_plant_id: str, payload: CommandPayload, *, due_at: datetime | None = None
+    ) -> Command:
+        """Ask for a command as a person would; raises what the services raise."""
+        request = CommandRequest(
+            external_plant_id=external_plant_id, payload=payload, due_at=due_at, reason="scenario"
+        )
+        send = send_emergency if isinstance(payload, Emergency) else submit
+        return send(
+            organisation_id=self.organisation_id,
+            request=request,
+            actor=SCENARIO,
+            at=self.now,
+            policy=current_policy(),
+        ).command
+
+    def stop_plant(self, external_plant_id: str) -> Command:
+        """An emergency STOP of one plant."""
+        return self.send(external_plant_id, Emergency(type=EmergencyType.STOP, reason="scenario"))
+
+    def release_plant(self, external_plant_id: str) -> Command:
+        """Release the emergency of one plant."""
+        return release(
+            organisation_id=self.organisation_id,
+            external_plant_id=external_plant_id,
+            actor=SCENARIO,
+            reason="scenario",
+            at=self.now,
+            policy=current_policy(),
+        )
+
     def restart_platform(self, *, crash: bool = True) -> None:
         """Build the loops anew from the tables. `crash`: as after kill -9, else as after an orderly stop."""
-        self.platform.crash() if crash else self.platform.finish()
+        if crash:
+            self.platform.crash()
+        else:
+            self.platform.finish()
         self._pace = Pace(self.now)
         self.platform = self._new_platform()
 
     def restart_voke(self) -> None:
-        """Build the stand-in anew from its journal."""
+        """Build the stand-in anew from its journal, as after kill -9."""
         self.voke.crash()
 
     def cut_link(self, *, minutes: float) -> None:
