@@ -9,7 +9,7 @@ Rules:
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -37,17 +37,23 @@ def heard_by(listener: Callable[[int], None]) -> Iterator[None]:
 def ring_after_commit(connection_id: int) -> None:
     """Say that a connection's outbox has something new, once the present transaction is committed."""
 
-    def ring() -> None:
-        _ring(connection_id)
-
-    transaction.on_commit(ring, robust=True)
+    ring_all_after_commit((connection_id,))
 
 
-def _ring(connection_id: int) -> None:
+def ring_all_after_commit(connection_ids: Collection[int]) -> None:
+    """`ring_after_commit` for many connections, with one statement."""
+    ids = sorted(connection_ids)
+    if ids:
+        transaction.on_commit(lambda: _ring(ids), robust=True)
+
+
+def _ring(connection_ids: Sequence[int]) -> None:
     with _lock:
         listeners = tuple(_listeners)
-    for listener in listeners:
-        listener(connection_id)
+    for connection_id in connection_ids:
+        for listener in listeners:
+            listener(connection_id)
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, str(connection_id)])
+            names = [str(connection_id) for connection_id in connection_ids]
+            cursor.execute("SELECT pg_notify(%s, id) FROM unnest(%s::text[]) AS told (id)", [CHANNEL, names])

@@ -169,6 +169,7 @@ class SlotRun(models.Model):
         indexes = [
             models.Index(fields=["due_at"], condition=Q(state="WAITING"), name="slot_run_due"),
             models.Index(fields=["plant", "due_at"], name="slot_run_by_plant"),
+            models.Index(fields=["due_at"], condition=Q(state="PREEMPTED"), name="slot_run_preempted"),
         ]
 
     def __str__(self) -> str:
@@ -295,6 +296,7 @@ class Override(models.Model):
         indexes = [
             models.Index(fields=["until_at"], condition=Q(ended_at__isnull=True), name="override_open_until"),
             models.Index(fields=["organisation", "-id"], name="override_by_organisation"),
+            models.Index(fields=["plant", "until_at"], name="override_by_plant"),
         ]
 
     def __str__(self) -> str:

@@ -87,6 +87,7 @@ class EmergencyLatch(models.Model):
                 name="one_open_latch_per_plant",
             )
         ]
+        indexes = [models.Index(fields=["released_at"], name="latch_by_release")]
 
     def __str__(self) -> str:
         return f"{self.type} on plant {self.plant_id}"

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from dispatch.bell import ring_after_commit
+from dispatch.bell import ring_after_commit, ring_all_after_commit
 from dispatch.messages import Draft
 from dispatch.models import Command, Kind, OutboundMessage, Outcome
 from dispatch.services.bulk import insert_rows
@@ -55,6 +55,16 @@ def insert_messages(
     return _insert(connection, _rows(connection, drafts, at, places))
 
 
+def insert_messages_of_many(
+    *, drafts: Sequence[tuple[int, int, Asked | None, Draft]], at: datetime
+) -> list[int]:
+    """`insert_messages` over many connections: of each message also the connection's id, before the plant's."""
+    rows = [_row(link, plant, command, draft, at, None) for link, plant, command, draft in drafts]
+    ids = insert_rows(OutboundMessage, _COLUMNS, rows, numbered=True)
+    ring_all_after_commit({link for link, *_ in drafts})
+    return ids
+
+
 def _insert(connection: Connection, rows: Sequence[Sequence[Any]]) -> list[int]:
     ids = insert_rows(OutboundMessage, _COLUMNS, rows, numbered=True)
     ring_after_commit(connection.pk)
@@ -67,29 +77,35 @@ def _rows(
     at: datetime,
     places: Sequence[int] | None,
 ) -> list[tuple[Any, ...]]:
-    """In the order of `_COLUMNS`."""
     taken = places if places is not None else [None] * len(drafts)
     return [
-        (
-            connection.pk,
-            plant_id,
-            None if command is None else command.pk,
-            draft.family.value,
-            draft.routing_key,
-            draft.message_id,
-            draft.correlation_id,
-            draft.body,
-            draft.signed,
-            draft.family is Family.COMMAND_EMERGENCY,
-            at,
-            None if command is None else command.deliver_by_at,
-            place,
-            0,
-            Outcome.PENDING.value,
-            "",
-        )
+        _row(connection.pk, plant_id, command, draft, at, place)
         for (plant_id, command, draft), place in zip(drafts, taken, strict=True)
     ]
+
+
+def _row(
+    connection_id: int, plant_id: int, command: Asked | None, draft: Draft, at: datetime, place: int | None
+) -> tuple[Any, ...]:
+    """In the order of `_COLUMNS`."""
+    return (
+        connection_id,
+        plant_id,
+        None if command is None else command.pk,
+        draft.family.value,
+        draft.routing_key,
+        draft.message_id,
+        draft.correlation_id,
+        draft.body,
+        draft.signed,
+        draft.family is Family.COMMAND_EMERGENCY,
+        at,
+        None if command is None else command.deliver_by_at,
+        place,
+        0,
+        Outcome.PENDING.value,
+        "",
+    )
 
 
 def store_messages(
