@@ -1,0 +1,385 @@
+"""Plans carried out by our dispatcher: a setpoint for each slot, from a due-time table.
+
+Publishing writes a `SlotRun` for each slot that is not over; a tick turns due runs into commands, a batch of plants at
+a time in a constant number of statements. A slot that can't be commanded now (a switch is off, no connection, a limit
+that changed) is tried again until it ends. What stands above the plan, and second turns, are in `standing` and `turns`.
+
+Edge cases (the concurrency policy):
+- A run is only made and changed under the lock of its plant; the runs themselves are not locked. Emergencies, overrides
+  and publishing wait for that lock (publishing takes the plan's before it), the tick does not: a plant that somebody
+  holds is left out and has its turn a second later. Who never waits for a plant is in no circle of waiting, and what
+  was decided under the lock is seen by the tick's second look at the runs.
+- Run and command are one transaction, the command's key is the run's: after a crash a slot is either still waiting or
+  commanded, and two ticks at once make one command.
+- After a long stop only the slot that runs now is sent. What is over is MISSED (PLATFORM_DOWN), or PREEMPTED when
+  something stronger was in force.
+- A setpoint that was sent for a slot that is not begun and is no longer wanted can't be taken back at once: what undoes
+  it would end the slot that runs. It is taken back when it begins (TAKE_BACK), unless the new plan covers it there.
+"""
+
+import uuid
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Max
+
+from dispatch.messages import NewId
+from dispatch.models import Command
+from dispatch.requests import Actor, CommandRequest
+from dispatch.services.bulk import Among
+from dispatch.services.commands import Submitted
+from dispatch.services.commands import cancel as cancel_unsent
+from dispatch.services.many import Answer, store_many
+from dispatch.services.retracting import retract
+from dispatch.states import BEFORE_SENT, NEVER_SENT, State
+from plants.errors import Conflict
+from plants.models import Plant, ScheduleCarrier
+from schedules.mapping import planned, setpoint_of
+from schedules.models import PlanSlot, PlanState, PlanVersion, RunState, SlotRun
+from schedules.policy import SchedulePolicy
+from schedules.services.runs import Turned, spread, write_runs
+from schedules.services.standing import LATCHED, NOTHING, OVERRIDDEN, Standing, standing_over
+from schedules.services.turns import give_turns
+from schedules.slots import PlannedSlot
+from vcp import Priority
+
+PLAN = Actor(name="plan")
+BATCH = 1_000
+KEPT, PLAN_ENDED, PLATFORM_DOWN, TAKE_BACK = "KEPT", "PLAN_ENDED", "PLATFORM_DOWN", "TAKE_BACK"
+_CAME_TO_NOTHING = NEVER_SENT | {State.REJECTED, State.RETURNED, State.REFUSED, State.FAILED}
+
+
+# --- publishing -------------------------------------------------------------------------------------------------------
+
+
+def make_runs(
+    version: PlanVersion, before: PlanVersion | None, *, at: datetime, policy: SchedulePolicy
+) -> list[int]:
+    """A run for each slot that is not over; answers the runs of `before` whose commands were taken along.
+
+    A slot that `before` had too (same span, same ask) keeps a command that is at work or on its way, also one that Voke
+    has not answered. Where it came to nothing, or a person took it back, publishing again is a new beginning. Call with
+    the plant locked.
+    """
+    same = _runs_by_ask(before)
+    kept: list[int] = []
+    rows: list[SlotRun] = []
+    for slot in version.slots.filter(end_at__gt=at).order_by("start_at"):
+        run = SlotRun(plant_id=version.plan.plant_id, slot=slot, due_at=slot.start_at - policy.slot_lead)
+        old = same.get(_ask(slot))
+        if old is not None and _is_at_work(old):
+            kept.append(old.pk)
+            run.state, run.command_id = RunState.COMMANDED, old.command_id
+            run.cause, run.decided_at = KEPT, at
+        rows.append(run)
+    SlotRun.objects.bulk_create(rows)
+    return kept
+
+
+def _runs_by_ask(version: PlanVersion | None) -> dict[tuple[object, ...], SlotRun]:
+    """The newest run of each slot of a version."""
+    if version is None:
+        return {}
+    runs = SlotRun.objects.filter(slot__version=version).select_related("slot", "command__retraction")
+    return {_ask(run.slot): run for run in runs.order_by("turn")}
+
+
+def _ask(slot: PlanSlot) -> tuple[object, ...]:
+    pure = planned(slot)
+    return (pure.start_at, pure.end_at, *pure.asks)
+
+
+def _is_at_work(run: SlotRun) -> bool:
+    if run.state != RunState.COMMANDED or run.command is None:
+        return False
+    return State(run.command.state) not in _CAME_TO_NOTHING and not hasattr(run.command, "retraction")
+
+
+def close_runs(
+    version: PlanVersion,
+    *,
+    keep: Sequence[int],
+    actor: Actor,
+    at: datetime,
+    policy: SchedulePolicy,
+    takes_over: bool,
+) -> None:
+    """End what a version still had to do: waiting runs are withdrawn, commands that nobody wants are taken back.
+
+    `keep`: runs whose commands go on in the plan that `takes_over`. Call with the plant locked.
+    """
+    runs = SlotRun.objects.filter(slot__version=version).exclude(pk__in=keep)
+    runs.filter(state=RunState.WAITING).update(state=RunState.WITHDRAWN, cause=PLAN_ENDED, decided_at=at)
+    holding = runs.filter(
+        state__in=[RunState.COMMANDED, RunState.PREEMPTED], slot__end_at__gt=at, command__isnull=False
+    )
+    reason = "the day plan was replaced" if takes_over else "the day plan was cancelled"
+    ended = list(holding.select_related("slot", "command").order_by("slot__start_at", "turn"))
+    if ended:
+        standing = standing_over([version.plan.plant_id], at=at).get(version.plan.plant_id, NOTHING)
+        for run in ended:
+            _end_command(run, standing, actor=actor, reason=reason, at=at, policy=policy)
+    SlotRun.objects.filter(pk__in=[run.pk for run in ended]).update(
+        state=RunState.WITHDRAWN, cause=PLAN_ENDED, decided_at=at
+    )
+
+
+def _end_command(
+    run: SlotRun, standing: Standing, *, actor: Actor, reason: str, at: datetime, policy: SchedulePolicy
+) -> None:
+    command = run.command
+    if command is None or State(command.state) in _CAME_TO_NOTHING:
+        return
+    if run.slot.start_at > at or standing.free_at is not None:
+        if not _cancelled_unsent(command, actor=actor, reason=reason, at=at):
+            _take_back_later(run, at=at)
+        return
+    retract(
+        command_id=command.pk,
+        actor=actor,
+        reason=reason,
+        at=at,
+        policy=policy.dispatch,
+        followed=_slot_now(run.plant_id, at=at) is not None,
+    )
+
+
+def _cancelled_unsent(command: Command, *, actor: Actor, reason: str, at: datetime) -> bool:
+    if State(command.state) not in BEFORE_SENT:
+        return False
+    try:
+        cancel_unsent(
+            organisation_id=command.organisation_id, command_id=command.pk, actor=actor, reason=reason, at=at
+        )
+    except Conflict:  # a relay has it by now
+        return False
+    return True
+
+
+def _take_back_later(run: SlotRun, *, at: datetime) -> None:
+    last = SlotRun.objects.filter(slot_id=run.slot_id).aggregate(Max("turn"))["turn__max"]
+    SlotRun.objects.create(
+        plant_id=run.plant_id,
+        slot_id=run.slot_id,
+        turn=last + 1,
+        due_at=max(run.slot.start_at, at),
+        cause=TAKE_BACK,
+        command_id=run.command_id,
+    )
+
+
+def _slot_now(plant_id: int, *, at: datetime) -> PlanSlot | None:
+    """The slot that we carry out now, of whichever day."""
+    return PlanSlot.objects.filter(
+        version__plan__plant_id=plant_id,
+        version__plan__day__range=_days_around(at, at),
+        version__state=PlanState.PUBLISHED,
+        version__carrier=ScheduleCarrier.DISPATCHER,
+        start_at__lte=at,
+        end_at__gt=at,
+    ).first()
+
+
+def _days_around(first: datetime, last: datetime) -> tuple[object, object]:
+    """Days of any zone that may hold these instants: lets the plans be found by their day."""
+    return (first - timedelta(days=1)).date(), (last + timedelta(days=1)).date()
+
+
+# --- the tick ---------------------------------------------------------------------------------------------------------
+
+
+def run_due_slots(
+    *, at: datetime, policy: SchedulePolicy, limit: int = BATCH, new_id: NewId = uuid.uuid4
+) -> int:
+    """Tick: give second turns, then make the setpoints of due runs, the longest due first.
+
+    Answers how many runs were decided; call again while it answers `limit` or more.
+    """
+    give_turns(at=at, policy=policy, limit=limit)
+    return _decide_due(at=at, policy=policy, limit=limit, new_id=new_id)
+
+
+@transaction.atomic
+def _decide_due(*, at: datetime, policy: SchedulePolicy, limit: int, new_id: NewId) -> int:
+    plants, run_ids = _claim(at=at, limit=limit)
+    if not run_ids:
+        return 0
+    runs = list(
+        SlotRun.objects.filter(Among(run_ids), state=RunState.WAITING)
+        .select_related("slot__version__plan")
+        .order_by("slot__start_at", "pk")
+    )
+    standing = standing_over(plants, at=at)
+    changed: list[Turned] = []
+    wanted: list[tuple[SlotRun, PlannedSlot, datetime]] = []
+    for run in runs:
+        above = standing.get(run.plant_id, NOTHING)
+        done = _without_command(run, above, at=at, policy=policy)
+        if done is not None:
+            changed.append(done)
+            continue
+        begins_at = max(run.slot.start_at, at, above.free_at or at)
+        wanted.append((run, _as_strong_as_needed(planned(run.slot), above, begins_at), begins_at))
+    changed += _command(wanted, plants, at=at, policy=policy, new_id=new_id)
+    write_runs(changed)
+    _take_back([run for run in runs if run.cause == TAKE_BACK], standing, at=at, policy=policy)
+    return len(runs)
+
+
+def _claim(*, at: datetime, limit: int) -> tuple[dict[int, Plant], list[int]]:
+    """Lock the plants of due runs that nobody else holds; the plants and the runs."""
+    due = (
+        SlotRun.objects.select_for_update(of=("plant",), no_key=True, skip_locked=True)
+        .filter(state=RunState.WAITING, due_at__lte=at)
+        .select_related("plant")
+        .order_by("due_at", "pk")
+    )
+    rows = list(due[:limit])
+    return {row.plant_id: row.plant for row in rows}, [row.pk for row in rows]
+
+
+def _without_command(run: SlotRun, above: Standing, *, at: datetime, policy: SchedulePolicy) -> Turned | None:
+    """What becomes of a run that is not to be commanded now; None = it is."""
+    slot = run.slot
+    if run.cause == TAKE_BACK:
+        waits = above.free_at is not None and above.free_at < slot.end_at and not above.latch
+        if waits and above.free_at is not None:
+            return Turned(
+                pk=run.pk,
+                state=RunState.WAITING,
+                due_at=above.free_at,
+                cause=TAKE_BACK,
+                command_id=run.command_id,
+            )
+        return _ended(run, RunState.WITHDRAWN, PLAN_ENDED, at, command_id=run.command_id)
+    if slot.version.state not in (PlanState.PUBLISHED, PlanState.DONE):
+        return _ended(run, RunState.WITHDRAWN, PLAN_ENDED, at)
+    if above.latch:
+        return _ended(run, RunState.PREEMPTED, LATCHED, at, winner=above.latch)
+    if (
+        above.free_at is not None
+        and above.free_at > max(at, slot.start_at - policy.slot_lead) + policy.slot_lead
+    ):
+        return _ended(run, RunState.PREEMPTED, OVERRIDDEN, at, winner=above.override)
+    if slot.end_at <= max(at, above.free_at or at):
+        return _ended(run, RunState.MISSED, run.cause or PLATFORM_DOWN, at)
+    return None
+
+
+def _ended(
+    run: SlotRun,
+    state: RunState,
+    cause: str,
+    at: datetime,
+    *,
+    winner: str = "",
+    command_id: int | None = None,
+) -> Turned:
+    return Turned(
+        pk=run.pk,
+        state=state,
+        due_at=run.due_at,
+        cause=cause,
+        winner=winner,
+        command_id=command_id,
+        decided_at=at,
+    )
+
+
+def _as_strong_as_needed(slot: PlannedSlot, above: Standing, begins_at: datetime) -> PlannedSlot:
+    if above.strong_until is not None and begins_at < above.strong_until:
+        return replace(slot, priority=Priority.HIGH)
+    return slot
+
+
+def _command(
+    wanted: Sequence[tuple[SlotRun, PlannedSlot, datetime]],
+    plants: dict[int, Plant],
+    *,
+    at: datetime,
+    policy: SchedulePolicy,
+    new_id: NewId,
+) -> list[Turned]:
+    following = _following([(run.plant_id, slot) for run, slot, _ in wanted])
+    asked: list[tuple[Plant | None, CommandRequest]] = []
+    for run, slot, begins_at in wanted:
+        follows = following.get((run.plant_id, slot.end_at))
+        # A HIGH one that held on would cover a NORMAL successor.
+        holds_on = follows is not None and (
+            slot.priority is Priority.NORMAL or follows == Priority.HIGH.value
+        )
+        request = CommandRequest(
+            external_plant_id=plants[run.plant_id].external_plant_id,
+            payload=setpoint_of(
+                slot, begins_at=begins_at, overlap=policy.slot_overlap if holds_on else timedelta(0)
+            ),
+            idempotency_key=f"slot:{run.pk}",
+            batch_ref=f"plan:{run.slot.version_id}",
+            automatic=True,
+        )
+        asked.append((plants[run.plant_id], request))
+    answers = store_many(asked=asked, actor=PLAN, at=at, policy=policy.dispatch, new_id=new_id)
+    return [
+        _answered(run, answer, at=at, policy=policy)
+        for (run, *_), answer in zip(wanted, answers, strict=True)
+    ]
+
+
+def _answered(run: SlotRun, answer: Answer, *, at: datetime, policy: SchedulePolicy) -> Turned:
+    if isinstance(answer, Submitted):
+        return _ended(run, RunState.COMMANDED, "", at, command_id=answer.command.pk)
+    again_at = at + spread(policy.retry_every, of=run.pk, at=at)
+    return Turned(pk=run.pk, state=RunState.WAITING, due_at=min(again_at, run.slot.end_at), cause=answer.code)
+
+
+def _following(slots: Collection[tuple[int, PlannedSlot]]) -> dict[tuple[int, datetime], str]:
+    """The priorities of slots that begin where others end, by plant and instant, over midnight too."""
+    if not slots:
+        return {}
+    ends = {slot.end_at for _, slot in slots}
+    rows = PlanSlot.objects.filter(
+        Among({plant_id for plant_id, _ in slots}, of="version__plan__plant_id"),
+        version__plan__day__range=_days_around(min(ends), max(ends)),
+        version__state=PlanState.PUBLISHED,
+        version__carrier=ScheduleCarrier.DISPATCHER,
+        start_at__in=ends,
+    )
+    return {
+        (plant_id, start_at): priority
+        for plant_id, start_at, priority in rows.values_list(
+            "version__plan__plant_id", "start_at", "priority"
+        )
+    }
+
+
+def _take_back(
+    runs: Sequence[SlotRun], standing: dict[int, Standing], *, at: datetime, policy: SchedulePolicy
+) -> None:
+    """Setpoints of plans that ended before these slots began: covered by the new plan, or taken back now."""
+    for run in runs:
+        above = standing.get(run.plant_id, NOTHING)
+        if above.latch or above.free_at is not None or run.slot.end_at <= at or run.command_id is None:
+            continue
+        covering = _slot_now(run.plant_id, at=at)
+        if covering is not None and covering.start_at < run.slot.start_at:
+            # At Voke the later beginning wins, which is the old one's: the new slot is said once more.
+            _say_again(covering, at=at)
+        retract(
+            command_id=run.command_id,
+            actor=PLAN,
+            reason="its day plan ended before it began",
+            at=at,
+            policy=policy.dispatch,
+            followed=covering is not None,
+        )
+
+
+def _say_again(slot: PlanSlot, *, at: datetime) -> None:
+    runs = SlotRun.objects.filter(slot=slot)
+    if runs.filter(state=RunState.WAITING).exists():
+        return
+    last = runs.aggregate(Max("turn"))["turn__max"] or 0
+    plant_id = slot.version.plan.plant_id
+    SlotRun.objects.create(plant_id=plant_id, slot=slot, turn=last + 1, due_at=at)
