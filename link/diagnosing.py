@@ -69,16 +69,15 @@ def read_logs(*, at: datetime, rules: DiagnosisRules, reader: LogReader) -> int:
         if not looks:
             continue
         now = at + timedelta(seconds=reader.timer() - began)
-        told = _turn(Connection.objects.get(pk=connection_id), looks, at=now, reader=reader)
+        told = _turn(connection_id, looks, at=now, reader=reader)
         record_looks(told=told, at=at + timedelta(seconds=reader.timer() - began), rules=rules)
         handled += len(looks)
     return handled
 
 
-def _turn(
-    connection: Connection, looks: Sequence[LogLook], *, at: datetime, reader: LogReader
-) -> list[LogTold]:
+def _turn(connection_id: int, looks: Sequence[LogLook], *, at: datetime, reader: LogReader) -> list[LogTold]:
     try:
+        connection = Connection.objects.defer("amqps_uri", "signing_key").get(pk=connection_id)
         key = str(connection.api_key or "")
     except UndecryptableSecret as error:
         found = _open("SECRET_UNREADABLE", f"the API key {error}")

@@ -1,8 +1,11 @@
 """What our own tables tell of silent commands: a constant number of queries for any number of them."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+
+from django.db.models import TextField
+from django.db.models.functions import Cast
 
 from dispatch.diagnosis import Check, Finding
 from dispatch.models import Command, CommandEvent, Diagnosis, OutboundMessage, Silence
@@ -17,8 +20,9 @@ from dispatch.surroundings import (
     site_finding,
     skews_of,
 )
-from plants.encryption import UndecryptableSecret
+from plants.encryption import UndecryptableSecret, decrypt
 from plants.models import Alarm, Connection, ConnectionMode, Installation, Plant, PlantState
+from plants.selectors.connections import SECRET_FIELDS
 from plants.selectors.link_health import ConnectionHealth, connection_health
 
 _OFFLINE = "OFFLINE"
@@ -39,10 +43,19 @@ class _Known:
     messages: Mapping[int, OutboundMessage]
     nacked: frozenset[int]
     connections: Mapping[int, Connection]
+    keys: Mapping[int, "_Key"]
     health: Mapping[int, ConnectionHealth]
     spoke_at: Mapping[int, datetime | None]
     alarms: Mapping[int, str]
     installation_on: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Key:
+    """A connection's signing key, or why there is none to verify with."""
+
+    text: str = field(repr=False, default="")
+    problem: str = ""
 
 
 def gather(*, diagnoses: Sequence[Diagnosis], at: datetime) -> Evidence:
@@ -56,7 +69,8 @@ def gather(*, diagnoses: Sequence[Diagnosis], at: datetime) -> Evidence:
 def _read(diagnoses: Sequence[Diagnosis], at: datetime) -> _Known:
     ids = [row.pk for row in diagnoses]
     plant_ids = {row.command.plant_id for row in diagnoses}
-    connections = Connection.objects.in_bulk({row.command.connection_id for row in diagnoses})
+    connection_ids = {row.command.connection_id for row in diagnoses}
+    connections = Connection.objects.defer(*SECRET_FIELDS).in_bulk(connection_ids)
     states = PlantState.objects.filter(plant_id__in=plant_ids).values_list("plant_id", "received_at")
     alarms = Alarm.objects.filter(plant_id__in=plant_ids, cleared_at__isnull=True, code__icontains=_OFFLINE)
     nacked = CommandEvent.objects.filter(Among(ids, of="command_id"), word="NACKED").order_by()
@@ -64,11 +78,29 @@ def _read(diagnoses: Sequence[Diagnosis], at: datetime) -> _Known:
         messages=_last_messages(ids),
         nacked=frozenset(nacked.values_list("command_id", flat=True).distinct()),
         connections=connections,
+        keys=_signing_keys(connection_ids),
         health=connection_health(connections=connections.values(), at=at),
         spoke_at=dict(states),
         alarms={pk: code for pk, code in alarms.values_list("plant_id", "code") if pk is not None},
         installation_on=not Installation.objects.filter(pk=1, dispatch_enabled=False).exists(),
     )
+
+
+def _signing_keys(connection_ids: Collection[int]) -> dict[int, _Key]:
+    """Decrypted one by one: a key that can't be read must stop no other connection."""
+    rows = Connection.objects.filter(pk__in=connection_ids).annotate(
+        stored=Cast("signing_key", output_field=TextField())
+    )
+    return {pk: _key_of(stored) for pk, stored in rows.values_list("pk", "stored")}
+
+
+def _key_of(stored: str) -> _Key:
+    if not stored:
+        return _Key(problem="the connection has no signing key now")
+    try:
+        return _Key(text=decrypt(stored))
+    except UndecryptableSecret as error:
+        return _Key(problem=f"the stored key {error}")
 
 
 def _last_messages(command_ids: Sequence[int]) -> dict[int, OutboundMessage]:
@@ -102,7 +134,7 @@ def _findings(row: Diagnosis, known: _Known, at: datetime) -> list[Finding]:
         correlation_id=str(message.correlation_id),
         sent_at=message.attempted_at,
     )
-    found = [broker, *verify_again(sent, _expected(command, connection))]
+    found = [broker, *verify_again(sent, _expected(command, connection, known.keys[connection.pk]))]
     found.append(clock_finding(skews_ms=skews_of(health)))
     return [*found, *_around(row, known, since=message.attempted_at, at=at)]
 
@@ -132,15 +164,9 @@ def _allowed(connection: Connection, plant: Plant, known: _Known) -> Allowed:
     )
 
 
-def _expected(command: Command, connection: Connection) -> Expected:
+def _expected(command: Command, connection: Connection, key: _Key) -> Expected:
     plant = command.plant
     names = {plant.external_plant_id} | ({str(plant.voke_uuid)} if plant.voke_uuid else set())
-    try:
-        key, problem = str(connection.signing_key or ""), ""
-    except UndecryptableSecret as error:
-        key, problem = "", f"the stored key {error}"
-    if not key and not problem:
-        problem = "the connection has no signing key now"
     return Expected(
         payload=command.payload,
         site_ids=frozenset(names),
@@ -148,8 +174,8 @@ def _expected(command: Command, connection: Connection) -> Expected:
         routing_prefix=connection.routing_prefix,
         signed_families=frozenset(connection.signed_families),
         decoding=connection.key_decoding,
-        key=key,
-        key_problem=problem,
+        key=key.text,
+        key_problem=key.problem,
     )
 
 
