@@ -11,6 +11,13 @@ from esm.admin_theme import unfold_settings
 from esm.env import Env, SettingError
 from esm.jwt_keys import parse_jwt_keys
 from esm.logs import configure_logging
+from esm.settings_plans import (  # noqa: F401 - settings of this module
+    DRIFT_GRACE_S,
+    SITE_REPORT_BUDGET_S,
+    SITE_REPORT_EVERY_S,
+    SITE_REPORT_PACE_MS,
+    SITE_REPORTS_PER_RUN,
+)
 from trading_api.mapping import parse_result_codes, parse_wire_names
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -269,6 +276,10 @@ SLOT_OVERLAP_S = _env.integer("SLOT_OVERLAP_S", 30, low=0, high=240)
 SLOT_RETRY_S = _env.integer("SLOT_RETRY_S", 10, low=1, high=300)
 SLOT_MOST_TURNS = _env.integer("SLOT_MOST_TURNS", 5, low=1, high=100)
 OVERRIDE_MAX_H = _env.integer("OVERRIDE_MAX_H", 24, low=1, high=168)
+# A device command with an end: how long it may last, and its stop when that came to nothing.
+TIMED_MAX_H = _env.integer("TIMED_MAX_H", 24, low=1, high=168)
+TIMED_STOP_RETRY_S = _env.integer("TIMED_STOP_RETRY_S", 5, low=1, high=60)
+TIMED_STOP_ATTEMPTS = _env.integer("TIMED_STOP_ATTEMPTS", 30, low=1, high=1000)
 
 # --- how long data is kept ---------------------------------------------------------------------------------------
 TELEMETRY_RETENTION_DAYS = _env.integer("TELEMETRY_RETENTION_DAYS", 400, low=2, high=36_500)

@@ -18,18 +18,22 @@ from django.core.cache import cache
 from django.db import connection
 
 from dispatch.diagnosis_rules import current_diagnosis_rules
-from dispatch.policy import current_policy
+from dispatch.policy import current_policy, current_proof_rules
 from dispatch.services.diagnosis import diagnose
 from dispatch.services.draining import DrainRules, retire_drained
 from dispatch.services.due import DUE_BATCH, queue_due
 from dispatch.services.emergency import care_for_undelivered
 from dispatch.services.emergency_doubt import watch_latched
+from dispatch.services.grading import measuring_rules
 from dispatch.services.late import settle_late
 from dispatch.services.overdue import flag_execution_overdue, mark_ack_overdue
 from dispatch.services.retention import prune_commands, prune_inbound, prune_notices, prune_outbox
 from dispatch.services.site_config import publish_changed
 from dispatch.services.takeover import follow_moved
+from dispatch.services.verification import BATCH as VERIFY_BATCH
+from dispatch.services.verification import verify_due
 from link.diagnosing import LogReader, read_logs
+from link.site_reports import current_report_options, run_site_reports
 from metering.partitions import ROLLUPS
 from metering.rules import current_rules
 from metering.selectors.holds import why_kept
@@ -86,6 +90,13 @@ def _retire_drained(at: datetime) -> None:
     retire_drained(at=at, rules=rules, policy=current_policy())
 
 
+def _verification(at: datetime) -> None:
+    rules = measuring_rules(current_proof_rules())
+    for _ in range(MAX_ROUNDS):
+        if verify_due(at=at, rules=rules) < VERIFY_BATCH:
+            return
+
+
 def _partitions(at: datetime) -> None:
     maintain_partitions(at=at, retention_days=settings.TELEMETRY_RETENTION_DAYS, why_kept=why_kept)
     maintain_partitions(
@@ -119,6 +130,12 @@ TICKS: tuple[Tick, ...] = (
     Tick(name="emergencies", period_s=2, run=lambda at: care_for_undelivered(at=at, policy=current_policy())),
     Tick(name="emergencies_in_doubt", period_s=5, run=lambda at: watch_latched(at=at)),
     Tick(name="site_config", period_s=2, run=lambda at: publish_changed(at=at, policy=current_policy())),
+    Tick(
+        name="site_reports",
+        period_s=300,
+        run=lambda at: run_site_reports(at=at, options=current_report_options()),
+        slow=True,
+    ),
     Tick(name="partitions", period_s=600, run=_partitions, slow=True),
     Tick(
         name="rollups",
@@ -162,6 +179,7 @@ TICKS: tuple[Tick, ...] = (
         run=lambda at: prune_updates(at=at, keep_days=settings.TRADING_JOURNAL_RETENTION_DAYS),
         slow=True,
     ),
+    Tick(name="verification", period_s=10, run=_verification, slow=True),
     Tick(name="diagnosis", period_s=5, run=lambda at: diagnose(at=at, rules=current_diagnosis_rules())),
     Tick(name="diagnosis_rest", period_s=10, run=_read_logs, slow=True),
     Tick(

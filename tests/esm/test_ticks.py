@@ -99,7 +99,7 @@ def test_site_config_is_published():
 
     run_tick("site_config", at=AT)
 
-    assert PublishedSiteConfig.objects.count() == 2
+    assert PublishedSiteConfig.objects.count() == 3
 
 
 def test_old_bodies_and_letters_are_forgotten():
