@@ -136,6 +136,19 @@ class PlanEvent(models.Model):
         return self.word
 
 
+class PlanUpload(models.Model):
+    """A file of plans between its preview and its confirmation, as its uploader sent it; kept for a day."""
+
+    organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="+")
+    name = models.CharField(max_length=200, help_text="The file's own name.")
+    content = models.BinaryField()
+    made_at = models.DateTimeField(db_index=True)
+    by = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class RunState(models.TextChoices):
     """What became of a slot's turn."""
 
