@@ -14,7 +14,12 @@ django.setup()
 from esm.health import HEALTH_VIEWS  # noqa: E402 - what follows imports models, which need the apps
 from esm.overload import TurnedAway  # noqa: E402
 from esm.shell import Shell, ShellLimits  # noqa: E402
+from schedules.csv_plans import MAX_BYTES  # noqa: E402
 from trading_api.middleware import write_left  # noqa: E402
+
+IMPORT_PATH = "/admin/schedules/dayplan/import/"
+_FORM_BYTES = 64 * 1024
+"""What stands around a file of plans in the request that brings it."""
 
 
 def build_shell() -> Shell:
@@ -28,6 +33,7 @@ def build_shell() -> Shell:
             queue_max=settings.WEB_QUEUE_MAX,
             body_max_bytes=settings.HTTP_MAX_BODY_BYTES,
             body_timeout_s=settings.HTTP_BODY_TIMEOUT_S,
+            wide_paths={IMPORT_PATH: max(settings.HTTP_MAX_BODY_BYTES, MAX_BYTES + _FORM_BYTES)},
         ),
         warm=_warm,
         overload=turned_away.overload,

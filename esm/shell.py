@@ -20,9 +20,9 @@ import asyncio
 import contextvars
 import functools
 import io
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 from wsgiref.types import WSGIApplication
@@ -61,13 +61,21 @@ ABORTED = Refusal(status=499, message="The client closed the connection before i
 
 @dataclass(frozen=True, kw_only=True)
 class ShellLimits:
-    """Bounds of the shell: open requests, threads, requests that run or wait for one, bytes and seconds of a body."""
+    """Bounds of the shell: open requests, threads, requests that run or wait for one, bytes and seconds of a body.
+
+    `wide_paths`: bytes of a body at addresses that take files.
+    """
 
     open_max: int
     threads: int
     queue_max: int
     body_max_bytes: int
     body_timeout_s: float
+    wide_paths: Mapping[str, int] = field(default_factory=dict)
+
+    def body_max_at(self, path: str) -> int:
+        """How large a body may be at this address."""
+        return self.wide_paths.get(path, self.body_max_bytes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,25 +199,25 @@ class Shell:
     async def _read_body(self, scope: Scope, receive: Receive) -> bytes:
         """The body; where it is refused, the scope says why and the body is empty."""
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        body = bytearray()
-        if int(declared) > self._limits.body_max_bytes:
+        body, most = bytearray(), self._limits.body_max_at(scope["path"])
+        if int(declared) > most:
             scope[REFUSAL] = TOO_LARGE
         else:
             try:
                 async with asyncio.timeout(self._limits.body_timeout_s):
-                    scope[REFUSAL] = await self._fill(body, receive)
+                    scope[REFUSAL] = await self._fill(body, receive, most=most)
             except TimeoutError:
                 scope[REFUSAL] = TOO_SLOW
         scope[RECEIVED] = len(body)
         return b"" if scope[REFUSAL] else bytes(body)
 
-    async def _fill(self, body: bytearray, receive: Receive) -> Refusal | None:
+    async def _fill(self, body: bytearray, receive: Receive, *, most: int) -> Refusal | None:
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return ABORTED
             body += message.get("body", b"")
-            if len(body) > self._limits.body_max_bytes:
+            if len(body) > most:
                 return TOO_LARGE
             if not message.get("more_body", False):
                 return None

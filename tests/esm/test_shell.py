@@ -11,7 +11,10 @@ import pytest
 
 from esm.shell import ABORTED, REFUSAL, TOO_LARGE, TOO_SLOW, Answer, Message, Scope, Shell, ShellLimits
 
-LIMITS = ShellLimits(open_max=30, threads=2, queue_max=3, body_max_bytes=100, body_timeout_s=0.05)
+WIDE = "/files/"
+LIMITS = ShellLimits(
+    open_max=30, threads=2, queue_max=3, body_max_bytes=100, body_timeout_s=0.05, wide_paths={WIDE: 1_000}
+)
 OVERLOAD = Answer(status=503, headers=[(b"retry-after", b"2")], body=b"full")
 
 
@@ -112,6 +115,15 @@ def test_an_announced_body_beyond_the_limit_is_refused_without_being_read() -> N
     client = exchange(scope((b"content-length", b"101")), part(b"x" * 101))
     assert client.seen["refused"] == TOO_LARGE.status
     assert client.events  # nothing was taken
+
+
+@pytest.mark.parametrize(("length", "refused"), [(1_000, None), (1_001, TOO_LARGE.status)])
+@pytest.mark.parametrize("announced", [True, False])
+def test_an_address_that_takes_files_has_a_limit_of_its_own(
+    length: int, refused: int | None, announced: bool
+) -> None:
+    headers = [(b"content-length", b"%d" % length)] if announced else []
+    assert exchange(scope(*headers, path=WIDE), part(b"x" * length)).seen["refused"] == refused
 
 
 def test_a_streamed_body_is_refused_when_it_passes_the_limit() -> None:
