@@ -35,7 +35,8 @@ def current_limits() -> Limits:
     return Limits(
         no_ack_count=settings.WATCH_NO_ACK_COUNT,
         no_ack_within=timedelta(minutes=settings.WATCH_NO_ACK_MIN),
-        ack_timeout=timedelta(seconds=settings.ACK_TIMEOUT_S),
+        # A command of the most patient class is not silent before its own deadline.
+        ack_timeout=timedelta(seconds=max(settings.ACK_TIMEOUT_S, *settings.ACK_TIMEOUTS_S.values())),
         no_pull_for=timedelta(minutes=settings.WATCH_NO_PULL_MIN),
         first_pull_within=timedelta(minutes=settings.WATCH_FIRST_PULL_MIN),
         no_meter_for=timedelta(minutes=settings.WATCH_NO_METER_MIN),

@@ -138,7 +138,7 @@ def command_values(
         "batch_ref": request.batch_ref,
         "due_at": due_at,
         "deliver_by_at": deliver_by(request, payload, due_at, policy),
-        "execution_due_at": starts_at(request, due_at) + policy.execution_timeout,
+        "execution_due_at": starts_at(request, due_at) + policy.execution_timeout_of(request.kind),
         "execution_overdue": False,
     }
 

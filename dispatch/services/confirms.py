@@ -44,16 +44,15 @@ def record(*, words: Sequence[Word], at: datetime, policy: Policy) -> None:
         return
     with transaction.atomic():
         rows = _lock_commands_of(settled)
-        locked = {command_id: State(state) for _, command_id, _, state in rows}
+        locked = {command_id: State(state) for _, command_id, _, state, _ in rows}
         _write_outcomes(settled, at)
         moves: list[Move] = []
         notes: list[Note] = []
         arrived: list[int] = []  # emergencies may have more than one message on its way
-        ack_due_at = at + policy.ack_timeout
-        for pk, command_id, urgent, _ in rows:
+        for pk, command_id, urgent, _, kind in rows:
             word = settled[pk]
             if word.outcome is Outcome.CONFIRMED:
-                moves.append(_sent(pk, command_id, ack_due_at))
+                moves.append(_sent(pk, command_id, at + policy.ack_timeout_of(kind)))
                 arrived += [command_id] if urgent else []
             elif urgent:  # stays QUEUED: dispatch.services.emergency issues it again and raises an alarm
                 notes.append(_note(pk, command_id, word))
@@ -65,14 +64,14 @@ def record(*, words: Sequence[Word], at: datetime, policy: Policy) -> None:
             withdraw_siblings(command_ids=arrived, at=at)
 
 
-def _lock_commands_of(outbound_ids: Collection[int]) -> list[tuple[int, int, bool, str]]:
-    """Lock the commands of messages in order of their ids; (message, command, urgent, the command's state)."""
+def _lock_commands_of(outbound_ids: Collection[int]) -> list[tuple[int, int, bool, str, str]]:
+    """Lock the commands of messages in order of their ids; (message, command, urgent, the command's state, kind)."""
     commands = Command.objects.select_for_update(of=("self",)).filter(Among(outbound_ids, of="messages__pk"))
     in_order = commands.order_by("pk", "messages__pk")
     return [
-        (outbound_id, command_id, urgent, state)
-        for command_id, state, outbound_id, urgent in in_order.values_list(
-            "pk", "state", "messages__pk", "messages__urgent"
+        (outbound_id, command_id, urgent, state, kind)
+        for command_id, state, kind, outbound_id, urgent in in_order.values_list(
+            "pk", "state", "kind", "messages__pk", "messages__urgent"
         )
     ]
 

@@ -17,6 +17,7 @@ from django.db import transaction
 from dispatch.models import Command, CommandEvent
 from dispatch.services.bulk import Among, insert_rows
 from dispatch.services.silence import ask_why, end_silence, ends_silence, silence_of
+from dispatch.services.verification import ENDS_PROOF, end_unproven
 from dispatch.states import State, Verdict, judge
 
 NOTE = "NOTE"
@@ -118,6 +119,8 @@ def _update(found: Mapping[int, State], last: Mapping[int, Move], at: datetime) 
             changes["ack_due_at"] = ack_due_at
         if Command.objects.filter(Among(ids), state=before).update(**changes) != len(ids):
             raise LostRace(f"{before} -> {to}")
+        if to in ENDS_PROOF:
+            end_unproven(command_ids=ids, at=at)
         if (silence := silence_of(to, cause)) is not None:
             ask_why(command_ids=ids, silence=silence, at=at)
         elif ends_silence(before, to):

@@ -201,6 +201,6 @@ def _began_at(command_ids: Collection[int]) -> dict[int, datetime]:
     for pk, word, told_at in rows.values_list("command_id", "word", "told_at"):
         if word == State.QUEUED_BY_VOKE:
             waited.add(pk)
-        elif pk in waited:
+        elif pk in waited and told_at is not None:
             began.setdefault(pk, told_at)
     return began
