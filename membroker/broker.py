@@ -72,6 +72,14 @@ class VHost:
                 self._bindings[queue].append(pattern)
                 self._routes.clear()
 
+    def unbind(self, queue: str, pattern: str) -> None:
+        """Undo `bind`; what the queue holds stays. Unbinding what is not bound changes nothing."""
+        with self.changed:
+            self.queue(queue)
+            if pattern in self._bindings[queue]:
+                self._bindings[queue].remove(pattern)
+                self._routes.clear()
+
     def publish(self, message: Message, *, mandatory: bool = True) -> Published:
         """Hand a copy to every queue bound for the routing key; answers at once, whatever the
         consumers do.

@@ -27,7 +27,7 @@ from voke_sim.protocol import Reception, Settlement
 from voke_sim.site import Site
 from voke_sim.state import Setpoint, SiteState
 from voke_sim.telemetry import meter, realtime
-from voke_sim.transport.port import Inbound, Transport
+from voke_sim.transport.port import Inbound, Intake, Transport
 from voke_sim.turn import Turn
 from voke_sim.voice import IdSource, Voice
 
@@ -63,6 +63,7 @@ class Engine:
         self._saved_at: datetime | None = None
         self._pruned_at: datetime | None = None
         self._was_connected = False
+        self._intake = Intake.OPEN
 
     def tick(self, at: datetime, deliveries: Sequence[Inbound] | None = None) -> list[Note]:
         """Work off `deliveries` (None = take what is there) and everything that is due; what
@@ -72,6 +73,7 @@ class Engine:
             deliveries = self.transport.receive(self.config.transport.prefetch, 0)
         turn = Turn(at=at, config=self.config, faults=self.faults, voice=self.voice)
         self._mind_connection(turn)
+        self._mind_intake()
         with self.lock, self.journal.transaction():
             words = [(inbound, self._reception.handle(inbound, turn)) for inbound in deliveries]
             for site in self.sites:
@@ -92,6 +94,8 @@ class Engine:
         with self.lock, self.journal.transaction():
             self._save(at, must_save=True)
         self._outbox.flush(at)
+        if self._intake is not Intake.OPEN:
+            self.transport.set_intake(Intake.OPEN)  # the next one must find the broker as it pre-exists
         return self.voice.take_notes()
 
     def _advance(self, site: Site, turn: Turn) -> None:
@@ -178,6 +182,16 @@ class Engine:
             self._was_connected = is_connected
             word = "connected" if is_connected else "disconnected"
             turn.voice.note(Action.TRANSPORT, status=word, text=f"message transport {word}", at=turn.at)
+
+    def _mind_intake(self) -> None:
+        """Bindings follow their faults; what can't be changed now (no connection) is tried at the next tick."""
+        wanted = Intake.OPEN
+        if self.faults.for_voke(FaultKind.UNBOUND) is not None:
+            wanted = Intake.UNBOUND
+        elif self.faults.for_voke(FaultKind.FULL) is not None:
+            wanted = Intake.FULL
+        if wanted is not self._intake and self.transport.set_intake(wanted):
+            self._intake = wanted
 
     def _save(self, at: datetime, *, must_save: bool) -> None:
         """Orders at once when a message may have changed them, plants at least every second; unchanged

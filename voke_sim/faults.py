@@ -8,6 +8,7 @@ are asked in the order of their making; for each question the first that applies
 import random
 import threading
 from collections.abc import Sequence
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
 
@@ -18,7 +19,8 @@ from vcp import Family, RejectionCode
 
 
 class FaultKind(StrEnum):
-    """What goes wrong. The first four concern what Voke publishes, the others what it receives or runs."""
+    """What goes wrong. The first four concern what Voke publishes, the last three Voke as a whole, the others what it
+    receives or runs."""
 
     DROP = "drop"
     """An event is never published."""
@@ -30,6 +32,8 @@ class FaultKind(StrEnum):
     """An event waits until the site's next event has gone, at most `delay_s`."""
     REJECT = "reject"
     """A command is answered REJECTED with `rejection_code`."""
+    SWALLOW = "swallow"
+    """A command is lost at Voke after the broker took it: nobody knows it, nobody answers."""
     SILENT = "silent"
     """Commands are taken and ignored, and nothing at all is published for the site."""
     OFFLINE = "offline"
@@ -40,6 +44,12 @@ class FaultKind(StrEnum):
     """The device can't be reached: DEVICE_OFFLINE."""
     DEVICE_FAULT = "device-fault"
     """The device is broken: DEVICE_FAULT, and it gives no power."""
+    CLOCK_SKEW = "clock-skew"
+    """Voke's clock is `skew_s` ahead (negative: behind): timestamps, the age of commands, the Date of REST answers."""
+    UNBOUND = "unbound"
+    """No queue of Voke is bound to the partner's commands: the broker returns them."""
+    FULL = "full"
+    """Voke's queue is full: the broker refuses commands (nack) as long as it lasts."""
 
 
 class OfflineAck(StrEnum):
@@ -52,8 +62,9 @@ class OfflineAck(StrEnum):
 
 
 OF_EVENTS = frozenset({FaultKind.DROP, FaultKind.DELAY, FaultKind.DUPLICATE, FaultKind.REORDER})
-OF_COMMANDS = frozenset({FaultKind.REJECT, FaultKind.DISPATCH_FAILURE})
+OF_COMMANDS = frozenset({FaultKind.REJECT, FaultKind.DISPATCH_FAILURE, FaultKind.SWALLOW})
 OF_SITES = frozenset({FaultKind.OFFLINE, FaultKind.SILENT})
+OF_VOKE = frozenset({FaultKind.CLOCK_SKEW, FaultKind.UNBOUND, FaultKind.FULL})
 OF_DEVICES = frozenset({FaultKind.DEVICE_OFFLINE, FaultKind.DEVICE_FAULT})
 
 
@@ -71,6 +82,7 @@ class FaultRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     count: Annotated[int, Meta(ge=1)] | None = None
     """The rule is used up after so many hits; None = never."""
     delay_s: Annotated[float, Meta(gt=0, le=86_400)] = 2.0
+    skew_s: Annotated[float, Meta(ge=-86_400, le=86_400)] = 600.0
     rejection_code: RejectionCode = RejectionCode.INVALID_COMMAND
     message: str | None = None
     offline_ack: OfflineAck = OfflineAck.QUEUED
@@ -78,6 +90,8 @@ class FaultRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     def __post_init__(self) -> None:
         if self.device is not None and self.kind not in OF_DEVICES:
             raise ValueError(f"device: has no meaning for {self.kind.value}")
+        if self.site is not None and self.kind in OF_VOKE:
+            raise ValueError(f"site: has no meaning for {self.kind.value}, which is Voke's own")
         known = [family.value for family in Family]
         for family in self.families:
             if not any(name == family or name.startswith(f"{family}.") for name in known):
@@ -144,6 +158,15 @@ class FaultBoard:
             return next(
                 (rule for rule in self._rules.values() if rule.kind is kind and _meets(rule, names)), None
             )
+
+    def for_voke(self, kind: FaultKind) -> FaultRule | None:
+        """The lasting rule of that kind in force for Voke as a whole."""
+        return self.for_site(kind, ())
+
+    def clock_skew(self) -> timedelta:
+        """By how much Voke's clock is ahead."""
+        rule = self.for_voke(FaultKind.CLOCK_SKEW)
+        return timedelta() if rule is None else timedelta(seconds=rule.skew_s)
 
     def for_device(self, kind: FaultKind, names: Sequence[str], device_id: str) -> bool:
         """Whether a device of the site called `names` suffers from that kind of fault."""

@@ -94,7 +94,7 @@ class Judgement(StrEnum):
     """The messageId was judged before: acknowledged, no second effect and no second ack."""
     UNKNOWN_SITE = "UNKNOWN_SITE"
     SILENCED = "SILENCED"
-    """Ignored by a `silent` fault."""
+    """Ignored by a `silent` or `swallow` fault."""
 
 
 class PublishedState(StrEnum):

@@ -2,7 +2,7 @@
 
 The steps, each ending the matter for what fails it: envelope and family (rejected without requeue,
 silence), signature (dropped silently), known messageId (acknowledged, nothing else), age (dropped
-silently), site, silence fault, payload (REJECTED INVALID_PAYLOAD), the family's own rules. Only what passed
+silently), site, faults of silence, payload (REJECTED INVALID_PAYLOAD), the family's own rules. Only what passed
 the signature takes a place in the deduplication: a forged message must not block the real one. Every
 delivery leaves a row in the journal.
 
@@ -137,13 +137,15 @@ class Reception:
         if self._journal.is_known(envelope.message_id):
             return Judgement.DUPLICATE.value, None, None
         self._journal.remember(envelope.message_id, turn.at)
-        age_s = abs((turn.at - envelope.timestamp).total_seconds())
+        age_s = abs((turn.at + turn.faults.clock_skew() - envelope.timestamp).total_seconds())
         if age_s > turn.config.protocol.replay_tolerance_s:
             return Judgement.STALE.value, None, f"timestamp is {age_s:.0f} s away"
         site = self._sites.get(envelope.site_id)
         if site is None:
             return Judgement.UNKNOWN_SITE.value, None, envelope.site_id
-        if turn.faults.for_site(FaultKind.SILENT, site.names):
+        if turn.faults.for_site(FaultKind.SILENT, site.names) or turn.faults.for_message(
+            FaultKind.SWALLOW, message.family, site.names
+        ):
             return Judgement.SILENCED.value, None, None
         try:
             payload = parse_payload(message.family, envelope.payload)

@@ -10,6 +10,7 @@ import asyncio
 import hmac
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -79,7 +80,12 @@ class RestApp:
         except RestError as error:
             status, document = error.status, error.body()
         content = msgspec.json.encode(document)
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
+        told_at = self._clock() + self._engine.faults.clock_skew()
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(content)),
+            (b"date", format_datetime(told_at, usegmt=True).encode()),
+        ]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 

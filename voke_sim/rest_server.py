@@ -25,6 +25,7 @@ class RestServer:
             app,
             log_config=None,
             access_log=False,
+            date_header=False,  # the application tells Voke's own clock
             lifespan="off",
             timeout_keep_alive=5,
             timeout_graceful_shutdown=2,

@@ -229,7 +229,10 @@ class Simulator:
             if self._broker is None:
                 raise ConfigError("transport.kind", "memory needs a broker of the embedding program")
             return MemoryTransport(
-                self._broker.vhost(transport.vhost), self.names, prefetch=transport.prefetch
+                self._broker.vhost(transport.vhost),
+                self.names,
+                routing_prefix=self.config.partner.prefix,
+                prefetch=transport.prefetch,
             )
         return AmqpTransport(
             parse_amqps_uri(transport.uri or ""),

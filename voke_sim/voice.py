@@ -213,7 +213,7 @@ class Voice:
         message_id = self._new_id()
         envelope = new_envelope(
             message_id=message_id,
-            timestamp=at,
+            timestamp=at + self._faults.clock_skew(),
             source=self._config.protocol.source,
             site_id=self.site_id(site.config),
             payload=payload,

@@ -71,7 +71,12 @@ class Voke:
         self._open()
 
     def _open(self) -> None:
-        transport = MemoryTransport(self._vhost, self.names, prefetch=self.config.transport.prefetch)
+        transport = MemoryTransport(
+            self._vhost,
+            self.names,
+            routing_prefix=self.config.partner.prefix,
+            prefetch=self.config.transport.prefetch,
+        )
         transport.start()
         self._transport = transport
         self.engine = Engine(self.config, transport=transport, journal=self.journal, new_id=self._new_id)

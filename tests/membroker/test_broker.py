@@ -25,6 +25,18 @@ def message(routing_key: str, body: bytes = b"{}") -> Message:
     return Message(routing_key=routing_key, body=body)
 
 
+def test_what_is_unbound_is_returned_and_the_queue_keeps_what_it_holds(vhost: VHost) -> None:
+    vhost.declare_queue("q")
+    vhost.bind("q", "a.#")
+    vhost.publish(message("a.b"))
+
+    vhost.unbind("q", "a.#")
+    vhost.unbind("q", "a.#")
+
+    assert vhost.publish(message("a.b")) is Published.RETURNED
+    assert vhost.depth("q") == 1
+
+
 def drain(vhost: VHost, queue: str) -> list[Delivery]:
     consumer = vhost.consume([queue])
     deliveries = consumer.get(1_000, 0)

@@ -155,7 +155,9 @@ class Partner:
 
     def _start_engine(self) -> None:
         self.journal = Journal(self.journal_path)
-        self.transport = MemoryTransport(self.vhost, self.names, prefetch=self.config.transport.prefetch)
+        self.transport = MemoryTransport(
+            self.vhost, self.names, routing_prefix=SLUG, prefetch=self.config.transport.prefetch
+        )
         self.transport.start()
         self.engine = Engine(
             self.config, transport=self.transport, journal=self.journal, new_id=lambda: str(uuid.uuid4())

@@ -20,8 +20,8 @@ import structlog
 
 from vcp import EXCHANGE, AmqpsAddress, QueueNames, bindings
 from voke_sim.config import TransportConfig
-from voke_sim.transport.memory import dead_letter_queue
-from voke_sim.transport.port import Inbound, Outbound, Sent
+from voke_sim.transport.memory import bindings_to_voke, dead_letter_queue, full_queue
+from voke_sim.transport.port import Inbound, Intake, Outbound, Sent
 
 _log = structlog.get_logger("voke_sim.amqp")
 
@@ -124,6 +124,10 @@ class AmqpTransport:
         words = list(publication.words)
         return words + [Sent.UNAVAILABLE] * (len(events) - len(words))
 
+    def set_intake(self, intake: Intake) -> bool:
+        """Ask the connection's thread to change the bindings."""
+        return self._request(partial(self._set_intake_now, intake))
+
     def _request(self, request: Callable[[Any], None]) -> bool:
         with self._changed:
             if not self._is_connected or len(self._requests) >= _MAX_REQUESTS:
@@ -180,8 +184,12 @@ class AmqpTransport:
             self._connection.process_data_events(time_limit=_IDLE_S)
             if lost:
                 raise ConsumerLost("the broker cancelled a consumer")
-            while self._requests:
-                self._requests.popleft()(channel)
+            self._work_off(channel)
+        self._work_off(channel)  # what was asked for before the end: acknowledgements, bindings
+
+    def _work_off(self, channel: Any) -> None:
+        while self._requests:
+            self._requests.popleft()(channel)
 
     def _parameters(self) -> Any:
         context = ssl.create_default_context(cafile=self._settings.ca_file)
@@ -236,6 +244,20 @@ class AmqpTransport:
                 break
             publication.words.append(_publish_one(channel, event))
         publication.done.set()
+
+    def _set_intake_now(self, intake: Intake, channel: Any) -> None:
+        full = full_queue(self._names)
+        channel.queue_delete(full)
+        if intake is Intake.FULL:
+            arguments = {"x-max-length": 0, "x-overflow": "reject-publish"}
+            channel.queue_declare(full, durable=True, arguments=arguments)
+        for queue, key in bindings_to_voke(self._names, self._routing_prefix):
+            if intake is Intake.OPEN:
+                channel.queue_bind(queue, EXCHANGE, key)
+                continue
+            channel.queue_unbind(queue, EXCHANGE, key)
+            if intake is Intake.FULL:
+                channel.queue_bind(full, EXCHANGE, key)
 
     def _forget_session(self) -> None:
         """What belonged to the lost connection is void; waiting publishers run into their deadline at

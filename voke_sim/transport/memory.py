@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from membroker import Consumer, ConsumerClosed, Delivery, Message, Overflow, Published, VHost
 from vcp import QueueNames, bindings
-from voke_sim.transport.port import Inbound, Outbound, Sent
+from voke_sim.transport.port import Inbound, Intake, Outbound, Sent
 
 _WORDS = {
     Published.ROUTED: Sent.CONFIRMED,
@@ -31,10 +31,21 @@ def declare_topology(
         vhost.bind(queue, pattern)
 
 
+def full_queue(names: QueueNames) -> str:
+    """The queue that refuses everything; it exists only while a fault asks for it."""
+    return f"{names.command.removesuffix('.command')}.full"
+
+
+def bindings_to_voke(names: QueueNames, routing_prefix: str) -> list[tuple[str, str]]:
+    """(queue, pattern) of what the partner publishes."""
+    return [(queue, key) for queue, key in bindings(names, routing_prefix) if queue in names.to_voke]
+
+
 class MemoryTransport:
     """`Transport` over membroker."""
 
-    def __init__(self, vhost: VHost, names: QueueNames, *, prefetch: int = 100) -> None:
+    def __init__(self, vhost: VHost, names: QueueNames, *, routing_prefix: str, prefetch: int = 100) -> None:
+        self._routing_prefix = routing_prefix
         self._vhost = vhost
         self._names = names
         self._prefetch = prefetch
@@ -91,6 +102,24 @@ class MemoryTransport:
             ]
             for event in events
         ]
+
+    def set_intake(self, intake: Intake) -> bool:
+        """Bind, unbind, or bind a queue of one place that is taken."""
+        full = full_queue(self._names)
+        if full in self._vhost.queues():
+            self._vhost.delete_queue(full)
+        if intake is Intake.FULL:
+            self._vhost.declare_queue(full, max_length=1)
+            self._vhost.bind(full, full)
+            self._vhost.publish(Message(routing_key=full, body=b"full", message_id=full))
+        for queue, key in bindings_to_voke(self._names, self._routing_prefix):
+            if intake is Intake.OPEN:
+                self._vhost.bind(queue, key)
+                continue
+            self._vhost.unbind(queue, key)
+            if intake is Intake.FULL:
+                self._vhost.bind(full, key)
+        return True
 
 
 def _inbound(delivery: Delivery) -> Inbound:

@@ -37,6 +37,16 @@ class Sent(StrEnum):
     """No connection, or no word in time: to be sent again as the same bytes."""
 
 
+class Intake(StrEnum):
+    """What the broker does with the partner's messages towards Voke."""
+
+    OPEN = "open"
+    UNBOUND = "unbound"
+    """No queue is bound: they are returned."""
+    FULL = "full"
+    """The one queue that is bound is full: they are refused (nack)."""
+
+
 class Transport(Protocol):
     """Both directions of one partner's vhost. One engine thread calls everything but `close`."""
 
@@ -60,3 +70,6 @@ class Transport(Protocol):
 
     def publish(self, events: Sequence[Outbound]) -> list[Sent]:
         """Publish persistent, mandatory messages and wait for the broker's word on each."""
+
+    def set_intake(self, intake: Intake) -> bool:
+        """Change the bindings of the queues towards Voke; False = not now, there is no connection."""
