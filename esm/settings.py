@@ -13,6 +13,7 @@ from esm.jwt_keys import parse_jwt_keys
 from esm.logs import configure_logging
 from esm.settings_plans import (  # noqa: F401 - settings of this module
     DRIFT_GRACE_S,
+    PLAN_LOOK_S,
     SITE_REPORT_BUDGET_S,
     SITE_REPORT_EVERY_S,
     SITE_REPORT_PACE_MS,
@@ -290,6 +291,7 @@ ROLLUP_RETENTION_DAYS = _env.integer(
 if ROLLUP_RETENTION_DAYS < TELEMETRY_RETENTION_DAYS:
     raise SettingError("ROLLUP_RETENTION_DAYS", "must not be less than TELEMETRY_RETENTION_DAYS")
 COMMAND_RETENTION_DAYS = _env.integer("COMMAND_RETENTION_DAYS", 400, low=7, high=36_500)
+PLAN_RETENTION_DAYS = _env.integer("PLAN_RETENTION_DAYS", 400, low=7, high=36_500)
 GAP_GIVE_UP_DAYS = _env.integer("GAP_GIVE_UP_DAYS", 30, low=1, high=3650)
 QUARANTINE_PER_PLANT = _env.integer("QUARANTINE_PER_PLANT", 1000, low=1, high=10_000)
 
