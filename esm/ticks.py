@@ -33,6 +33,7 @@ from dispatch.services.takeover import follow_moved
 from dispatch.services.verification import BATCH as VERIFY_BATCH
 from dispatch.services.verification import verify_due
 from link.diagnosing import LogReader, read_logs
+from link.plan_looks import look_at_plans
 from link.site_reports import current_report_options, run_site_reports
 from metering.partitions import ROLLUPS
 from metering.rules import current_rules
@@ -47,6 +48,8 @@ from plants.services.link_health import prune_link_health
 from plants.services.link_spans import prune_spans
 from plants.services.partitions import maintain_partitions
 from plants.services.readings import trim_recent_bodies
+from schedules.policy import current_schedule_policy
+from schedules.services.voke_turns import TURNS_BATCH, run_voke_turns
 from trading_api.services import prune_journal, prune_updates
 from watch.limits import current_limits
 from watch.services.deadman import NOTIFIER, WATCHER, watch_all
@@ -97,6 +100,12 @@ def _verification(at: datetime) -> None:
             return
 
 
+def _plan_schedules(at: datetime) -> None:
+    for _ in range(MAX_ROUNDS):
+        if run_voke_turns(at=at, policy=current_schedule_policy()) < TURNS_BATCH:
+            return
+
+
 def _partitions(at: datetime) -> None:
     maintain_partitions(at=at, retention_days=settings.TELEMETRY_RETENTION_DAYS, why_kept=why_kept)
     maintain_partitions(
@@ -129,11 +138,18 @@ TICKS: tuple[Tick, ...] = (
     Tick(name="execution_overdue", period_s=5, run=lambda at: flag_execution_overdue(at=at)),
     Tick(name="emergencies", period_s=2, run=lambda at: care_for_undelivered(at=at, policy=current_policy())),
     Tick(name="emergencies_in_doubt", period_s=5, run=lambda at: watch_latched(at=at)),
+    Tick(name="plan_schedules", period_s=1, run=_plan_schedules),
     Tick(name="site_config", period_s=2, run=lambda at: publish_changed(at=at, policy=current_policy())),
     Tick(
         name="site_reports",
         period_s=300,
         run=lambda at: run_site_reports(at=at, options=current_report_options()),
+        slow=True,
+    ),
+    Tick(
+        name="plan_reconcile",
+        period_s=60,
+        run=lambda at: look_at_plans(at=at, options=current_report_options()),
         slow=True,
     ),
     Tick(name="partitions", period_s=600, run=_partitions, slow=True),

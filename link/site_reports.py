@@ -15,7 +15,7 @@ Edge cases (the concurrency policy):
 import random
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -23,9 +23,10 @@ from time import monotonic
 
 import structlog
 from django.conf import settings
-from django.db.models import F, Max
+from django.db.models import F, Max, Q
 
 from dispatch.models import SiteReport
+from dispatch.services.bulk import Among
 from dispatch.services.site_reports import (
     Answer,
     Question,
@@ -48,6 +49,7 @@ from plants.encryption import UndecryptableSecret
 from plants.errors import Conflict
 from plants.models import Connection, Plant
 from plants.selectors.connections import SECRET_FIELDS
+from schedules.services.reconcile import compare
 
 log = structlog.get_logger(__name__)
 READ_SCOPE = "vcp:read"
@@ -58,7 +60,7 @@ _FAILURES_IN_A_ROW = 2
 _OF_ONE_SITE = (RestNotFound, RestRejected, RestGarbled)
 
 Hook = Callable[[Plant, SiteReport, datetime], object]
-HOOKS: list[Hook] = []
+HOOKS: list[Hook] = [compare]
 """Called once with every answer that was stored: the plant, its report, the instant of the run."""
 
 
@@ -95,9 +97,12 @@ def current_report_options() -> ReportOptions:
     )
 
 
-def run_site_reports(*, at: datetime, options: ReportOptions) -> int:
-    """Tick: ask for what is due; answers how many reports were stored, failed ones included. `every` 0 = never."""
-    return 0 if not options.every else _Run(at=at, options=options).all()
+def run_site_reports(*, at: datetime, options: ReportOptions, among: Collection[int] | None = None) -> int:
+    """Tick: ask for what is due; answers how many reports were stored, failed ones included. `every` 0 = never.
+
+    `among`: ask about these plants only; None = about all.
+    """
+    return 0 if not options.every else _Run(at=at, options=options, among=among).all()
 
 
 def fetch(*, plant: Plant, at: datetime, options: ReportOptions) -> SiteReport:
@@ -153,13 +158,14 @@ def _connection_of(plant: Plant) -> Connection:
     return connection
 
 
-def askable_connections() -> list[Connection]:
+def askable_connections(among: Collection[int] | None = None) -> list[Connection]:
     """Connections in use whose key may read over REST as far as we know; those first whose plants were asked longest
-    ago.
+    ago. `among`: those of these plants only.
     """
+    chosen = Q() if among is None else Q(Among(among, of="plants__pk"))
     rows = (
         Connection.objects.defer(*SECRET_FIELDS)
-        .filter(retired_at__isnull=True, succeeded_by__isnull=True, plants__voke_uuid__isnull=False)
+        .filter(chosen, retired_at__isnull=True, succeeded_by__isnull=True, plants__voke_uuid__isnull=False)
         .exclude(rest_base_url="")
         .annotate(last_asked_at=Max("plants__site_report__asked_at"))
         .order_by(F("last_asked_at").asc(nulls_first=True), "pk")
@@ -234,8 +240,8 @@ class _Turn:
 class _Run:
     """One run over all connections."""
 
-    def __init__(self, *, at: datetime, options: ReportOptions) -> None:
-        self._at, self._options = at, options
+    def __init__(self, *, at: datetime, options: ReportOptions, among: Collection[int] | None) -> None:
+        self._at, self._options, self._among = at, options, among
         self._stop = threading.Event()
         self._ends = monotonic() + options.run_s
         self._stored = 0
@@ -243,7 +249,7 @@ class _Run:
 
     def all(self) -> int:
         """Every connection's turn; answers how many reports were stored."""
-        waiting = deque(askable_connections())
+        waiting = deque(askable_connections(self._among))
         with ThreadPoolExecutor(self._options.side_by_side, thread_name_prefix="site-reports") as pool:
             try:
                 self._begin(waiting, pool)
@@ -268,6 +274,7 @@ class _Run:
             at=self._at,
             every=self._options.every,
             limit=min(_HANDFUL, turn.left),
+            among=self._among,
         )
         if not questions:
             turn.close()

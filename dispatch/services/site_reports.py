@@ -13,7 +13,7 @@ Edge cases (the concurrency policy):
 - While a newer publication is on its way (or none is confirmed) nothing is compared: what was known stays.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,6 +22,7 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from dispatch.models import Outcome, PublishedSiteConfig, SiteReport
+from dispatch.services.bulk import Among
 from dispatch.site_config import Wire, drift
 from plants.errors import Conflict
 from plants.models import Alarm, AlarmOrigin, Plant
@@ -54,11 +55,22 @@ class Answer:
     error_code: str = ""
 
 
-def ask_next(*, connection_id: int, at: datetime, every: timedelta, limit: int) -> list[Question]:
-    """Questions about the connection's plants that were asked longest ago (at least `every`); they count as asked."""
+def ask_next(
+    *,
+    connection_id: int,
+    at: datetime,
+    every: timedelta,
+    limit: int,
+    among: Collection[int] | None = None,
+) -> list[Question]:
+    """Questions about the connection's plants that were asked longest ago (at least `every`); they count as asked.
+
+    `among`: only these plants; None = all.
+    """
+    chosen = Q() if among is None else Q(Among(among))
     plants = (
         Plant.objects.filter(connection_id=connection_id, voke_uuid__isnull=False)
-        .filter(Q(site_report__isnull=True) | Q(site_report__asked_at__lte=at - every))
+        .filter(chosen, Q(site_report__isnull=True) | Q(site_report__asked_at__lte=at - every))
         .order_by(F("site_report__asked_at").asc(nulls_first=True), "pk")
     )
     with transaction.atomic():

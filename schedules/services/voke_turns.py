@@ -49,6 +49,7 @@ PLAN = Actor(name="plan")
 NOT_CARRIED = "PLAN_NOT_CARRIED_OUT"
 NOT_CANCELLED = "SCHEDULE_NOT_CANCELLED"
 MOST_CANCELS = 6
+TURNS_BATCH = 200
 _LONGEST_WAIT = timedelta(minutes=5)
 _HEARD = frozenset({State.ACCEPTED, State.PARTIAL, State.EXECUTING, State.COMPLETED, State.DEVIATED})
 _ON_ITS_WAY = frozenset({State.SCHEDULED, State.QUEUED, State.SENT})
@@ -62,7 +63,7 @@ def run_voke_turns(
     *,
     at: datetime,
     policy: SchedulePolicy,
-    limit: int = 200,
+    limit: int = TURNS_BATCH,
     new_id: NewId = uuid.uuid4,
     chance: Chance = random.random,
 ) -> int:
@@ -100,7 +101,7 @@ class Turn:
 
 @transaction.atomic
 def _look_at(pk: int, turn: Turn) -> None:
-    rows = _locked(pk)
+    rows = lock_around(pk)
     row = next((one for one in rows if one.pk == pk), None)
     if row is None or row.due_at is None or row.due_at > turn.at:
         return
@@ -121,7 +122,7 @@ def _look_at(pk: int, turn: Turn) -> None:
         _follow(row, rows, state, turn)
 
 
-def _locked(pk: int) -> list[VokeSchedule]:
+def lock_around(pk: int) -> list[VokeSchedule]:
     """All live schedules of the plan that this one belongs to, with plan, plant and commands locked."""
     plans = DayPlan.objects.select_for_update(of=("self",), no_key=True)
     plan = plans.filter(versions__schedules=pk).first()
@@ -272,7 +273,9 @@ def _follow_cancel(row: VokeSchedule, state: State, turn: Turn) -> None:
 
 
 def _cancel(row: VokeSchedule, turn: Turn) -> None:
-    if row.cancels >= MOST_CANCELS:
+    last = row.cancel_command
+    seen_since = last is not None and row.seen_at is not None and row.seen_at > last.requested_at
+    if row.cancels >= MOST_CANCELS and not seen_since:
         _look_again(row, row.ends_at)  # `reconcile` sees it when it runs
         raise_platform_alarm(
             connection_id=None,
