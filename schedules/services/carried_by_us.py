@@ -13,41 +13,38 @@ Edge cases (the concurrency policy):
   commanded, and two ticks at once make one command.
 - After a long stop only the slot that runs now is sent. What is over is MISSED (PLATFORM_DOWN), or PREEMPTED when
   something stronger was in force.
-- A setpoint that was sent for a slot that is not begun and is no longer wanted can't be taken back at once: what undoes
-  it would end the slot that runs. It is taken back when it begins (TAKE_BACK), unless the new plan covers it there.
+- A setpoint that was sent for a slot that has not begun, and is no longer wanted, is taken back when it begins
+  (`dispatch.services.retracting` waits for that), unless the new plan has a slot there.
 """
 
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Max
 
 from dispatch.messages import NewId
-from dispatch.models import Command
 from dispatch.requests import Actor, CommandRequest
 from dispatch.services.bulk import Among
 from dispatch.services.commands import Submitted
-from dispatch.services.commands import cancel as cancel_unsent
 from dispatch.services.many import Answer, store_many
 from dispatch.services.retracting import retract
-from dispatch.states import BEFORE_SENT, NEVER_SENT, State
-from plants.errors import Conflict
+from dispatch.states import NEVER_SENT, State
 from plants.models import Plant, ScheduleCarrier
 from schedules.mapping import planned, setpoint_of
 from schedules.models import PlanSlot, PlanState, PlanVersion, RunState, SlotRun
 from schedules.policy import SchedulePolicy
 from schedules.services.runs import Turned, spread, write_runs
 from schedules.services.standing import LATCHED, NOTHING, OVERRIDDEN, Standing, standing_over
-from schedules.services.turns import give_turns
+from schedules.services.turns import give_turns, turn_after_stronger
 from schedules.slots import PlannedSlot
 from vcp import Priority
 
 PLAN = Actor(name="plan")
 BATCH = 1_000
-KEPT, PLAN_ENDED, PLATFORM_DOWN, TAKE_BACK = "KEPT", "PLAN_ENDED", "PLATFORM_DOWN", "TAKE_BACK"
+KEPT, PLAN_ENDED, PLATFORM_DOWN = "KEPT", "PLAN_ENDED", "PLATFORM_DOWN"
 _CAME_TO_NOTHING = NEVER_SENT | {State.REJECTED, State.RETURNED, State.REFUSED, State.FAILED}
 
 
@@ -115,74 +112,56 @@ def close_runs(
     holding = runs.filter(
         state__in=[RunState.COMMANDED, RunState.PREEMPTED], slot__end_at__gt=at, command__isnull=False
     )
-    reason = "the day plan was replaced" if takes_over else "the day plan was cancelled"
     ended = list(holding.select_related("slot", "command").order_by("slot__start_at", "turn"))
-    if ended:
-        standing = standing_over([version.plan.plant_id], at=at).get(version.plan.plant_id, NOTHING)
-        for run in ended:
-            _end_command(run, standing, actor=actor, reason=reason, at=at, policy=policy)
+    reason = "the day plan was replaced" if takes_over else "the day plan was cancelled"
+    for run in ended:
+        _end_command(run, actor=actor, reason=reason, at=at, policy=policy)
     SlotRun.objects.filter(pk__in=[run.pk for run in ended]).update(
         state=RunState.WITHDRAWN, cause=PLAN_ENDED, decided_at=at
     )
 
 
-def _end_command(
-    run: SlotRun, standing: Standing, *, actor: Actor, reason: str, at: datetime, policy: SchedulePolicy
-) -> None:
+def _end_command(run: SlotRun, *, actor: Actor, reason: str, at: datetime, policy: SchedulePolicy) -> None:
     command = run.command
     if command is None or State(command.state) in _CAME_TO_NOTHING:
         return
-    if run.slot.start_at > at or standing.free_at is not None:
-        if not _cancelled_unsent(command, actor=actor, reason=reason, at=at):
-            _take_back_later(run, at=at)
-        return
+    begins_at = max(run.slot.start_at, at)
+    covering = published_slot(run.plant_id, at=begins_at)
+    followed = covering is not None
+    if covering is not None and covering.start_at < begins_at and begins_at > at:
+        # At Voke the setpoint that begins later wins, and that would be the old one: the new slot is said once more.
+        followed = _say_again(covering, run.plant_id, at=begins_at)
     retract(
         command_id=command.pk,
         actor=actor,
         reason=reason,
         at=at,
         policy=policy.dispatch,
-        followed=_slot_now(run.plant_id, at=at) is not None,
+        followed=followed,
     )
 
 
-def _cancelled_unsent(command: Command, *, actor: Actor, reason: str, at: datetime) -> bool:
-    if State(command.state) not in BEFORE_SENT:
+def _say_again(slot: PlanSlot, plant_id: int, *, at: datetime) -> bool:
+    """Another turn at the instant; False = it is not ours to say."""
+    last = SlotRun.objects.filter(slot=slot).aggregate(Max("turn"))["turn__max"]
+    if last is None:
         return False
-    try:
-        cancel_unsent(
-            organisation_id=command.organisation_id, command_id=command.pk, actor=actor, reason=reason, at=at
-        )
-    except Conflict:  # a relay has it by now
-        return False
+    SlotRun.objects.create(plant_id=plant_id, slot=slot, turn=last + 1, due_at=at)
     return True
 
 
-def _take_back_later(run: SlotRun, *, at: datetime) -> None:
-    last = SlotRun.objects.filter(slot_id=run.slot_id).aggregate(Max("turn"))["turn__max"]
-    SlotRun.objects.create(
-        plant_id=run.plant_id,
-        slot_id=run.slot_id,
-        turn=last + 1,
-        due_at=max(run.slot.start_at, at),
-        cause=TAKE_BACK,
-        command_id=run.command_id,
-    )
-
-
-def _slot_now(plant_id: int, *, at: datetime) -> PlanSlot | None:
-    """The slot that we carry out now, of whichever day."""
+def published_slot(plant_id: int, *, at: datetime) -> PlanSlot | None:
+    """The slot of the plant's published plans that covers the instant, of whichever day and carrier."""
     return PlanSlot.objects.filter(
         version__plan__plant_id=plant_id,
         version__plan__day__range=_days_around(at, at),
         version__state=PlanState.PUBLISHED,
-        version__carrier=ScheduleCarrier.DISPATCHER,
         start_at__lte=at,
         end_at__gt=at,
     ).first()
 
 
-def _days_around(first: datetime, last: datetime) -> tuple[object, object]:
+def _days_around(first: datetime, last: datetime) -> tuple[date, date]:
     """Days of any zone that may hold these instants: lets the plans be found by their day."""
     return (first - timedelta(days=1)).date(), (last + timedelta(days=1)).date()
 
@@ -202,8 +181,17 @@ def run_due_slots(
 
 
 @transaction.atomic
-def _decide_due(*, at: datetime, policy: SchedulePolicy, limit: int, new_id: NewId) -> int:
-    plants, run_ids = _claim(at=at, limit=limit)
+def carry_on(plant_id: int, *, at: datetime, policy: SchedulePolicy, new_id: NewId = uuid.uuid4) -> None:
+    """Command the slot of one plant that is current now that nothing stands above it; call with the plant locked."""
+    turn_after_stronger(at=at, policy=policy, limit=BATCH, plant_id=plant_id)
+    _decide_due(at=at, policy=policy, limit=BATCH, new_id=new_id, plant_id=plant_id)
+
+
+@transaction.atomic
+def _decide_due(
+    *, at: datetime, policy: SchedulePolicy, limit: int, new_id: NewId, plant_id: int | None = None
+) -> int:
+    plants, run_ids = _claim(at=at, limit=limit, plant_id=plant_id)
     if not run_ids:
         return 0
     runs = list(
@@ -224,11 +212,10 @@ def _decide_due(*, at: datetime, policy: SchedulePolicy, limit: int, new_id: New
         wanted.append((run, _as_strong_as_needed(planned(run.slot), above, begins_at), begins_at))
     changed += _command(wanted, plants, at=at, policy=policy, new_id=new_id)
     write_runs(changed)
-    _take_back([run for run in runs if run.cause == TAKE_BACK], standing, at=at, policy=policy)
     return len(runs)
 
 
-def _claim(*, at: datetime, limit: int) -> tuple[dict[int, Plant], list[int]]:
+def _claim(*, at: datetime, limit: int, plant_id: int | None) -> tuple[dict[int, Plant], list[int]]:
     """Lock the plants of due runs that nobody else holds; the plants and the runs."""
     due = (
         SlotRun.objects.select_for_update(of=("plant",), no_key=True, skip_locked=True)
@@ -236,24 +223,13 @@ def _claim(*, at: datetime, limit: int) -> tuple[dict[int, Plant], list[int]]:
         .select_related("plant")
         .order_by("due_at", "pk")
     )
-    rows = list(due[:limit])
+    rows = list((due if plant_id is None else due.filter(plant_id=plant_id))[:limit])
     return {row.plant_id: row.plant for row in rows}, [row.pk for row in rows]
 
 
 def _without_command(run: SlotRun, above: Standing, *, at: datetime, policy: SchedulePolicy) -> Turned | None:
     """What becomes of a run that is not to be commanded now; None = it is."""
     slot = run.slot
-    if run.cause == TAKE_BACK:
-        waits = above.free_at is not None and above.free_at < slot.end_at and not above.latch
-        if waits and above.free_at is not None:
-            return Turned(
-                pk=run.pk,
-                state=RunState.WAITING,
-                due_at=above.free_at,
-                cause=TAKE_BACK,
-                command_id=run.command_id,
-            )
-        return _ended(run, RunState.WITHDRAWN, PLAN_ENDED, at, command_id=run.command_id)
     if slot.version.state not in (PlanState.PUBLISHED, PlanState.DONE):
         return _ended(run, RunState.WITHDRAWN, PLAN_ENDED, at)
     if above.latch:
@@ -352,34 +328,3 @@ def _following(slots: Collection[tuple[int, PlannedSlot]]) -> dict[tuple[int, da
             "version__plan__plant_id", "start_at", "priority"
         )
     }
-
-
-def _take_back(
-    runs: Sequence[SlotRun], standing: dict[int, Standing], *, at: datetime, policy: SchedulePolicy
-) -> None:
-    """Setpoints of plans that ended before these slots began: covered by the new plan, or taken back now."""
-    for run in runs:
-        above = standing.get(run.plant_id, NOTHING)
-        if above.latch or above.free_at is not None or run.slot.end_at <= at or run.command_id is None:
-            continue
-        covering = _slot_now(run.plant_id, at=at)
-        if covering is not None and covering.start_at < run.slot.start_at:
-            # At Voke the later beginning wins, which is the old one's: the new slot is said once more.
-            _say_again(covering, at=at)
-        retract(
-            command_id=run.command_id,
-            actor=PLAN,
-            reason="its day plan ended before it began",
-            at=at,
-            policy=policy.dispatch,
-            followed=covering is not None,
-        )
-
-
-def _say_again(slot: PlanSlot, *, at: datetime) -> None:
-    runs = SlotRun.objects.filter(slot=slot)
-    if runs.filter(state=RunState.WAITING).exists():
-        return
-    last = runs.aggregate(Max("turn"))["turn__max"] or 0
-    plant_id = slot.version.plan.plant_id
-    SlotRun.objects.create(plant_id=plant_id, slot=slot, turn=last + 1, due_at=at)

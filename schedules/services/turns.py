@@ -161,9 +161,14 @@ def _pause(run: Any, policy: SchedulePolicy, at: datetime) -> timedelta:
 # --- after something stronger -----------------------------------------------------------------------------------------
 
 
-def turn_after_stronger(*, at: datetime, policy: SchedulePolicy, limit: int) -> int:
+def turn_after_stronger(
+    *, at: datetime, policy: SchedulePolicy, limit: int, plant_id: int | None = None
+) -> int:
     """Slots that were pre-empted and are current now, with nothing above them: another turn at once."""
-    ids = list(_free_again(at, policy).values_list("pk", "plant_id")[:limit])
+    found = _free_again(at, policy)
+    ids = list(
+        (found if plant_id is None else found.filter(plant_id=plant_id)).values_list("pk", "plant_id")[:limit]
+    )
     if not ids:
         return 0
     with transaction.atomic():

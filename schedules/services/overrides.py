@@ -1,0 +1,367 @@
+"""Overrides: a person's setpoint above the plan, with an end, in force at once.
+
+While an override is open the plan's slots are PREEMPTED; when it ends, the slot that is current then has a new turn
+(`schedules.services.turns`). It is sent as HIGH, valid until its end: should the platform fall silent, Voke lets go of
+it by itself.
+
+Edge cases (the concurrency policy):
+- The plant is locked first, as by everybody who commands it: of two that begin at once the second replaces the first,
+  and an emergency either refuses it (PLANT_LATCHED) or ends it.
+- A setpoint of the plan that is on its way when the override begins is taken back while nothing of it was sent. Sent
+  ones are covered, being NORMAL; HIGH ones of slots that begin under the override would win by their later beginning,
+  so the override is said once more for their beginning.
+- Ended or replaced before its time: first the plan's slot (or the successor) is commanded in the same transaction, as
+  HIGH (`standing.strong_until`), then what Voke holds of the old one is taken back: at once where nothing takes its
+  place, else when what does is over. One that ends by its time needs no message.
+- An emergency ends it: releasing the emergency brings back the plan, not the override.
+- Its command was refused by the broker, rejected by Voke or came to nothing unsent: it ends as REFUSED and the plan
+  goes on. Silence (UNCONFIRMED) does not end it: it may be in force.
+"""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+
+from dispatch.messages import NewId
+from dispatch.models import Command, EmergencyLatch
+from dispatch.requests import Actor, CommandRequest
+from dispatch.services.bulk import Among
+from dispatch.services.commands import lock_plant, submit
+from dispatch.services.life import Move, advance_many
+from dispatch.services.outbox import withdraw_unattempted
+from dispatch.services.retracting import retract
+from dispatch.states import BEFORE_SENT, NEVER_SENT, State
+from plants.errors import Conflict, Invalid, NotFound
+from plants.models import Plant
+from schedules.models import Override, OverrideEnd, RunState, SlotRun
+from schedules.policy import SchedulePolicy
+from schedules.services.carried_by_us import carry_on
+from schedules.services.runs import Turned, lock_free_plants, write_runs
+from schedules.services.standing import LONGEST_SLOT, OVERRIDDEN, override_text
+from vcp import Family, Priority, SiteSetpoint, parse_payload, to_wire
+
+BATCH = 500
+_CAME_TO_NOTHING = NEVER_SENT | {State.REJECTED, State.RETURNED, State.REFUSED}
+
+
+def begin_override(
+    *,
+    organisation_id: int,
+    external_plant_id: str,
+    payload: SiteSetpoint,
+    until_at: datetime,
+    actor: Actor,
+    reason: str,
+    at: datetime,
+    policy: SchedulePolicy,
+    new_id: NewId = uuid.uuid4,
+) -> Override:
+    """Put a setpoint above the plan from now until `until_at`; one that is open is replaced.
+
+    The payload's priority and times are the override's own. Raises `Invalid` (REASON_MISSING, BAD_END, TOO_LONG),
+    `NotFound`, and whatever a command of the plant is refused with (`Conflict`: PLANT_LATCHED, DISPATCH_OFF ...;
+    `Several`: limits).
+    """
+    _require_sound(reason, until_at, at=at, policy=policy)
+    with transaction.atomic():
+        plant = lock_plant(organisation_id=organisation_id, external_plant_id=external_plant_id)
+        now = msgspec.structs.replace(payload, priority=Priority.HIGH, valid_from=at, valid_until=until_at)
+        command = _send(plant, now, actor=actor, reason=reason, at=at, policy=policy, new_id=new_id)
+        before = Override.objects.filter(plant=plant, ended_at__isnull=True).first()
+        if before is not None:
+            _end(before, OverrideEnd.REPLACED, actor=actor, at=at)
+        override = Override.objects.create(
+            organisation_id=organisation_id,
+            plant=plant,
+            payload=to_wire(now),
+            command=command,
+            begun_at=at,
+            until_at=until_at,
+            by=actor.user,
+            by_name=actor.name[:150],
+            reason=reason[:500],
+        )
+        _stand_above(override, at=at, from_at=at, until_at=until_at)
+        _say_again_where_beaten(override, now, actor=actor, at=at, policy=policy, new_id=new_id)
+        if before is not None:
+            _take_back(before, actor=actor, reason=f"replaced: {reason}", at=at, policy=policy, new_id=new_id)
+    return override
+
+
+def _require_sound(reason: str, until_at: datetime, *, at: datetime, policy: SchedulePolicy) -> None:
+    if not reason.strip():
+        raise Invalid("say why", path="reason", code="REASON_MISSING")
+    if until_at.utcoffset() is None or until_at <= at:
+        raise Invalid("must lie ahead", path="until", code="BAD_END")
+    if until_at > at + policy.override_most:
+        hours = policy.override_most.total_seconds() / 3600
+        raise Invalid(f"an override lasts {hours:g} hours at most", path="until", code="TOO_LONG")
+
+
+def _send(
+    plant: Plant,
+    payload: SiteSetpoint,
+    *,
+    actor: Actor,
+    reason: str,
+    at: datetime,
+    policy: SchedulePolicy,
+    new_id: NewId,
+    batch_ref: str = "",
+) -> Command:
+    request = CommandRequest(
+        external_plant_id=plant.external_plant_id, payload=payload, reason=reason, batch_ref=batch_ref
+    )
+    return submit(
+        organisation_id=plant.organisation_id,
+        request=request,
+        actor=actor,
+        at=at,
+        policy=policy.dispatch,
+        new_id=new_id,
+    ).command
+
+
+def _stand_above(override: Override, *, at: datetime, from_at: datetime, until_at: datetime) -> None:
+    """The plan's commands of slots within [from_at, until_at) are covered from now on; unsent ones are taken back."""
+    runs = list(
+        SlotRun.objects.filter(
+            plant_id=override.plant_id,
+            state=RunState.COMMANDED,
+            due_at__gt=at - LONGEST_SLOT,
+            slot__end_at__gt=from_at,
+            slot__start_at__lt=until_at,
+        ).select_related("command")
+    )
+    _take_back_unsent([run.command for run in runs if run.command is not None], override, at=at)
+    write_runs(
+        [
+            Turned(
+                pk=run.pk,
+                state=RunState.PREEMPTED,
+                due_at=run.due_at,
+                cause=OVERRIDDEN,
+                winner=override_text(override),
+                command_id=run.command_id,
+                decided_at=at,
+            )
+            for run in runs
+        ]
+    )
+
+
+def _take_back_unsent(commands: Sequence[Command], override: Override, *, at: datetime) -> None:
+    ids = sorted(command.pk for command in commands if State(command.state) in BEFORE_SENT)
+    locked = Command.objects.select_for_update(of=("self",)).filter(Among(ids)).order_by("pk")
+    unsent = [pk for pk, state in locked.values_list("pk", "state") if State(state) in BEFORE_SENT]
+    free = withdraw_unattempted(command_ids=unsent, why=f"override {override.pk}", at=at)
+    detail = {"override": override.pk, "winner": override_text(override)}
+    moves = [Move(command_id=pk, to=State.SUPERSEDED, cause=OVERRIDDEN, detail=detail) for pk in sorted(free)]
+    advance_many(moves=moves, at=at)
+
+
+def _say_again_where_beaten(
+    override: Override,
+    payload: SiteSetpoint,
+    *,
+    actor: Actor,
+    at: datetime,
+    policy: SchedulePolicy,
+    new_id: NewId,
+) -> None:
+    """Among HIGH targets the one that begins later wins at Voke: slots that were sent ahead would take over."""
+    beaten = SlotRun.objects.filter(
+        plant_id=override.plant_id,
+        state=RunState.PREEMPTED,
+        due_at__gt=at - LONGEST_SLOT,
+        slot__start_at__gt=at,
+        slot__start_at__lt=override.until_at,
+        command__payload__priority=Priority.HIGH.value,
+    ).exclude(command__state__in=[state.value for state in _CAME_TO_NOTHING])
+    for starts_at in sorted(set(beaten.values_list("slot__start_at", flat=True))):
+        again = msgspec.structs.replace(payload, valid_from=starts_at)
+        _send(
+            override.plant,
+            again,
+            actor=actor,
+            reason=override.reason,
+            at=at,
+            policy=policy,
+            new_id=new_id,
+            batch_ref=_ref(override),
+        )
+
+
+def _ref(override: Override) -> str:
+    return f"override:{override.pk}"
+
+
+def extend_override(
+    *,
+    organisation_id: int,
+    override_id: int,
+    until_at: datetime,
+    actor: Actor,
+    reason: str,
+    at: datetime,
+    policy: SchedulePolicy,
+    new_id: NewId = uuid.uuid4,
+) -> Override:
+    """Let an open override last until another instant, earlier or later: the same ask, begun anew.
+
+    Its length counts from now. Raises as `begin_override`, and `Conflict` (NOT_OPEN).
+    """
+    with transaction.atomic():
+        override = _lock_open(organisation_id, override_id)
+        return begin_override(
+            organisation_id=organisation_id,
+            external_plant_id=override.plant.external_plant_id,
+            payload=_asked(override),
+            until_at=until_at,
+            actor=actor,
+            reason=reason,
+            at=at,
+            policy=policy,
+            new_id=new_id,
+        )
+
+
+def end_override(
+    *,
+    organisation_id: int,
+    override_id: int,
+    actor: Actor,
+    reason: str,
+    at: datetime,
+    policy: SchedulePolicy,
+    new_id: NewId = uuid.uuid4,
+) -> Override:
+    """End an open override before its time; the plan goes on with the slot that is current now.
+
+    Raises `NotFound`, `Conflict` (NOT_OPEN), `Invalid` (REASON_MISSING).
+    """
+    if not reason.strip():
+        raise Invalid("say why", path="reason", code="REASON_MISSING")
+    with transaction.atomic():
+        override = _lock_open(organisation_id, override_id)
+        _end(override, OverrideEnd.ENDED, actor=actor, at=at)
+        carry_on(override.plant_id, at=at, policy=policy, new_id=new_id)
+        _take_back(override, actor=actor, reason=reason, at=at, policy=policy, new_id=new_id)
+    return override
+
+
+def _asked(override: Override) -> SiteSetpoint:
+    payload = parse_payload(Family.COMMAND_SITE_SETPOINT, override.payload)
+    if not isinstance(payload, SiteSetpoint):
+        raise TypeError("an override is a setpoint")
+    return payload
+
+
+def _lock_open(organisation_id: int, override_id: int) -> Override:
+    """The override with its plant locked; the plant before it, as everywhere."""
+    rows = Override.objects.filter(organisation_id=organisation_id, pk=override_id)
+    found = rows.values_list("plant__external_plant_id", flat=True).first()
+    if found is None:
+        raise NotFound("no such override", path="override", code="OVERRIDE_NOT_FOUND")
+    lock_plant(organisation_id=organisation_id, external_plant_id=found)
+    override = rows.select_related("plant").get()
+    if override.ended_at is not None:
+        raise Conflict(f"the override ended ({override.end_cause})", code="NOT_OPEN")
+    return override
+
+
+def _end(override: Override, cause: OverrideEnd, *, actor: Actor, at: datetime) -> None:
+    override.ended_at, override.end_cause, override.ended_by_name = at, cause, actor.name[:150]
+    override.save(update_fields=["ended_at", "end_cause", "ended_by_name"])
+
+
+def _take_back(
+    override: Override,
+    *,
+    actor: Actor,
+    reason: str,
+    at: datetime,
+    policy: SchedulePolicy,
+    new_id: NewId,
+) -> None:
+    """Whatever Voke may hold of an override that ended; what takes its place has been commanded already."""
+    said_again = Command.objects.filter(plant_id=override.plant_id, batch_ref=_ref(override))
+    ids = [override.command_id, *said_again.order_by("pk").values_list("pk", flat=True)]
+    for command_id in ids:
+        if command_id is not None:
+            retract(
+                command_id=command_id,
+                actor=actor,
+                reason=reason,
+                at=at,
+                policy=policy.dispatch,
+                new_id=new_id,
+            )
+
+
+# --- the tick ---------------------------------------------------------------------------------------------------------
+
+
+def expire_overrides(*, at: datetime, limit: int = BATCH) -> int:
+    """Tick: end what is over: by its time, by an emergency, because its command came to nothing or was taken back.
+
+    Answers how many ended; call again while it answers `limit`. A constant number of statements.
+    """
+    found = list(_over(at).values_list("pk", "plant_id")[:limit])
+    if not found:
+        return 0
+    with transaction.atomic():
+        free = lock_free_plants([plant_id for _, plant_id in found])
+        rows = list(
+            _over(at)
+            .filter(Among([pk for pk, _ in found]), Among(free, of="plant_id"))
+            .annotate(stopped=_emergency_after())
+            .values_list("pk", "stopped", "until_at", "command__state", "command__cause")
+        )
+        by_cause: dict[OverrideEnd, list[int]] = defaultdict(list)
+        for pk, stopped, until_at, state, cause in rows:
+            by_cause[_cause_of(stopped, until_at, state, cause, at)].append(pk)
+        for cause_of_end, ids in by_cause.items():
+            ended_at = F("until_at") if cause_of_end is OverrideEnd.EXPIRED else at
+            Override.objects.filter(Among(ids)).update(ended_at=ended_at, end_cause=cause_of_end)
+    return len(rows)
+
+
+def _over(at: datetime) -> QuerySet[Override]:
+    """Open overrides that nothing holds any more."""
+    came_to_nothing = Q(command__state__in=[state.value for state in _CAME_TO_NOTHING])
+    return (
+        Override.objects.filter(ended_at__isnull=True)
+        .filter(
+            Q(until_at__lte=at)
+            | Q(_emergency_after())
+            | came_to_nothing
+            | Q(command__retraction__isnull=False)
+        )
+        .order_by("until_at", "pk")
+    )
+
+
+def _emergency_after() -> Exists:
+    # By the ids of the commands: both were made under the plant's lock, so the later one has the higher id.
+    return Exists(
+        EmergencyLatch.objects.filter(plant_id=OuterRef("plant_id"), command_id__gt=OuterRef("command_id"))
+    )
+
+
+def _cause_of(
+    stopped: bool, until_at: datetime, state: str | None, cause: str | None, at: datetime
+) -> OverrideEnd:
+    if stopped:
+        return OverrideEnd.EMERGENCY
+    if until_at <= at:
+        return OverrideEnd.EXPIRED
+    if state == State.CANCELLED and cause == "CANCELLED":  # a person took its command back, not the override
+        return OverrideEnd.ENDED
+    nothing = state is not None and State(state) in _CAME_TO_NOTHING
+    return OverrideEnd.REFUSED if nothing else OverrideEnd.ENDED
