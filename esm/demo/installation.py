@@ -50,6 +50,10 @@ def ensure_installation(*, at: datetime) -> DemoInstallation:
         sheets = read_plants(document, organisation=organisation)
         save_sheets(sheets=sheets, author=Author(name="demo"), at=at)
     connection = organisation.connections.first() or _connect(organisation, at)
+    if connection.rest_base_url:
+        # A bundle that names no address means the real Voke: a demo's made-up key must never be sent there.
+        connection.rest_base_url = ""
+        connection.save(update_fields=["rest_base_url"])
     for old in Credential.objects.filter(organisation=organisation, label=_LABEL, enabled=True):
         disable_credential(credential=old)
     issued = issue_credentials(organisation=organisation, label=_LABEL, at=at)
