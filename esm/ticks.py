@@ -28,10 +28,13 @@ from dispatch.services.grading import measuring_rules
 from dispatch.services.late import settle_late
 from dispatch.services.overdue import flag_execution_overdue, mark_ack_overdue
 from dispatch.services.retention import prune_commands, prune_inbound, prune_notices, prune_outbox
+from dispatch.services.retracting import send_due
 from dispatch.services.site_config import publish_changed
 from dispatch.services.takeover import follow_moved
+from dispatch.services.timed import STOP_BATCH, run_timed
 from dispatch.services.verification import BATCH as VERIFY_BATCH
 from dispatch.services.verification import verify_due
+from dispatch.timed_policy import current_timed_policy
 from link.diagnosing import LogReader, read_logs
 from link.plan_looks import look_at_plans
 from link.site_reports import current_report_options, run_site_reports
@@ -49,6 +52,7 @@ from plants.services.link_spans import prune_spans
 from plants.services.partitions import maintain_partitions
 from plants.services.readings import trim_recent_bodies
 from schedules.policy import current_schedule_policy
+from schedules.services.finishing import finish_plans, prune_overrides, prune_plans
 from schedules.services.voke_turns import TURNS_BATCH, run_voke_turns
 from trading_api.services import prune_journal, prune_updates
 from watch.limits import current_limits
@@ -80,6 +84,14 @@ class Tick:
 def _queue_due(at: datetime) -> None:
     for _ in range(MAX_ROUNDS):
         if queue_due(at=at) < DUE_BATCH:
+            return
+
+
+def _timed(at: datetime) -> None:
+    policy, timed = current_policy(), current_timed_policy()
+    send_due(at=at, policy=policy)
+    for _ in range(MAX_ROUNDS):
+        if run_timed(at=at, policy=policy, timed=timed) < STOP_BATCH:
             return
 
 
@@ -120,6 +132,12 @@ def _commands(at: datetime) -> None:
     prune_notices(at=at, keep_days=keep_days)
 
 
+def _plans(at: datetime) -> None:
+    keep_days = settings.PLAN_RETENTION_DAYS
+    prune_plans(at=at, keep_days=keep_days)
+    prune_overrides(at=at, keep_days=keep_days)
+
+
 def _gaps(at: datetime) -> None:
     keep_ledger(at=at, rules=current_rules(), give_up_after=timedelta(days=settings.GAP_GIVE_UP_DAYS))
 
@@ -131,6 +149,7 @@ def _read_logs(at: datetime) -> None:
 
 TICKS: tuple[Tick, ...] = (
     Tick(name="queue_due", period_s=1, run=_queue_due),
+    Tick(name="timed_commands", period_s=1, run=_timed),
     Tick(name="settle_late", period_s=2, run=lambda at: settle_late(at=at, policy=current_policy())),
     Tick(name="ack_overdue", period_s=2, run=lambda at: mark_ack_overdue(at=at)),
     Tick(name="plants_moved", period_s=1, run=lambda at: follow_moved(at=at, policy=current_policy())),
@@ -180,6 +199,8 @@ TICKS: tuple[Tick, ...] = (
     ),
     Tick(name="gaps", period_s=30, run=_gaps, slow=True),
     Tick(name="command_retention", period_s=300, run=_commands, slow=True),
+    Tick(name="plans_done", period_s=60, run=lambda at: finish_plans(at=at)),
+    Tick(name="plan_retention", period_s=300, run=_plans, slow=True),
     Tick(name="link_health", period_s=60, run=lambda at: prune_link_health(at=at)),
     Tick(name="link_spans", period_s=600, run=lambda at: prune_spans(at=at)),
     Tick(name="dead_letters", period_s=300, run=lambda at: prune_dead_letters(at=at), slow=True),

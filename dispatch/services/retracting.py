@@ -7,7 +7,9 @@ commands keep a note of it.
 Interpretation:
 - COMPLETED, DEVIATED and EXECUTING say how far a target was reached, not that it ended: a setpoint holds until its
   `validUntil`, an order to a device until something newer. Only an ENERGY setpoint is over with COMPLETED.
-- The later word counts at Voke: the base mode ends every site setpoint and every order to a device.
+- The later word counts at Voke: a mode ends every site setpoint that has begun, and every order to a device.
+- Of setpoints alike the one that begins later wins, then the one that came later: 0 kW with the same times takes
+  exactly the place of the one that is taken back.
 
 Edge cases (the concurrency policy):
 - The plant is locked before the command: of two that take it back at once the second finds what the first did, and an
@@ -15,26 +17,40 @@ Edge cases (the concurrency policy):
 - Attempted but not confirmed: the message may be at Voke, so it counts as sent. It is not handed out again (ABANDONED),
   its command is UNCONFIRMED, and what undoes it follows it in the plant's order. The broker's confirm, an
   acknowledgement or an execution that crosses it on the wire still applies to the command.
+- The base mode would end whatever has begun. So it waits (`due_at`) until the setpoint that is taken back would be the
+  one in force: not before its `validFrom`, and not while a newer target of the plant holds. `send_due` looks again
+  then, so that what came in between (an emergency, a newer plan) is not undone.
 - What undoes it and could not be sent (a switch is off, the connection observes ...) is recorded and ends as CANCELLED
   with the reason, as a release's base mode does. Asked again, it is made anew.
-- Something newer of the plant has taken its place by now: nothing is sent, it would undo the newer one.
 """
 
 import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
 
 from dispatch.messages import NewId
-from dispatch.models import Command, EmergencyLatch, Kind, OutboundMessage, Outcome, Retraction
+from dispatch.models import Command, EmergencyLatch, Kind, Retraction
 from dispatch.policy import Policy
 from dispatch.requests import FAMILY, Actor, CommandPayload, CommandRequest
 from dispatch.services.commands import lock_plant
-from dispatch.services.life import Move, Note, advance_many, append_notes
-from dispatch.services.outbox import withdraw_unattempted
-from dispatch.services.undoing import base_mode_of, cut_reason, store_or_record
-from dispatch.states import BEFORE_SENT, NEVER_SENT, State
+from dispatch.services.life import Note, append_notes
+from dispatch.services.timed import NOTHING_SENT, adopt_stop, end_ref, end_timed, hasten_stop
+from dispatch.services.undoing import (
+    IN_FORCE,
+    TAKEN_BACK,
+    base_mode_of,
+    cut_reason,
+    give_up_attempts,
+    may_have_arrived,
+    newer_than,
+    store_or_record,
+    take_back_unsent,
+)
+from dispatch.states import NEVER_SENT, State
 from dispatch.stops import devices_in, stop_of
 from plants.errors import Conflict, NotFound
 from plants.models import CancelPolicy, Plant
@@ -46,15 +62,24 @@ from vcp import (
     SetpointType,
     SiteSetpoint,
     parse_payload,
+    parse_timestamp,
 )
 
 How = Retraction.How
-TAKEN_BACK = "TAKEN_BACK"
 TAKES_BACK = "TAKES_BACK"
 PLAN_REF = "plan:"
 """How the batch reference of a plan's commands begins."""
-# On its way to Voke or there, and not refused.
-_IN_FORCE = frozenset(State) - NEVER_SENT - {State.REJECTED, State.FAILED, State.RETURNED, State.REFUSED}
+_MOST_TARGETS = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Undoing:
+    """How a command is taken back: by what is sent now (`payload`), by a command that stands (`by`), or at `due_at`."""
+
+    how: Retraction.How
+    payload: CommandPayload | None = None
+    by: Command | None = None
+    due_at: datetime | None = None
 
 
 def retract(
@@ -70,7 +95,7 @@ def retract(
 ) -> Retraction | None:
     """Take a command back; None = nothing of it was sent and nothing will be.
 
-    `followed`: a newer command takes its place, so nothing is sent for it.
+    `followed`: a newer command takes its place, so nothing is sent for it. `organisation_id`: whose command it must be.
     Raises `NotFound`, or `Conflict`: RELEASE_INSTEAD (an emergency), USE_THE_PLAN (a plan's schedule at Voke),
     NOTHING_TO_TAKE_BACK (it has no inverse: a stop, the base mode).
     """
@@ -81,28 +106,16 @@ def retract(
         known = Retraction.objects.select_related("by_command").filter(pk=command.pk).first()
         if known is not None and not _came_to_nothing(known):
             return known
-        if State(command.state) in NEVER_SENT or _take_back_unsent(command, actor, reason, at):
+        if State(command.state) in NEVER_SENT:
             return None
-        asked: CommandPayload = parse_payload(FAMILY[Kind(command.kind)], command.payload)  # type: ignore[assignment]
-        how, undo, by_command = _decide(plant, command, asked, reason, at, followed=followed)
-        _give_up_attempts(command, actor, at)
-        if undo is not None:
-            request = CommandRequest(
-                external_plant_id=plant.external_plant_id,
-                payload=undo,
-                reason=reason,
-                automatic=actor.user is None,
-            )
-            by_command = store_or_record(
-                plant=plant,
-                request=request,
-                last_connection_id=command.connection_id,
-                actor=actor,
-                at=at,
-                policy=policy,
-                new_id=new_id,
-            )
-        return _write_down(command, how, by_command, actor, reason, at)
+        if take_back_unsent(command, actor=actor, reason=reason, at=at):
+            end_timed(command, cause=NOTHING_SENT, at=at)
+            return None
+        undoing = undoing_of(plant, command, reason=reason, at=at, followed=followed)
+        give_up_attempts(command, actor=actor, at=at)
+        return _carry_out(
+            plant, command, undoing, actor=actor, reason=reason, at=at, policy=policy, new_id=new_id
+        )
 
 
 def _locked(command_id: int, organisation_id: int | None) -> tuple[Plant, Command]:
@@ -121,66 +134,137 @@ def _came_to_nothing(known: Retraction) -> bool:
     by_command = known.by_command
     if by_command is None or known.how == How.FOLLOWED:
         return False
-    return State(by_command.state) not in _IN_FORCE
+    return State(by_command.state) not in IN_FORCE
 
 
-def _take_back_unsent(command: Command, actor: Actor, reason: str, at: datetime) -> bool:
-    if State(command.state) not in BEFORE_SENT:
-        return False
-    if command.pk not in withdraw_unattempted(command_ids=[command.pk], why="cancelled", at=at):
-        return False
-    detail = {"reason": reason}
-    move = Move(command_id=command.pk, to=State.CANCELLED, cause="CANCELLED", actor=actor.name, detail=detail)
-    advance_many(moves=[move], at=at)
-    return True
+def _carry_out(
+    plant: Plant,
+    command: Command,
+    undoing: Undoing,
+    *,
+    actor: Actor,
+    reason: str,
+    at: datetime,
+    policy: Policy,
+    new_id: NewId,
+) -> Retraction:
+    by_command = undoing.by
+    if undoing.payload is not None:
+        request = CommandRequest(
+            external_plant_id=plant.external_plant_id,
+            payload=undoing.payload,
+            reason=reason,
+            automatic=actor.user is None,
+            batch_ref=end_ref(command.pk) if undoing.how is How.STOP else "",
+        )
+        by_command = store_or_record(
+            plant=plant,
+            request=request,
+            last_connection_id=command.connection_id,
+            actor=actor,
+            at=at,
+            policy=policy,
+            new_id=new_id,
+        )
+        if undoing.how is How.STOP:
+            adopt_stop(command, by_command, at=at)
+    elif command.kind == Kind.DEVICE:
+        hasten_stop(command, at=at)
+    return _write_down(command, undoing, by_command, actor=actor, reason=reason, at=at)
 
 
-def _give_up_attempts(command: Command, actor: Actor, at: datetime) -> None:
-    """What is on its way is not handed out again; whether it arrived only Voke can say."""
-    pending = OutboundMessage.objects.filter(command=command, outcome=Outcome.PENDING)
-    pending.update(outcome=Outcome.ABANDONED, outcome_at=at, detail="not sent again: it was taken back")
-    if State(command.state) in BEFORE_SENT:
-        move = Move(command_id=command.pk, to=State.UNCONFIRMED, cause=TAKEN_BACK, actor=actor.name)
-        advance_many(moves=[move], at=at)
+def _write_down(
+    command: Command,
+    undoing: Undoing,
+    by_command: Command | None,
+    *,
+    actor: Actor,
+    reason: str,
+    at: datetime,
+) -> Retraction:
+    told: dict[str, Any] = {"reason": reason}
+    more: dict[str, Any] = {} if by_command is None else {"by": by_command.pk}
+    if undoing.due_at is not None:
+        more["dueAt"] = undoing.due_at.isoformat()
+    notes = [
+        Note(command_id=command.pk, word=TAKEN_BACK, cause=undoing.how, actor=actor.name, detail=told | more)
+    ]
+    if by_command is not None:
+        detail = told | {"takesBack": command.pk}
+        notes.append(
+            Note(command_id=by_command.pk, word=TAKES_BACK, cause=TAKES_BACK, actor=actor.name, detail=detail)
+        )
+    append_notes(notes=notes, at=at)
+    row, _ = Retraction.objects.update_or_create(
+        command=command,
+        defaults={"how": undoing.how, "by_command": by_command, "due_at": undoing.due_at},
+        create_defaults={
+            "how": undoing.how,
+            "by_command": by_command,
+            "due_at": undoing.due_at,
+            "asked_at": at,
+            "asked_by": actor.user,
+            "asked_by_name": actor.name[:150],
+            "reason": reason[:500],
+        },
+    )
+    return row
+
+
+# --- later: the base mode of a setpoint that is not in force yet --------------------------------------------------
+
+
+def send_due(*, at: datetime, policy: Policy, limit: int = 200, new_id: NewId = uuid.uuid4) -> int:
+    """Tick: send what waited until its setpoint would be in force; answers how many were looked at."""
+    due = list(
+        Retraction.objects.filter(due_at__lte=at).order_by("due_at").values_list("pk", flat=True)[:limit]
+    )
+    for command_id in due:
+        _send_one(command_id, at=at, policy=policy, new_id=new_id)
+    return len(due)
+
+
+@transaction.atomic
+def _send_one(command_id: int, *, at: datetime, policy: Policy, new_id: NewId) -> None:
+    plant, command = _locked(command_id, None)
+    waiting = Retraction.objects.select_related("asked_by").filter(pk=command_id, due_at__lte=at)
+    row = waiting.first()
+    if row is None:  # another tick was first
+        return
+    actor = Actor(name=row.asked_by_name, user=row.asked_by)
+    undoing = undoing_of(plant, command, reason=row.reason, at=at, followed=False)
+    _carry_out(plant, command, undoing, actor=actor, reason=row.reason, at=at, policy=policy, new_id=new_id)
 
 
 # --- what undoes it -----------------------------------------------------------------------------------------------
 
 
-def _decide(
-    plant: Plant, command: Command, asked: CommandPayload, reason: str, at: datetime, *, followed: bool
-) -> tuple[Retraction.How, CommandPayload | None, Command | None]:
-    """(how, what is sent, the command that does it already)."""
+def undoing_of(
+    plant: Plant, command: Command, *, reason: str, at: datetime, followed: bool = False
+) -> Undoing:
+    """How a command that may be at Voke would be taken back now; changes nothing. Raises as `retract` does."""
+    asked: Any = parse_payload(FAMILY[Kind(command.kind)], command.payload)
     if _is_over(command, asked, at):
-        return How.OVER, None, None
-    latch = EmergencyLatch.objects.filter(plant=plant, released_at__isnull=True).first()
-    if latch is not None:
-        return How.FOLLOWED, None, latch.command
+        return Undoing(how=How.OVER)
+    if isinstance(asked, ScheduleCreate) and command.batch_ref.startswith(PLAN_REF):
+        raise Conflict("a plan's schedule ends with its plan: cancel the plan", code="USE_THE_PLAN")
+    latch = EmergencyLatch.objects.select_related("command").filter(plant=plant, released_at__isnull=True)
+    in_force = latch.first()
+    if in_force is not None:
+        return Undoing(how=How.FOLLOWED, by=in_force.command)
     if followed:
-        return How.FOLLOWED, None, None
+        return Undoing(how=How.FOLLOWED)
     match asked:
         case SiteSetpoint():
-            newer = _newer_target(plant, command, at)
-            return (How.FOLLOWED, None, newer) if newer else _undo_setpoint(plant, asked, reason, at)
+            return _undo_setpoint(plant, command, asked, reason, at)
         case DeviceBatch():
-            return _undo_devices(plant, command, asked)
+            return _undo_devices(command, asked, at)
         case Mode():
-            newer = _newest(command, Kind.MODE)
-            if newer is not None:
-                return How.FOLLOWED, None, newer
-            if asked.mode == plant.base_mode and asked.valid_until is None:
-                raise Conflict("it is the plant's base mode", code="NOTHING_TO_TAKE_BACK")
-            return How.BASE_MODE, base_mode_of(plant, f"Taken back: {reason}"), None
+            return _undo_mode(plant, command, asked, reason)
         case ScheduleCreate():
-            if command.batch_ref.startswith(PLAN_REF):
-                raise Conflict("a plan's schedule ends with its plan: cancel the plan", code="USE_THE_PLAN")
-            return (
-                How.SCHEDULE_CANCEL,
-                ScheduleCancel(schedule_id=asked.schedule_id, reason=cut_reason(reason)),
-                None,
-            )
-        case _:
-            raise Conflict("a cancellation can't be taken back", code="NOTHING_TO_TAKE_BACK")
+            ends = ScheduleCancel(schedule_id=asked.schedule_id, reason=cut_reason(reason))
+            return Undoing(how=How.SCHEDULE_CANCEL, payload=ends)
+    raise Conflict("a cancellation can't be taken back", code="NOTHING_TO_TAKE_BACK")
 
 
 def _is_over(command: Command, asked: CommandPayload, at: datetime) -> bool:
@@ -188,8 +272,7 @@ def _is_over(command: Command, asked: CommandPayload, at: datetime) -> bool:
     if state in (State.REJECTED, State.FAILED):
         return True
     if state in (State.RETURNED, State.REFUSED):
-        # The broker's word on the last attempt: one before it may have arrived.
-        return not OutboundMessage.objects.filter(command=command, attempts__gt=1).exists()
+        return not may_have_arrived(command)
     if isinstance(asked, SiteSetpoint) and asked.type is SetpointType.ENERGY and state is State.COMPLETED:
         return True
     if isinstance(asked, ScheduleCreate):
@@ -198,11 +281,9 @@ def _is_over(command: Command, asked: CommandPayload, at: datetime) -> bool:
     return until is not None and until <= at
 
 
-def _undo_setpoint(
-    plant: Plant, asked: SiteSetpoint, reason: str, at: datetime
-) -> tuple[Retraction.How, CommandPayload | None, Command | None]:
+def _undo_setpoint(plant: Plant, command: Command, asked: SiteSetpoint, reason: str, at: datetime) -> Undoing:
     if plant.cancel_policy == CancelPolicy.EXPIRE and asked.valid_until is not None:
-        return How.EXPIRE, None, None
+        return Undoing(how=How.EXPIRE)
     if plant.cancel_policy == CancelPolicy.ZERO:
         nothing = SiteSetpoint(
             type=SetpointType.POWER,
@@ -210,70 +291,59 @@ def _undo_setpoint(
             direction=asked.direction,
             include_consumption=asked.include_consumption,
             priority=asked.priority,
-            valid_from=max(at, asked.valid_from),
+            valid_from=asked.valid_from,
             valid_until=asked.valid_until,
         )
-        return How.ZERO, nothing, None
-    return How.BASE_MODE, base_mode_of(plant, f"Taken back: {reason}"), None
+        return Undoing(how=How.ZERO, payload=nothing)
+    ended_by = (
+        newer_than(command)
+        .filter(kind=Kind.MODE, payload__mode=plant.base_mode, due_at__gte=asked.valid_from, due_at__lte=at)
+        .first()
+    )
+    if ended_by is not None:  # the same base mode went out after it
+        return Undoing(how=How.FOLLOWED, by=ended_by)
+    due_at, covered_by = _in_force_from(command, asked, at)
+    if asked.valid_until is not None and due_at >= asked.valid_until:
+        return Undoing(how=How.FOLLOWED, by=covered_by)
+    if due_at > at:
+        return Undoing(how=How.BASE_MODE, due_at=due_at)
+    return Undoing(how=How.BASE_MODE, payload=base_mode_of(plant, f"Taken back: {reason}"))
 
 
-def _undo_devices(
-    plant: Plant, command: Command, asked: DeviceBatch
-) -> tuple[Retraction.How, CommandPayload | None, Command | None]:
+def _in_force_from(command: Command, asked: SiteSetpoint, at: datetime) -> tuple[datetime, Command | None]:
+    """From when on no newer target of the plant stands above the setpoint, and the last that does until then."""
+    newer = newer_than(command).filter(kind=Kind.SITE_SETPOINT, retraction__isnull=True)
+    spans = [(*_span(one.payload, one.due_at), one) for one in newer[:_MOST_TARGETS]]
+    from_at, covered_by = max(at, asked.valid_from), None
+    for begins_at, ends_at, one in sorted(spans, key=lambda span: (span[0], span[2].pk)):
+        if begins_at <= from_at < ends_at:
+            from_at, covered_by = ends_at, one
+    return from_at, covered_by
+
+
+def _span(payload: Mapping[str, Any], due_at: datetime) -> tuple[datetime, datetime]:
+    """From when until when a setpoint holds; one without an end (of before they had one) for ever."""
+    until = payload.get("validUntil")
+    begins_at = max(due_at, parse_timestamp(payload["validFrom"]))
+    return begins_at, datetime.max.replace(tzinfo=begins_at.tzinfo) if until is None else parse_timestamp(
+        until
+    )
+
+
+def _undo_devices(command: Command, asked: DeviceBatch, at: datetime) -> Undoing:
     if stop_of(asked) is None:
         raise Conflict("what its devices did before is not known", code="NOTHING_TO_TAKE_BACK")
-    batches = _newer(command).filter(kind=Kind.DEVICE)
-    taken = devices_in(batches.values_list("payload", flat=True))
-    stop = stop_of(asked, leave=taken)
-    return (How.FOLLOWED, None, batches.first()) if stop is None else (How.STOP, stop, None)
+    batches = newer_than(command).filter(kind=Kind.DEVICE, due_at__lte=at)
+    stop = stop_of(asked, leave=devices_in(batches.values_list("payload", flat=True)[:_MOST_TARGETS]))
+    if stop is None:
+        return Undoing(how=How.FOLLOWED, by=batches.first())
+    return Undoing(how=How.STOP, payload=stop)
 
 
-def _newer(command: Command) -> Any:
-    """Commands of the plant asked for after this one that are on their way to Voke or there, newest first."""
-    rows = Command.objects.filter(plant_id=command.plant_id, pk__gt=command.pk, due_at__gte=command.due_at)
-    return rows.filter(state__in=_IN_FORCE - {State.SCHEDULED}).order_by("-pk")
-
-
-def _newest(command: Command, kind: Kind) -> Command | None:
-    found: Command | None = _newer(command).filter(kind=kind).first()
-    return found
-
-
-def _newer_target(plant: Plant, command: Command, at: datetime) -> Command | None:
-    """What ended the setpoint at Voke already: the base mode sent after it."""
-    modes = _newer(command).filter(kind=Kind.MODE, payload__mode=plant.base_mode)
-    found: Command | None = modes.first()
-    return found
-
-
-def _write_down(
-    command: Command,
-    how: Retraction.How,
-    by_command: Command | None,
-    actor: Actor,
-    reason: str,
-    at: datetime,
-) -> Retraction:
-    told = {"reason": reason}
-    by = {} if by_command is None else {"by": by_command.pk}
-    notes = [
-        Note(command_id=command.pk, word=TAKEN_BACK, cause=how, actor=actor.name, detail=told | by),
-    ]
-    if by_command is not None:
-        of = told | {"takesBack": command.pk}
-        notes.append(
-            Note(command_id=by_command.pk, word=TAKES_BACK, cause=TAKES_BACK, actor=actor.name, detail=of)
-        )
-    append_notes(notes=notes, at=at)
-    row, _ = Retraction.objects.update_or_create(
-        command=command,
-        defaults={
-            "how": how,
-            "by_command": by_command,
-            "asked_at": at,
-            "asked_by": actor.user,
-            "asked_by_name": actor.name[:150],
-            "reason": reason[:500],
-        },
-    )
-    return row
+def _undo_mode(plant: Plant, command: Command, asked: Mode, reason: str) -> Undoing:
+    newer = newer_than(command).filter(kind=Kind.MODE).first()
+    if newer is not None:
+        return Undoing(how=How.FOLLOWED, by=newer)
+    if asked.mode == plant.base_mode and asked.valid_until is None:
+        raise Conflict("it is the plant's base mode", code="NOTHING_TO_TAKE_BACK")
+    return Undoing(how=How.BASE_MODE, payload=base_mode_of(plant, f"Taken back: {reason}"))

@@ -1,4 +1,6 @@
-"""What is sent so that something ends: stored like any command, or recorded with the reason why it can't be sent.
+"""What is sent so that something ends, and what the services that end things share.
+
+It is stored like any command, or recorded with the reason why it can't be sent.
 
 A release, a taking back and the end of a timed command are decided by a person or a plan, and hold whether or not their
 message can be sent now: where it can't (a switch is off, the connection observes, no scope, no connection), the command
@@ -8,16 +10,24 @@ is recorded and ends as CANCELLED with that reason. It is not sent later by itse
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from dispatch.messages import NewId
-from dispatch.models import Command
+from dispatch.models import Command, OutboundMessage, Outcome
 from dispatch.policy import Policy
 from dispatch.requests import Actor, CommandRequest
 from dispatch.services.commands import store_command, store_refused
+from dispatch.services.life import Move, advance_many
+from dispatch.services.outbox import withdraw_unattempted
+from dispatch.states import BEFORE_SENT, NEVER_SENT, State
 from plants.errors import Conflict, Several
 from plants.models import Connection, Plant
 from plants.selectors.connections import SECRET_FIELDS
 from vcp import MAX_REASON_LENGTH, Mode, OperatingMode
+
+TAKEN_BACK = "TAKEN_BACK"
+# On its way to Voke or there, and neither refused nor failed.
+IN_FORCE = frozenset(State) - NEVER_SENT - {State.REJECTED, State.FAILED, State.RETURNED, State.REFUSED}
 
 
 def store_or_record(
@@ -61,3 +71,35 @@ def cut_reason(reason: str) -> str:
     """At most as long as Voke takes it, counted as Voke counts: in UTF-16 units, an emoji being two."""
     units = reason.encode("utf-16-le", "replace")[: 2 * MAX_REASON_LENGTH]
     return units.decode("utf-16-le", "ignore")
+
+
+def newer_than(command: Command) -> QuerySet[Command]:
+    """Commands of the plant asked for later that are on their way to Voke or there, newest first."""
+    rows = Command.objects.filter(plant_id=command.plant_id, pk__gt=command.pk, due_at__gte=command.due_at)
+    return rows.filter(state__in=[state.value for state in IN_FORCE]).order_by("-pk")
+
+
+def take_back_unsent(command: Command, *, actor: Actor, reason: str, at: datetime) -> bool:
+    """Cancel a locked command of which no byte can have left; False, and nothing changes, where one may have."""
+    if State(command.state) not in BEFORE_SENT:
+        return False
+    if command.pk not in withdraw_unattempted(command_ids=[command.pk], why="cancelled", at=at):
+        return False
+    detail = {"reason": reason}
+    move = Move(command_id=command.pk, to=State.CANCELLED, cause="CANCELLED", actor=actor.name, detail=detail)
+    advance_many(moves=[move], at=at)
+    return True
+
+
+def give_up_attempts(command: Command, *, actor: Actor, at: datetime) -> None:
+    """What of a locked command is on its way is not handed out again; whether it arrived only Voke can say."""
+    pending = OutboundMessage.objects.filter(command=command, outcome=Outcome.PENDING)
+    pending.update(outcome=Outcome.ABANDONED, outcome_at=at, detail="not sent again: it was taken back")
+    if State(command.state) in BEFORE_SENT:
+        move = Move(command_id=command.pk, to=State.UNCONFIRMED, cause=TAKEN_BACK, actor=actor.name)
+        advance_many(moves=[move], at=at)
+
+
+def may_have_arrived(command: Command) -> bool:
+    """Whether Voke may have a command that the broker returned or refused: by an attempt before its last word."""
+    return OutboundMessage.objects.filter(command=command, attempts__gt=1).exists()
