@@ -35,7 +35,7 @@ class Difference:
     after: Scalar
 
     def __str__(self) -> str:
-        return f"{self.field}: {_words(self.before)} -> {_words(self.after)}"
+        return f"{self.field}: {words(self.before)} -> {words(self.after)}"
 
 
 def topology_of(assets: Sequence[Asset]) -> Topology:
@@ -159,5 +159,6 @@ def _cut(value: Any) -> Scalar:
     return value if _is_scalar(value) else None
 
 
-def _words(value: Scalar) -> str:
+def words(value: Scalar) -> str:
+    """A value as people read it."""
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

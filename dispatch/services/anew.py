@@ -3,18 +3,20 @@
 Edge cases (the concurrency policy):
 - Only what was never attempted is replaced; an emergency that was attempted and given up is issued again. The caller
   holds the locks of the commands.
+- Where a message of site config was noted as the one that tells it, its successor is noted instead; a note that the
+  publisher works on at the moment is left alone (waiting could deadlock), and that config is published once more.
 - A message that can't be built again (its signing key is gone) ends with its command; it never blocks the others.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
 
 from dispatch.messages import Draft, NewId, Signer, build, signer_of
-from dispatch.models import OutboundMessage, Outcome
+from dispatch.models import OutboundMessage, Outcome, PublishedSiteConfig
 from dispatch.services.life import Move, Note, advance_many, append_notes
 from dispatch.services.outbox import RELAY, store_messages
 from dispatch.states import State
@@ -72,7 +74,23 @@ def sign_anew(
         places=[row.place or row.pk for row in replaced],
     )
     append_notes(notes=_reissued(stored, why), at=at)
-    return {old.pk: new for old, new in zip(replaced, stored, strict=True)}
+    successors = {old.pk: new for old, new in zip(replaced, stored, strict=True)}
+    _note_successors({old: new.pk for old, new in successors.items() if new.command_id is None})
+    return successors
+
+
+def _note_successors(successors: Mapping[int, int]) -> None:
+    """{message: the one in its place} of site config."""
+    if not successors:
+        return
+    rows = list(
+        PublishedSiteConfig.objects.select_for_update(skip_locked=True)
+        .filter(message_id__in=successors)
+        .order_by("pk")
+    )
+    for row in rows:
+        row.message_id = successors[row.message_id or 0]
+    PublishedSiteConfig.objects.bulk_update(rows, ["message"])
 
 
 def close(rows: Sequence[OutboundMessage], outcome: Outcome, detail: str, at: datetime) -> None:

@@ -42,7 +42,8 @@ from vcp import Constraints, Fallback, Family, ProtocolError, Topology, canonica
 
 log = structlog.get_logger(__name__)
 _MOST_PLANTS = 10_000
-_FAILED = (Outcome.RETURNED, Outcome.REFUSED, Outcome.ABANDONED)
+# REPLACED: signed anew while the note of it was held; its successor is not known here.
+_FAILED = (Outcome.RETURNED, Outcome.REFUSED, Outcome.ABANDONED, Outcome.REPLACED, Outcome.WITHDRAWN)
 
 
 def publish_changed(*, at: datetime, policy: Policy, limit: int = 200, new_id: NewId = uuid.uuid4) -> int:

@@ -23,7 +23,7 @@ from django.db.models import F, Q
 
 from dispatch.models import Outcome, PublishedSiteConfig, SiteReport
 from dispatch.services.bulk import Among
-from dispatch.site_config import Wire, drift
+from dispatch.site_config import Wire, drift, words
 from plants.errors import Conflict
 from plants.models import Alarm, AlarmOrigin, Plant
 from plants.services.alarms import clear_platform_alarm, raise_platform_alarm
@@ -252,14 +252,10 @@ def _alarm_id(plant_id: int) -> str:
 
 def _message(plant: Plant, rows: Sequence[Mapping[str, Any]]) -> str:
     named = "; ".join(
-        f"{row['field']} ours {_word(row['ours'])}, Voke's {_word(row['theirs'])}"
+        f"{row['field']} ours {words(row['ours'])}, Voke's {words(row['theirs'])}"
         for row in rows[:_NAMED_IN_ALARM]
     )
     more = len(rows) - _NAMED_IN_ALARM
     return f"Voke has another site config of {plant} than was published: {named}" + (
         f" and {more} more." if more > 0 else "."
     )
-
-
-def _word(value: object) -> str:
-    return "none" if value is None else str(value)

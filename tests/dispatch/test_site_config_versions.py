@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from dispatch.models import OutboundMessage, Outcome, PublishedSiteConfig, SiteConfigVersion
 from dispatch.services import site_config
@@ -190,6 +190,37 @@ def test_an_order_about_nothing_that_could_be_sent_is_refused(changes, kind):
         again(plant, **changes)
 
     assert type(caught.value) is kind
+
+
+# --- signed anew ------------------------------------------------------------------------------------------------------
+
+
+def test_config_that_the_relay_signs_anew_is_told_by_the_new_message():
+    """The note kept the replaced one, so that a successor that came to nothing was never noticed."""
+    plant = factories.plant()
+    publish()
+    deliver(plant.connection, at=AT + timedelta(hours=1))
+
+    noted = PublishedSiteConfig.objects.order_by("pk").values_list("message__outcome", flat=True)
+    assert list(noted) == [Outcome.CONFIRMED] * 3
+    assert publish(AT + timedelta(hours=2)) == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_note_that_is_held_meanwhile_does_not_stop_the_relay_and_heals_by_itself():
+    plant = factories.plant()
+    publish()
+    if connection.vendor == "postgresql":
+        with transaction.atomic():
+            list(PublishedSiteConfig.objects.select_for_update())
+            Aside(lambda: deliver(plant.connection, at=AT + timedelta(hours=1))).answer()
+    else:  # one writer at a time: nothing can be held meanwhile
+        deliver(plant.connection, at=AT + timedelta(hours=1))
+    publish(AT + timedelta(hours=2))
+    deliver(plant.connection, at=AT + timedelta(hours=2))
+
+    noted = PublishedSiteConfig.objects.values_list("message__outcome", flat=True)
+    assert list(noted) == [Outcome.CONFIRMED] * 3
 
 
 # --- at once, and cut short -------------------------------------------------------------------------------------------
