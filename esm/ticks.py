@@ -52,7 +52,11 @@ from plants.services.link_spans import prune_spans
 from plants.services.partitions import maintain_partitions
 from plants.services.readings import trim_recent_bodies
 from schedules.policy import current_schedule_policy
+from schedules.services.carried_by_us import BATCH as SLOT_BATCH
+from schedules.services.carried_by_us import run_due_slots
 from schedules.services.finishing import finish_plans, prune_overrides, prune_plans
+from schedules.services.overrides import BATCH as OVERRIDE_BATCH
+from schedules.services.overrides import expire_overrides
 from schedules.services.voke_turns import TURNS_BATCH, run_voke_turns
 from trading_api.services import prune_journal, prune_updates
 from watch.limits import current_limits
@@ -112,6 +116,19 @@ def _verification(at: datetime) -> None:
             return
 
 
+def _overrides(at: datetime) -> None:
+    for _ in range(MAX_ROUNDS):
+        if expire_overrides(at=at) < OVERRIDE_BATCH:
+            return
+
+
+def _plan_slots(at: datetime) -> None:
+    policy = current_schedule_policy()
+    for _ in range(MAX_ROUNDS):
+        if run_due_slots(at=at, policy=policy) < SLOT_BATCH:
+            return
+
+
 def _plan_schedules(at: datetime) -> None:
     for _ in range(MAX_ROUNDS):
         if run_voke_turns(at=at, policy=current_schedule_policy()) < TURNS_BATCH:
@@ -157,6 +174,8 @@ TICKS: tuple[Tick, ...] = (
     Tick(name="execution_overdue", period_s=5, run=lambda at: flag_execution_overdue(at=at)),
     Tick(name="emergencies", period_s=2, run=lambda at: care_for_undelivered(at=at, policy=current_policy())),
     Tick(name="emergencies_in_doubt", period_s=5, run=lambda at: watch_latched(at=at)),
+    Tick(name="overrides", period_s=1, run=_overrides),
+    Tick(name="plan_slots", period_s=1, run=_plan_slots),
     Tick(name="plan_schedules", period_s=1, run=_plan_schedules),
     Tick(name="site_config", period_s=2, run=lambda at: publish_changed(at=at, policy=current_policy())),
     Tick(
