@@ -27,11 +27,12 @@ from django.db.models.functions import Cast
 from dispatch.messages import Draft, NewId, Signer, build, signer_of
 from dispatch.models import Command, EmergencyLatch, Kind
 from dispatch.policy import Policy
-from dispatch.requests import FAMILY, Actor, CommandRequest
+from dispatch.requests import FAMILY, Actor, CommandPayload, CommandRequest
 from dispatch.rules import check_request
 from dispatch.services.anew import CANNOT_BUILD
 from dispatch.services.bulk import Among, AmongTexts, insert_rows
 from dispatch.services.checks import (
+    as_sent,
     command_values,
     latched_by,
     require_possible,
@@ -42,12 +43,13 @@ from dispatch.services.checks import (
 from dispatch.services.commands import Submitted
 from dispatch.services.life import Move, append_events
 from dispatch.services.outbox import insert_messages_of_many
+from dispatch.services.verification import ToProve, open_verifications
 from dispatch.states import State, Verdict
 from plants.encryption import Secret, UndecryptableSecret, decrypt
 from plants.errors import Conflict, DomainError, NotFound, Several
 from plants.models import Asset, Connection, Installation, Plant
 from plants.selectors.connections import SECRET_FIELDS
-from vcp import DeviceBatch, ProtocolError
+from vcp import DeviceBatch, ProtocolError, SiteSetpoint
 
 MOST_REQUESTS = 5_000
 """In one call: more are asked for in several."""
@@ -105,11 +107,12 @@ def plants_to_command(*, skip_locked: bool = False) -> QuerySet[Plant]:
 
 
 class _New(NamedTuple):
-    """A command to be stored: its place among the requests, its row's values and its message, when it is due."""
+    """A command to be stored: its place among the requests, its row's values, its message when it is due."""
 
     place: int
     plant: Plant
     request: CommandRequest
+    sent: CommandPayload
     values: dict[str, Any]
     draft: Draft | None
 
@@ -232,21 +235,21 @@ class _Call:
             policy=self._policy,
             installation_on=self._installation_on,
         )
+        sent = as_sent(request, plant, at=self._at)
         site = site_facts(plant, self._assets.get(plant.pk, ()))
-        require_possible(request, plant, site, at=self._at, policy=self._policy)
+        require_possible(sent, plant, site, at=self._at, policy=self._policy)
         values = command_values(
             plant=plant,
             connection_id=connection.pk,
-            request=request,
+            request=sent,
             actor=self._actor,
             at=self._at,
             policy=self._policy,
             digest=request.digest(),
         )
         due = values["due_at"] <= self._at
-        return _New(
-            place, plant, request, values, self._draft(plant, connection, request, values) if due else None
-        )
+        draft = self._draft(plant, connection, request, values) if due else None
+        return _New(place, plant, request, sent.payload, values, draft)
 
     def _draft(
         self, plant: Plant, connection: Connection, request: CommandRequest, values: dict[str, Any]
@@ -289,6 +292,12 @@ class _Call:
         outbound = {pk: message for (pk, *_), message in zip(queued, messages, strict=True)}
         moves = [move for pk, one in zip(ids, made, strict=True) for move in self._moves(pk, one, outbound)]
         append_events(moves=moves, words=[Verdict.APPLIED] * len(moves), at=self._at)
+        proven = [
+            ToProve(pk, one.plant.pk, one.sent, one.values["due_at"])
+            for pk, one in zip(ids, made, strict=True)
+            if isinstance(one.sent, SiteSetpoint)
+        ]
+        open_verifications(setpoints=proven, policy=self._policy)
         return [self._row(pk, one) for pk, one in zip(ids, made, strict=True)]
 
     def _moves(self, pk: int, one: _New, outbound: Mapping[int, int]) -> Iterable[Move]:

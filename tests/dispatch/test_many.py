@@ -11,7 +11,7 @@ from django.forms.models import model_to_dict
 from django.test.utils import CaptureQueriesContext
 
 from dispatch.bell import heard_by
-from dispatch.models import Command, CommandEvent, OutboundMessage
+from dispatch.models import Command, CommandEvent, OutboundMessage, Verification
 from dispatch.requests import CommandRequest
 from dispatch.services.commands import Submitted, submit
 from dispatch.services.many import MOST_REQUESTS, submit_many
@@ -166,6 +166,10 @@ def told_of(command):
         *([getattr(event, name) for name in told] for event in events),
         *([getattr(message, name) for name in sent] for message in messages),
         [event.outbound.message_id if event.outbound else None for event in events],
+        [
+            {name: value for name, value in model_to_dict(row).items() if name != "command"}
+            for row in Verification.objects.filter(command_id=command.pk)
+        ],
     ]
 
 
