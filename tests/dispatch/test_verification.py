@@ -1,0 +1,508 @@
+"""Verified by measurement: each setpoint's proof, from the row that stands with the command to the verdict."""
+
+from datetime import timedelta
+
+import pytest
+
+from dispatch.models import Command, Proof, Verification
+from dispatch.services import grading
+from dispatch.services.commands import cancel
+from dispatch.services.verification import verify_due
+from dispatch.states import State
+from plants.models import Alarm, Asset, PlantState
+from tests import factories
+from tests.dispatch.helpers import ask, deliver, mode, setpoint, stop_now
+from tests.dispatch.proof_world import DUE, GRACE, RULES, SLOT, judged, measure, say, sent
+from tests.factories import AT, OPERATOR
+from tests.queries import queries_of
+from tests.threads import together
+from vcp import Direction, Priority
+
+pytestmark = pytest.mark.django_db
+S = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
+
+
+def proof_of(command: Command) -> Verification:
+    return Verification.objects.get(command=command)
+
+
+# --- the row ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_setpoint_has_its_proof_from_the_moment_it_is_stored():
+    command = ask(factories.plant(), setpoint())
+
+    proof = proof_of(command)
+
+    assert (proof.verdict, proof.plant_id, proof.rank) == (Proof.PENDING, command.plant_id, 0)
+    assert (proof.begins_at, proof.ends_at, proof.due_at) == (AT, AT + SLOT, DUE)
+
+
+def test_other_commands_have_none():
+    ask(factories.plant(), mode())
+
+    assert not Verification.objects.exists()
+
+
+def test_a_setpoint_that_names_no_end_is_judged_when_its_plants_time_is_over():
+    command = ask(factories.plant(setpoint_valid_s=600), setpoint(valid_until=None))
+
+    assert proof_of(command).due_at == AT + timedelta(seconds=600) + GRACE
+
+
+def test_before_its_time_nothing_is_judged():
+    plant = factories.plant()
+    command = sent(plant, setpoint())
+    measure(plant, -10.0)
+
+    assert judged(command, at=DUE - S).verdict == Proof.PENDING
+
+
+# --- verdicts by power ------------------------------------------------------------------------------------------------
+
+
+def test_a_power_that_was_kept_is_verified_and_the_numbers_stand_with_it():
+    plant = factories.plant()
+    command = sent(plant, setpoint(10.0))
+    measure(plant, -10.2)
+
+    proof = judged(command)
+
+    assert proof.verdict == Proof.VERIFIED
+    assert (proof.from_at, proof.to_at, proof.judged_at) == (AT + MINUTE, AT + SLOT, DUE)
+    assert (proof.unit, proof.target, proof.tolerance) == ("kW", -10.0, 0.5)
+    assert proof.measured == pytest.approx(-10.2)
+    assert proof.off_by == pytest.approx(-0.2)
+    assert (proof.source, proof.samples, proof.coverage_pct) == ("TELEMETRY", 84, pytest.approx(100.0))
+    assert proof.again_at is None
+
+
+def test_the_time_of_settling_is_not_judged():
+    plant = factories.plant()
+    command = sent(plant, setpoint(10.0))
+    measure(plant, lambda s: 30.0 if s < 60 else -10.0)
+
+    assert judged(command).verdict == Proof.VERIFIED
+
+
+def test_a_power_that_was_missed_says_by_how_much():
+    plant = factories.plant()
+    command = sent(plant, setpoint(10.0))
+    measure(plant, -7.0)
+
+    proof = judged(command)
+
+    assert (proof.verdict, proof.off_by) == (Proof.OFF_TARGET, pytest.approx(3.0))
+    assert proof.again_at == DUE + 5 * MINUTE
+
+
+def test_the_mean_is_weighted_by_time():
+    """Ten seconds between samples in one half, sixty in the other: each half counts as long as it lasted."""
+    plant = factories.plant()
+    command = sent(plant, setpoint(10.0))
+    half = AT + MINUTE + (SLOT - MINUTE) / 2
+    measure(plant, -6.0, until=half, every_s=10)
+    measure(plant, -14.0, since=half, every_s=10)
+
+    assert judged(command).measured == pytest.approx(-10.0)
+
+
+def test_without_consumption_the_plants_own_power_is_judged():
+    plant = factories.plant()
+    command = sent(plant, setpoint(10.0, include_consumption=False))
+    measure(plant, 55.0, battery_power_kw=-4.0, fve_power_kw=6.0)
+
+    assert judged(command).verdict == Proof.VERIFIED
+
+
+def test_a_plants_own_power_is_not_known_without_its_battery():
+    plant = factories.plant()
+    command = sent(plant, setpoint(10.0, include_consumption=False))
+    measure(plant, 55.0, battery_power_kw=None, fve_power_kw=10.0)
+
+    assert judged(command).verdict == Proof.NO_DATA
+
+
+def test_a_plant_without_a_battery_needs_no_value_of_one():
+    plant = factories.plant(assets=[factories.pv()])
+    command = sent(plant, setpoint(10.0, include_consumption=False))
+    measure(plant, 55.0, battery_power_kw=None, fve_power_kw=10.0)
+
+    assert judged(command).verdict == Proof.VERIFIED
+
+
+@pytest.mark.parametrize(("rank", "word"), [(1, "STALE"), (0, "MISSING"), (0, "NEW_WORD")])
+def test_what_is_no_good_measurement_proves_nothing(rank, word):
+    plant = factories.plant()
+    command = sent(plant, setpoint(10.0))
+    measure(plant, -10.0, rank=rank, word=word)
+
+    proof = judged(command)
+
+    assert (proof.verdict, proof.samples, proof.measured) == (Proof.NO_DATA, 0, None)
+
+
+def test_less_than_half_of_the_time_measured_is_no_data_and_looked_at_again():
+    plant = factories.plant()
+    command = sent(plant, setpoint(10.0))
+    measure(plant, -10.0, until=AT + 7 * MINUTE)
+
+    proof = judged(command)
+
+    assert (proof.verdict, proof.again_at) == (Proof.NO_DATA, DUE + 5 * MINUTE)
+    assert proof.coverage_pct == pytest.approx(100 * (360 + 5) / 840)
+
+
+def test_another_plants_samples_do_not_count():
+    plant, other = factories.plant(), factories.plant()
+    command = sent(plant, setpoint(10.0))
+    measure(other, -10.0)
+
+    assert judged(command).verdict == Proof.NO_DATA
+
+
+# --- in force or not --------------------------------------------------------------------------------------------------
+
+
+def test_a_setpoint_that_reached_voke_late_is_judged_from_then_on():
+    plant = factories.plant()
+    command = ask(plant, setpoint(10.0))
+    deliver(command.connection, at=AT + 3 * MINUTE)
+    measure(plant, -10.0)
+
+    assert judged(command).from_at == AT + 4 * MINUTE
+
+
+def test_a_newer_setpoint_ends_what_is_judged():
+    plant = factories.plant()
+    first = sent(plant, setpoint(10.0))
+    half = AT + 5 * MINUTE
+    second = sent(plant, setpoint(20.0, valid_from=half), at=half)
+    measure(plant, lambda s: -10.0 if s < 300 else -20.0)
+
+    verify_due(at=DUE, rules=RULES)
+
+    assert (proof_of(first).verdict, proof_of(first).to_at) == (Proof.VERIFIED, half)
+    assert (proof_of(second).verdict, proof_of(second).from_at) == (Proof.VERIFIED, half + MINUTE)
+
+
+@pytest.mark.parametrize("payload", [mode(), stop_now()])
+def test_a_mode_and_an_emergency_end_what_is_judged(payload):
+    plant = factories.plant()
+    first = sent(plant, setpoint(10.0))
+    half = AT + 5 * MINUTE
+    sent(plant, payload, at=half)
+    measure(plant, lambda s: -10.0 if s < 300 else 0.0)
+
+    proof = judged(first)
+
+    assert (proof.verdict, proof.to_at) == (Proof.VERIFIED, half)
+
+
+def test_a_setpoint_that_was_ended_at_once_was_not_in_force():
+    plant = factories.plant()
+    first = sent(plant, setpoint(10.0))
+    sent(plant, mode(), at=AT + 90 * S)
+
+    assert judged(first).verdict == Proof.NOT_IN_FORCE
+
+
+def test_what_voke_rejected_ends_nothing():
+    plant = factories.plant()
+    first = sent(plant, setpoint(10.0))
+    half = AT + 5 * MINUTE
+    other = ask(plant, setpoint(20.0, valid_from=half), at=half)
+    deliver(other.connection, at=half)
+    say(other, State.REJECTED, at=half)
+    measure(plant, -10.0)
+
+    assert judged(first).to_at == AT + SLOT
+
+
+def test_a_high_setpoint_holds_an_ordinary_one_off_until_it_ends():
+    plant = factories.plant()
+    high = sent(plant, setpoint(30.0, priority=Priority.HIGH, valid_until=AT + 5 * MINUTE))
+    plain = sent(plant, setpoint(10.0))
+    measure(plant, lambda s: -30.0 if s < 300 else -10.0)
+
+    verify_due(at=DUE, rules=RULES)
+
+    assert (proof_of(high).verdict, proof_of(high).to_at) == (Proof.VERIFIED, AT + 5 * MINUTE)
+    assert (proof_of(plain).verdict, proof_of(plain).from_at) == (Proof.VERIFIED, AT + 6 * MINUTE)
+
+
+def test_a_high_setpoint_from_the_day_before_still_holds_it_off():
+    plant = factories.plant()
+    before = AT - timedelta(hours=20)
+    sent(plant, setpoint(30.0, priority=Priority.HIGH, valid_from=before, valid_until=AT + SLOT), at=before)
+    plain = sent(plant, setpoint(10.0))
+
+    assert judged(plain).verdict == Proof.NOT_IN_FORCE
+
+
+def test_what_voke_kept_waiting_is_judged_from_its_execution_on():
+    plant = factories.plant()
+    command = ask(plant, setpoint(10.0))
+    deliver(command.connection)
+    say(command, State.QUEUED_BY_VOKE, at=AT)
+    say(command, State.EXECUTING, at=AT + 4 * MINUTE)
+    measure(plant, -10.0)
+
+    assert judged(command).from_at == AT + 5 * MINUTE
+
+
+def test_what_voke_never_began_was_not_in_force():
+    plant = factories.plant()
+    command = ask(plant, setpoint(10.0))
+    deliver(command.connection)
+    say(command, State.QUEUED_BY_VOKE, at=AT)
+    measure(plant, -10.0)
+
+    assert judged(command).verdict == Proof.NOT_IN_FORCE
+
+
+def test_a_command_without_any_answer_is_judged_all_the_same():
+    plant = factories.plant()
+    command = ask(plant, setpoint(10.0))
+    deliver(command.connection)
+    say(command, State.UNCONFIRMED, at=AT + MINUTE)
+    measure(plant, -10.0)
+
+    assert judged(command).verdict == Proof.VERIFIED
+
+
+def test_a_cancelled_command_is_not_in_force_in_the_same_step():
+    plant = factories.plant()
+    soon = AT + timedelta(hours=1)
+    command = ask(plant, setpoint(valid_from=soon, valid_until=soon + SLOT), due_at=soon)
+
+    cancel(
+        organisation_id=plant.organisation_id,
+        command_id=command.pk,
+        actor=OPERATOR,
+        reason="no",
+        at=AT + MINUTE,
+    )
+
+    assert (proof_of(command).verdict, proof_of(command).judged_at) == (Proof.NOT_IN_FORCE, AT + MINUTE)
+
+
+def test_a_rejected_command_is_not_in_force_in_the_same_step():
+    command = ask(factories.plant(), setpoint())
+    deliver(command.connection)
+
+    say(command, State.REJECTED, at=AT + S)
+
+    assert proof_of(command).verdict == Proof.NOT_IN_FORCE
+
+
+def test_a_command_that_an_emergency_took_back_is_not_in_force_in_the_same_step():
+    plant = factories.plant()
+    command = ask(plant, setpoint())
+
+    ask(plant, stop_now(), at=AT + S)
+
+    assert proof_of(command).verdict == Proof.NOT_IN_FORCE
+
+
+# --- hints ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_empty_battery_explains_what_is_missing():
+    plant = factories.plant(soc_min_pct=10.0)
+    command = sent(plant, setpoint(10.0))
+    measure(plant, -2.0, soc_pct=10.2)
+
+    assert judged(command).hint == "SOC_AT_BOUND"
+
+
+def test_a_full_battery_does_not_explain_a_missing_discharge():
+    plant = factories.plant(soc_max_pct=90.0)
+    command = sent(plant, setpoint(10.0))
+    measure(plant, -2.0, soc_pct=90.0)
+
+    assert judged(command).hint == ""
+
+
+@pytest.mark.parametrize(
+    ("cleared_after", "expected"), [(None, "DEVICE_FAULT"), (10, "DEVICE_FAULT"), (0, "")]
+)
+def test_an_alarm_of_a_device_explains_a_miss_while_it_was_open(cleared_after, expected):
+    plant = factories.plant()
+    command = sent(plant, setpoint(10.0))
+    measure(plant, -2.0)
+    raised = AT - MINUTE
+    Alarm.objects.create(
+        connection=plant.connection, plant=plant, alarm_id="a", severity="ERROR", code="FAULT", device_id="B1",
+        raised_at=raised, cleared_at=None if cleared_after is None else AT + cleared_after * MINUTE,
+        told_at=raised, received_at=raised,
+    )  # fmt: skip
+
+    assert judged(command).hint == expected
+
+
+@pytest.mark.parametrize(("others_at", "expected"), [(AT + SLOT, "SITE_OFFLINE"), (AT - MINUTE, "")])
+def test_a_plant_that_is_silent_while_others_are_heard_is_offline(others_at, expected):
+    plant = factories.plant()
+    other = factories.plant(on=plant.connection)
+    for one, at in ((plant, AT - MINUTE), (other, others_at)):
+        PlantState.objects.filter(plant=one).update(measured_at=at)
+    command = sent(plant, setpoint(10.0))
+
+    proof = judged(command)
+
+    assert (proof.verdict, proof.hint) == (Proof.NO_DATA, expected)
+
+
+def test_the_limit_of_the_site_explains_what_is_missing_of_the_plants_own_power():
+    plant = factories.plant(max_export_kw=50.0)
+    command = sent(plant, setpoint(40.0, include_consumption=False))
+    measure(plant, -49.9, battery_power_kw=-20.0, fve_power_kw=10.0)
+
+    assert judged(command).hint == "LIMITED"
+
+
+# --- late data --------------------------------------------------------------------------------------------------------
+
+
+def test_measurements_that_come_late_change_the_verdict_and_the_first_one_stays_told():
+    plant = factories.plant()
+    command = sent(plant, setpoint(10.0))
+    judged(command)
+    measure(plant, -10.0, received_at=DUE + 20 * MINUTE)
+
+    proof = judged(command, at=DUE + 30 * MINUTE)
+
+    assert (proof.verdict, proof.first_verdict, proof.looks) == (Proof.VERIFIED, Proof.NO_DATA, 1)
+    assert (proof.judged_at, proof.again_at) == (DUE + 30 * MINUTE, None)
+
+
+def test_without_anything_new_the_verdict_stays_and_the_looks_end():
+    plant = factories.plant()
+    command = sent(plant, setpoint(10.0))
+    judged(command)
+    at, looks = DUE, []
+
+    while (due := proof_of(command).again_at) is not None:
+        at = due
+        looks.append(at)
+        judged(command, at=at)
+
+    proof = proof_of(command)
+    assert (proof.verdict, proof.judged_at, proof.first_verdict) == (Proof.NO_DATA, DUE, "")
+    assert len(looks) == 5
+    assert at - DUE > timedelta(hours=24)
+
+
+def test_a_backfill_in_parts_is_judged_by_what_there_is_each_time():
+    plant = factories.plant()
+    command = sent(plant, setpoint(10.0))
+    judged(command)
+    measure(plant, -2.0, since=AT + MINUTE, until=AT + 9 * MINUTE)
+    first = judged(command, at=DUE + 5 * MINUTE)
+    measure(plant, -20.7, since=AT + 9 * MINUTE)
+
+    second = judged(command, at=first.again_at)
+
+    assert (first.verdict, second.verdict, second.first_verdict) == ("OFF_TARGET", "VERIFIED", "NO_DATA")
+    assert second.measured == pytest.approx((-2.0 * 480 - 20.7 * 360) / 840)
+
+
+def test_a_verified_target_is_not_looked_at_again():
+    plant = factories.plant()
+    command = sent(plant, setpoint(10.0))
+    measure(plant, -10.0)
+    judged(command)
+
+    measure(plant, 50.0, since=AT + 5 * S)
+
+    assert judged(command, at=DUE + timedelta(hours=2)).verdict == Proof.VERIFIED
+
+
+# --- many, at once, crashes -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.postgresql
+def test_the_number_of_statements_does_not_grow_with_what_is_due():
+    plants = [factories.plant() for _ in range(12)]
+
+    def statements(some, at):
+        for plant in some:
+            sent(plant, setpoint(10.0, valid_from=at, valid_until=at + SLOT), at=at)
+            measure(plant, -3.0, since=at, until=at + SLOT, soc_pct=50.0)
+        return queries_of(lambda: verify_due(at=at + SLOT + GRACE, rules=RULES))
+
+    few = statements(plants[:2], AT)
+    Verification.objects.update(again_at=None)
+    many = statements(plants, AT + 4 * SLOT)
+
+    assert Verification.objects.filter(verdict=Proof.OFF_TARGET).count() == 14
+    assert many == few
+    assert few < 25
+
+
+def test_a_batch_leaves_the_rest_for_the_next():
+    plant = factories.plant()
+    for number in range(3):
+        sent(plant, setpoint(10.0 + number))
+
+    counts = [verify_due(at=DUE, rules=RULES, limit=2) for _ in range(3)]
+
+    assert counts == [2, 1, 0]
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_two_ticks_at_once_judge_each_setpoint_once():
+    plants = [factories.plant() for _ in range(10)]
+    commands = [sent(plant, setpoint(10.0)) for plant in plants]
+    for plant in plants:
+        measure(plant, -3.0)
+
+    counts = together(*[lambda: verify_due(at=DUE, rules=RULES)] * 3)
+
+    assert not [one for one in counts if isinstance(one, Exception)]
+    proofs = Verification.objects.filter(command__in=commands)
+    assert {(one.verdict, one.looks) for one in proofs} == {("OFF_TARGET", 0)}
+
+
+def test_what_changed_while_it_was_judged_is_left_as_it_is(monkeypatch):
+    plant = factories.plant()
+    command = sent(plant, setpoint(10.0))
+    measure(plant, -10.0)
+    measured = grading.judge_cases
+
+    def judge_slowly(**asked):
+        outcomes = measured(**asked)
+        Verification.objects.filter(command=command).update(verdict=Proof.NOT_IN_FORCE)
+        return outcomes
+
+    monkeypatch.setattr("dispatch.services.verification.judge_cases", judge_slowly)
+
+    assert judged(command).verdict == Proof.NOT_IN_FORCE
+
+
+def test_a_crash_before_the_verdict_is_written_leaves_it_due(monkeypatch):
+    plant = factories.plant()
+    command = sent(plant, setpoint(10.0))
+    measure(plant, -10.0)
+
+    def crash(*_args, **_more):
+        raise RuntimeError("gone")
+
+    with monkeypatch.context() as patched, pytest.raises(RuntimeError):
+        patched.setattr(grading, "_update", crash)
+        verify_due(at=DUE, rules=RULES)
+
+    assert proof_of(command).verdict == Proof.PENDING
+    assert judged(command).verdict == Proof.VERIFIED
+
+
+def test_a_plant_with_no_device_named_must_tell_battery_and_pv():
+    plant = factories.plant(assets=[])
+    assert not Asset.objects.filter(plant=plant).exists()
+    command = sent(plant, setpoint(5.0, include_consumption=False, direction=Direction.IMPORT))
+    measure(plant, 0.0, battery_power_kw=5.0, fve_power_kw=None)
+
+    assert judged(command).verdict == Proof.NO_DATA
