@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
 from esm import clock
 from link.checkup import CheckOptions, CheckResult, Verdict, checks
+from link.management.choosing import connection_called
 from plants.models import Connection
-from plants.selectors.connections import SECRET_FIELDS
 
 
 class Command(BaseCommand):
@@ -33,7 +33,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        connection = self._connection(options["connection"], options["organisation"])
+        connection = connection_called(options["connection"], options["organisation"])
         results = []
         if not options["json"]:
             self.stdout.write(f"connection {connection.pk} {connection.name!r}, {connection.mode}")
@@ -47,21 +47,6 @@ class Command(BaseCommand):
             self.stdout.write(_summary(results))
         if any(one.verdict is Verdict.FAILED for one in results):
             raise SystemExit(1)
-
-    def _connection(self, name: str, slug: str | None) -> Connection:
-        """By name, else by number; its secrets are not read yet, so that one that does not decrypt is an answer."""
-        rows = Connection.objects.defer(*SECRET_FIELDS).order_by("pk")
-        if slug:
-            rows = rows.filter(organisation__slug=slug)
-        found = list(rows.filter(name=name)[:2])
-        if not found and name.isascii() and name.isdecimal() and len(name) < 19:
-            found = list(rows.filter(pk=int(name)))
-        if len(found) != 1:
-            reason = "no connection has" if not found else "two connections have"
-            raise CommandError(
-                f"{reason} the name or number {name!r}" + ("" if slug else "; see --organisation")
-            )
-        return found[0]
 
     def _tell(self, result: CheckResult) -> None:
         self.stdout.write(f"{result.verdict.value:<8} {result.step.value:<10} {result.words}")
