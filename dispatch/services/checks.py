@@ -11,7 +11,7 @@ from typing import Any
 
 from dispatch.models import Kind
 from dispatch.policy import Policy
-from dispatch.requests import Actor, CommandPayload, CommandRequest
+from dispatch.requests import Actor, CommandRequest
 from dispatch.rules import AssetFacts, SiteFacts, check_payload
 from dispatch.services.anew import CANNOT_BUILD
 from dispatch.states import State
@@ -77,15 +77,14 @@ def require_possible(
         problems.append(Invalid("is in the past", path="dueAt", code="ALREADY_OVER"))
     if starts_at(request, request.due_at or at) > at + _FARTHEST:
         problems.append(Invalid("starts more than ten years ahead", path="dueAt"))
-    due_at = max(request.due_at or at, at)
-    problems += check_payload(with_end(request.payload, plant, due_at), site=site, due_at=due_at)
+    problems += check_payload(request.payload, site=site, due_at=max(request.due_at or at, at))
     if problems:
         raise Several(problems)
 
 
 def as_sent(request: CommandRequest, plant: Plant, *, at: datetime) -> CommandRequest:
     """The request as it is sent: a site setpoint without an end of its own has the plant's."""
-    payload = with_end(request.payload, plant, request.due_at or at)
+    payload = with_end(request.payload, plant, max(request.due_at or at, at))
     return request if payload is request.payload else replace(request, payload=payload)
 
 
@@ -112,19 +111,20 @@ def command_values(
     at: datetime,
     policy: Policy,
     digest: str,
+    own_end: bool = True,
 ) -> dict[str, Any]:
     """The values of a new command's row, by attribute: SCHEDULED, as it is before its message is built.
 
-    `request` as it is sent; `digest`: of the request as it was asked, before it was given an end.
+    `request` as it is sent; `digest`: of the request as it was asked, before it was given an end; `own_end`: it was
+    given none.
     """
     due_at = request.due_at or at
-    payload = with_end(request.payload, plant, max(due_at, at))
     return {
         "organisation_id": plant.organisation_id,
         "plant_id": plant.pk,
         "connection_id": connection_id,
         "kind": request.kind.value,
-        "payload": to_wire(payload),
+        "payload": to_wire(request.payload),
         "state": State.SCHEDULED.value,
         "state_at": at,
         "cause": "",
@@ -137,7 +137,7 @@ def command_values(
         "request_digest": digest,
         "batch_ref": request.batch_ref,
         "due_at": due_at,
-        "deliver_by_at": deliver_by(request, payload, due_at, policy),
+        "deliver_by_at": deliver_by(request, due_at, policy, own_end=own_end),
         "execution_due_at": starts_at(request, due_at) + policy.execution_timeout_of(request.kind),
         "execution_overdue": False,
     }
@@ -153,18 +153,19 @@ def starts_at(request: CommandRequest, due_at: datetime) -> datetime:
 
 
 def deliver_by(
-    request: CommandRequest, payload: CommandPayload, due_at: datetime, policy: Policy
+    request: CommandRequest, due_at: datetime, policy: Policy, *, own_end: bool = True
 ) -> datetime | None:
     """After this nothing of it may be sent; None = an emergency, which never grows old.
 
-    `payload`: the request's, with the end that it was given where it named none.
+    A setpoint may be sent while it holds; one that named no end of its own no longer than the common limit.
     """
     if request.kind is Kind.EMERGENCY:
         return None
-    if isinstance(request.payload, SiteSetpoint) and isinstance(payload, SiteSetpoint):
-        soon = due_at + policy.setpoint_deliver_by
-        given = soon if payload.valid_until is None else min(payload.valid_until, soon)
-        return request.payload.valid_until or given
+    if isinstance(request.payload, SiteSetpoint):
+        soon, until = due_at + policy.setpoint_deliver_by, request.payload.valid_until
+        if until is None:
+            return soon
+        return until if own_end else min(until, soon)
     if isinstance(request.payload, ScheduleCreate):
         # Of use until its last slot is over: Voke follows what is left of it.
         return request.payload.slots[-1].ends_at

@@ -157,7 +157,7 @@ def store_command(
     """Check and store a command of a locked plant; one that is due now enters the outbox in the same step."""
     asked = as_sent(request, plant, at=at)
     connection = _check(plant, asked, at, policy)
-    command = _create(plant, connection, asked, actor=actor, at=at, policy=policy, digest=request.digest())
+    command = _create(plant, connection, asked, actor=actor, at=at, policy=policy, as_asked=request)
     if command.due_at <= at:
         try:
             enqueue(commands=[command], at=at, new_id=new_id)
@@ -181,7 +181,7 @@ def store_refused(
     `connection` is the one that it would have gone over.
     """
     asked = as_sent(request, plant, at=at)
-    command = _create(plant, connection, asked, actor=actor, at=at, policy=policy, digest=request.digest())
+    command = _create(plant, connection, asked, actor=actor, at=at, policy=policy, as_asked=request)
     move = Move(
         command_id=command.pk,
         to=State.CANCELLED,
@@ -202,9 +202,9 @@ def _create(
     actor: Actor,
     at: datetime,
     policy: Policy,
-    digest: str,
+    as_asked: CommandRequest,
 ) -> Command:
-    """`digest`: of the request as it was asked, before it was given an end."""
+    """`as_asked`: the request before it was given an end."""
     values = command_values(
         plant=plant,
         connection_id=connection.pk,
@@ -212,7 +212,8 @@ def _create(
         actor=actor,
         at=at,
         policy=policy,
-        digest=digest,
+        digest=as_asked.digest(),
+        own_end=request is as_asked,
     )
     command = Command(**values)
     command.plant, command.connection = plant, connection
