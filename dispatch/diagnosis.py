@@ -164,7 +164,7 @@ def conclude(silence: Silence, findings: Findings) -> Conclusion:
         return broker
     if log is not None and log.code == KNOWN:
         return _known(log, findings)
-    decided = _dropped_by_voke(findings) or _not_heard(findings)
+    decided = _nacked(findings) or _dropped_by_voke(findings) or _not_heard(findings)
     lists_not = log is not None and log.code == UNKNOWN
     if decided is not None:
         return _settled(decided) if lists_not else decided
@@ -172,9 +172,8 @@ def conclude(silence: Silence, findings: Findings) -> Conclusion:
 
 
 def _never_sent(findings: Findings) -> Conclusion:
-    broker = findings.get(Check.BROKER)
-    if broker is not None and broker.code == "NACKED":
-        return Conclusion(cause=Cause.REFUSED, next_step=NextStep.CHECK_RIGHTS, confidence=Confidence.LIKELY)
+    if (nacked := _nacked(findings)) is not None:
+        return replace(nacked, asks_log=False)
     why = findings.get(Check.PUBLISHING)
     switched_off = why is not None and why.code in ("CONNECTION_OBSERVES", "DISPATCH_OFF")
     return Conclusion(
@@ -193,6 +192,16 @@ def _by_broker(findings: Findings) -> Conclusion | None:
         case _:
             return None
     return Conclusion(cause=cause, next_step=step, confidence=Confidence.CERTAIN)
+
+
+def _nacked(findings: Findings) -> Conclusion | None:
+    """The broker said that it did not take it; of several attempts one may have arrived all the same."""
+    broker = findings.get(Check.BROKER)
+    if broker is None or broker.code != "NACKED":
+        return None
+    return Conclusion(
+        cause=Cause.REFUSED, next_step=NextStep.ASK_VOKE, confidence=Confidence.LIKELY, asks_log=True
+    )
 
 
 def _dropped_by_voke(findings: Findings) -> Conclusion | None:

@@ -26,6 +26,7 @@ from voke_sim.physics.plant import PlantState, rng_for_step, step
 from voke_sim.protocol import Reception, Settlement
 from voke_sim.site import Site
 from voke_sim.state import Setpoint, SiteState
+from voke_sim.targets import note_target
 from voke_sim.telemetry import meter, realtime
 from voke_sim.transport.port import Inbound, Intake, Transport
 from voke_sim.turn import Turn
@@ -64,6 +65,11 @@ class Engine:
         self._pruned_at: datetime | None = None
         self._was_connected = False
         self._intake = Intake.OPEN
+
+    @property
+    def is_taking(self) -> bool:
+        """Whether the queues towards Voke are bound; on a broker elsewhere, whether that was asked for."""
+        return self._intake is Intake.OPEN
 
     def tick(self, at: datetime, deliveries: Sequence[Inbound] | None = None) -> list[Note]:
         """Work off `deliveries` (None = take what is there) and everything that is due; what
@@ -129,6 +135,7 @@ class Engine:
         site.last_tick_at = turn.at
         broken = site.broken_devices(turn.faults)
         setpoint = site.setpoint_in_force(turn.at)
+        note_target(site, setpoint, turn)
         while site.plant_debt_s >= dt_s - 1e-9:
             site.plant_debt_s -= dt_s
             inputs = plant_inputs(

@@ -143,9 +143,7 @@ class Reception:
         site = self._sites.get(envelope.site_id)
         if site is None:
             return Judgement.UNKNOWN_SITE.value, None, envelope.site_id
-        if turn.faults.for_site(FaultKind.SILENT, site.names) or turn.faults.for_message(
-            FaultKind.SWALLOW, message.family, site.names
-        ):
+        if self._is_lost(site, message, turn):
             return Judgement.SILENCED.value, None, None
         try:
             payload = parse_payload(message.family, envelope.payload)
@@ -157,6 +155,14 @@ class Reception:
         if message.family in COMMANDS:
             return self._command(site, message, payload, turn)
         return self._notice(site, message, payload, turn)
+
+    def _is_lost(self, site: Site, message: Message, turn: Turn) -> bool:
+        if turn.faults.for_site(FaultKind.SILENT, site.names) is not None:
+            return True
+        swallowed = message.family in COMMANDS and turn.faults.for_message(
+            FaultKind.SWALLOW, message.family, site.names
+        )
+        return bool(swallowed)
 
     def _signature_fault(self, inbound: Inbound, message: Message) -> Judgement | None:
         partner = self._partner

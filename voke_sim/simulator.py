@@ -159,6 +159,11 @@ class Simulator:
         return self._transport.is_connected
 
     @property
+    def is_taking(self) -> bool:
+        """Whether the broker is set up to take what the partner sends."""
+        return self._engine.is_taking
+
+    @property
     def failure(self) -> BaseException | None:
         """What killed a thread, if one died."""
         return next((loop.exception() for loop in self._loops if loop.done() and loop.exception()), None)

@@ -27,7 +27,7 @@ from link.broker import Transport
 from link.memory import MemoryTransport
 from link.run import consume_supervisor, relay_supervisor
 from membroker import MemBroker
-from plants.models import Connection, ConnectionMode, Plant
+from plants.models import Connection, ConnectionMode, Plant, TelemetryReading
 from plants.services.connections import import_bundle
 from tests import factories
 from tests.factories import OPERATOR
@@ -118,6 +118,18 @@ class World:
         )
         return [row["verdict"] for row in rows]
 
+    def plant_is_heard(self) -> bool:
+        """Whether telemetry of the plant arrived."""
+        return TelemetryReading.objects.filter(plant=self.plant).exists()
+
+    def wait_for_intake(self, *, bound: bool) -> None:
+        """Wait until the broker takes what goes to Voke, or no longer does."""
+        eventually(lambda: self.simulator.is_taking is bound, what=f"bound={bound}")
+
+    def families_received(self) -> set[str]:
+        """The families of what reached the stand-in."""
+        return {row["family"] for row in self.simulator.journal.rows("SELECT family FROM messages")}
+
     def effects(self, command: Command) -> int:
         """How many effects the command's messages had at the stand-in."""
         ids = [str(message.message_id) for message in command.messages.all()]
@@ -132,7 +144,7 @@ class World:
 def memory_world(**sim: Any) -> Iterator[World]:
     """Everything in this process."""
     broker = MemBroker()
-    link = factories.connection()
+    link = factories.connection(rest_base_url="")
     config = TransportConfig(kind=TransportKind.MEMORY, vhost=link.vhost, declare_topology=True)
     partner = PartnerConfig(
         slug="acme", signing_key=factories.SIGNING_KEY, signed_families=tuple(link.signed_families)
@@ -155,6 +167,8 @@ def amqps_world(partner: Partner, ca_file: str, **sim: Any) -> Iterator[World]:
         key_decoding=KeyDecoding.HEX,
         at=at,
     )
+    Connection.objects.filter(pk=link.pk).update(rest_base_url="")
+    link.refresh_from_db()
     switch_connection(connection=link, mode=ConnectionMode.ACTIVE, at=at)
     transport = AmqpsTransport(
         ca_file=ca_file,
@@ -182,12 +196,17 @@ def _world(
     broker: MemBroker | None,
     sim: dict[str, Any],
 ) -> Iterator[World]:
-    plant = factories.plant(on=link)
+    """`sim` configures the stand-in; `neighbours` in it: so many further plants. Without `rest` nobody asks Voke."""
+    neighbours = sim.pop("neighbours", 0)
+    plant, *others = [factories.plant(on=link) for _ in range(1 + neighbours)]
+    sites = tuple(site_of(one) for one in (plant, *others))
     simulator = Simulator(
-        SimConfig(partner=partner, transport=config, sites=(site_of(plant),), **(_quick() | sim)),
-        broker=broker,
+        SimConfig(partner=partner, transport=config, sites=sites, **(_quick() | sim)), broker=broker
     )
     simulator.declare_topology()
+    if simulator.rest_url is not None:
+        link.rest_base_url = f"{simulator.rest_url}/api/v1"
+        link.save(update_fields=["rest_base_url"])
     stop = threading.Event()
     loops = [
         relay_supervisor(transport=transport, clock=clock.now).run,

@@ -48,6 +48,9 @@ def judged(*findings: Finding, silence: Silence = Silence.NO_ACK):
     [
         ([broker("RETURNED")], Cause.RETURNED, Confidence.CERTAIN, False),
         ([broker("REFUSED")], Cause.REFUSED, Confidence.CERTAIN, False),
+        ([broker("NACKED")], Cause.REFUSED, Confidence.LIKELY, True),
+        ([broker("NACKED"), listed("ACCEPTED")], Cause.KNOWN_TO_VOKE, Confidence.CERTAIN, False),
+        ([broker("NACKED"), UNLISTED], Cause.REFUSED, Confidence.CERTAIN, False),
         ([BYTES], Cause.BYTES_WRONG, Confidence.CERTAIN, False),
         ([OTHER_KEY], Cause.BYTES_WRONG, Confidence.LIKELY, True),
         ([UNSIGNED], Cause.SIGNATURE_MISSING, Confidence.CERTAIN, False),
@@ -99,7 +102,7 @@ def test_the_next_step_fits_the_evidence(findings, step):
 @pytest.mark.parametrize(
     ("findings", "cause", "step"),
     [
-        ([broker("NACKED")], Cause.REFUSED, NextStep.CHECK_RIGHTS),
+        ([broker("NACKED")], Cause.REFUSED, NextStep.ASK_VOKE),
         (
             [Finding(check=Check.PUBLISHING, result=Result.WRONG, code="DISPATCH_OFF")],
             Cause.NOT_PUBLISHED,
