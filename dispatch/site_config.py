@@ -19,6 +19,8 @@ from vcp import AssetType, Constraints, Fallback, Family, OperatingMode, Topolog
 
 # The topology goes first: constraints may name what it declares.
 FAMILIES = (Family.CONFIG_TOPOLOGY, Family.CONFIG_CONSTRAINTS, Family.CONFIG_FALLBACK)
+LOOKS = 2
+"""So many looks in a row must show a difference before it counts as drift."""
 Scalar = str | int | float | bool | None
 Wire = Mapping[str, Any]
 _TOLERANCE = 0.001

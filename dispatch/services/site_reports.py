@@ -23,14 +23,13 @@ from django.db.models import F, Q
 
 from dispatch.models import Outcome, PublishedSiteConfig, SiteReport
 from dispatch.services.bulk import Among
-from dispatch.site_config import Wire, drift, words
+from dispatch.site_config import LOOKS, Wire, drift, words
 from plants.errors import Conflict
 from plants.models import Alarm, AlarmOrigin, Plant
 from plants.services.alarms import clear_platform_alarm, raise_platform_alarm
 from plants.sql import insert_new
 from vcp import Family
 
-LOOKS = 2
 ALARM_CODE = "SITE_CONFIG_DRIFT"
 _NAMED_IN_ALARM = 3
 
