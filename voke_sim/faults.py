@@ -38,6 +38,10 @@ class FaultKind(StrEnum):
     """Commands are taken and ignored, and nothing at all is published for the site."""
     OFFLINE = "offline"
     """The site is out of reach: no telemetry, accepted commands wait until it is back."""
+    FORGET_SCHEDULES = "forget-schedules"
+    """The site's schedules are lost without a word."""
+    CANCEL_SCHEDULES = "cancel-schedules"
+    """Voke cancels the site's schedules by itself, and says so."""
     DISPATCH_FAILURE = "dispatch-failure"
     """An accepted command ends FAILED when it should start."""
     DEVICE_OFFLINE = "device-offline"
@@ -64,6 +68,7 @@ class OfflineAck(StrEnum):
 OF_EVENTS = frozenset({FaultKind.DROP, FaultKind.DELAY, FaultKind.DUPLICATE, FaultKind.REORDER})
 OF_COMMANDS = frozenset({FaultKind.REJECT, FaultKind.DISPATCH_FAILURE, FaultKind.SWALLOW})
 OF_SITES = frozenset({FaultKind.OFFLINE, FaultKind.SILENT})
+OF_SCHEDULES = frozenset({FaultKind.FORGET_SCHEDULES, FaultKind.CANCEL_SCHEDULES})
 OF_VOKE = frozenset({FaultKind.CLOCK_SKEW, FaultKind.UNBOUND, FaultKind.FULL})
 OF_DEVICES = frozenset({FaultKind.DEVICE_OFFLINE, FaultKind.DEVICE_FAULT})
 
@@ -96,13 +101,22 @@ class FaultRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         for family in self.families:
             if not any(name == family or name.startswith(f"{family}.") for name in known):
                 raise ValueError(f"families: {family!r} is no family of the protocol")
-        side = "event" if self.kind in OF_EVENTS else "command" if self.kind in OF_COMMANDS else None
-        if self.families and side is None:
+        sides = _sides(self.kind)
+        if self.families and not sides:
             raise ValueError(f"families: has no meaning for {self.kind.value}, which meets a site or device")
-        if any(family.split(".")[0] != side for family in self.families):
-            raise ValueError(f"families: {self.kind.value} concerns {side} families only")
-        if (self.count is not None or self.probability < 1) and side is None:
+        if any(family.split(".")[0] not in sides for family in self.families):
+            raise ValueError(f"families: {self.kind.value} concerns {' and '.join(sides)} families only")
+        if (self.count is not None or self.probability < 1) and not sides and self.kind not in OF_SCHEDULES:
             raise ValueError(f"count, probability: {self.kind.value} is a lasting state")
+
+
+def _sides(kind: FaultKind) -> tuple[str, ...]:
+    """First words of the families that a kind of fault concerns."""
+    if kind in OF_EVENTS:
+        return ("event",)
+    if kind in (FaultKind.REJECT, FaultKind.SWALLOW):
+        return ("command", "schedule")
+    return ("command",) if kind in OF_COMMANDS else ()
 
 
 class FaultBoard:
@@ -167,6 +181,15 @@ class FaultBoard:
         """By how much Voke's clock is ahead."""
         rule = self.for_voke(FaultKind.CLOCK_SKEW)
         return timedelta() if rule is None else timedelta(seconds=rule.skew_s)
+
+    def strikes(self, kind: FaultKind, names: Sequence[str]) -> bool:
+        """Whether a fault of that kind meets the site called `names` now; uses up one hit."""
+        with self._lock:
+            for number, rule in self._rules.items():
+                if rule.kind is kind and _meets(rule, names) and self._hits(rule):
+                    self._use(number)
+                    return True
+            return False
 
     def for_device(self, kind: FaultKind, names: Sequence[str], device_id: str) -> bool:
         """Whether a device of the site called `names` suffers from that kind of fault."""

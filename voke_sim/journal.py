@@ -83,6 +83,21 @@ class Journal:
             },
         )
 
+    def record_target(
+        self, *, site_id: str, source: str, key: str, target_kw: float | None, at: datetime
+    ) -> None:
+        """A site follows another target from now on; `source` tells what kind, `key` which one."""
+        self._insert(
+            "targets",
+            {
+                "at": format_timestamp(at),
+                "site_id": site_id,
+                "source": source,
+                "key": key,
+                "target_kw": target_kw,
+            },
+        )
+
     # Published ------------------------------------------------------------------------------------------
 
     def record_published(self, row: PublishedRow, *, copies: int = 1) -> None:
@@ -168,6 +183,7 @@ class Journal:
                 ("messages", "received_at", ""),
                 ("seen", "first_at", ""),
                 ("effects", "at", ""),
+                ("targets", "at", ""),
                 ("published", "created_at", " AND state <> 'pending'"),
                 ("pulls", "at", ""),
             )

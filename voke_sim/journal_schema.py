@@ -34,6 +34,14 @@ CREATE TABLE IF NOT EXISTS effects (
     detail TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS effects_by_id ON effects (message_id);
+CREATE TABLE IF NOT EXISTS targets (
+    seq INTEGER PRIMARY KEY,
+    at TEXT NOT NULL,
+    site_id TEXT NOT NULL,
+    source TEXT NOT NULL,
+    key TEXT NOT NULL,
+    target_kw REAL
+);
 CREATE TABLE IF NOT EXISTS published (
     seq INTEGER PRIMARY KEY,
     created_at TEXT NOT NULL,

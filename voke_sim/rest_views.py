@@ -8,8 +8,8 @@ import math
 from datetime import datetime, timedelta
 from typing import Any
 
-from vcp import Family, ScheduleStatus, format_timestamp
-from voke_sim.control.stack import slot_index
+from vcp import Family, format_timestamp
+from voke_sim.control.stack import followed, slot_index
 from voke_sim.engine import Engine
 from voke_sim.interpretation import command_type
 from voke_sim.journal import Journal
@@ -100,15 +100,15 @@ def _mode_override(site: Site) -> dict[str, Any]:
 
 
 def _active_schedule(site: Site, at: datetime) -> dict[str, Any] | None:
-    for schedule in site.state.schedules.values():
-        if schedule.status is ScheduleStatus.ACTIVE:
-            return {
-                "scheduleId": schedule.schedule_id,
-                "status": schedule.status.value,
-                "slots": len(schedule.slots),
-                "activeSlot": slot_index(schedule, at),
-            }
-    return None
+    schedule = followed(site.state.schedules.values(), at)
+    if schedule is None:
+        return None
+    return {
+        "scheduleId": schedule.schedule_id,
+        "status": schedule.status.value,
+        "slots": len(schedule.slots),
+        "activeSlot": slot_index(schedule, at),
+    }
 
 
 def _open_command(command: OpenCommand) -> dict[str, Any]:

@@ -10,13 +10,12 @@ from vcp import (
     EmergencyType,
     Fallback,
     Family,
-    ScheduleStatus,
     Topology,
     TopologyAsset,
     parse_payload,
 )
 from voke_sim.config import BatteryConfig, ExecutionConfig, PvConfig, SiteConfig
-from voke_sim.control.stack import in_force, slot_index
+from voke_sim.control.stack import in_force, running_slots
 from voke_sim.faults import FaultBoard, FaultKind
 from voke_sim.physics.plant import PlantState, initial_state
 from voke_sim.state import DevicePlan, OpenCommand, Setpoint, SetpointPlan, SiteState
@@ -36,6 +35,8 @@ class Site:
         self.last_tick_at: datetime | None = None
         self.next_realtime_at: datetime | None = None
         self.next_meter_at: datetime | None = None
+        self.target: tuple[str, str, float | None] | None = None
+        """What steers it (source, key, kW), as journalled last; a restart journals it again."""
         self.batteries: dict[str, BatteryConfig] = {
             battery.device_id: battery for battery in config.batteries
         }
@@ -91,13 +92,8 @@ class Site:
     # Orders ---------------------------------------------------------------------------------------------
 
     def candidates(self, at: datetime) -> list[Setpoint]:
-        """All targets that could be in force: setpoints, and the running slot of each active schedule."""
-        slots = []
-        for schedule in self.state.schedules.values():
-            index = slot_index(schedule, at) if schedule.status is ScheduleStatus.ACTIVE else None
-            if index is not None:
-                slots.append(schedule.slots[index])
-        return [*self.state.setpoints, *slots]
+        """All targets that could be in force: setpoints, and the running slots of schedules."""
+        return [*self.state.setpoints, *running_slots(self.state.schedules.values(), at)]
 
     def setpoint_in_force(self, at: datetime) -> Setpoint | None:
         """The target that the plant follows, unless an emergency stands above it."""

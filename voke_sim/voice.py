@@ -164,6 +164,12 @@ class Voice:
             message_id=message_id, site_id=site.config.site_id, kind=kind, detail=detail, at=at
         )
 
+    def target(self, site: Named, *, source: str, key: str, target_kw: float | None, at: datetime) -> None:
+        """A site follows another target: journalled, told nobody."""
+        self._journal.record_target(
+            site_id=site.config.site_id, source=source, key=key, target_kw=target_kw, at=at
+        )
+
     def note(
         self,
         action: Action,

@@ -225,7 +225,7 @@ def test_a_rule_with_a_count_is_used_up() -> None:
         ({"kind": "explode"}, "kind"),
         ({"kind": "drop", "families": ["event.nothing"]}, "families"),
         ({"kind": "drop", "families": ["command.mode"]}, "event families only"),
-        ({"kind": "reject", "families": ["event.alarm"]}, "command families only"),
+        ({"kind": "reject", "families": ["event.alarm"]}, "command and schedule families only"),
         ({"kind": "offline", "families": ["command.mode"]}, "families"),
         ({"kind": "offline", "count": 2}, "lasting"),
         ({"kind": "drop", "device": "B1"}, "device"),

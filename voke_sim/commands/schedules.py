@@ -5,6 +5,7 @@ Interpretations (neither payloads nor events are public):
   REJECTED, ACTIVE when its first slot begins, COMPLETED after its last, CANCELLED. Only a broken payload is
   acked INVALID_PAYLOAD.
 - A running slot is a site setpoint of the schedule's priority; an ENERGY slot is followed as its mean power.
+- Of two schedules of one priority the one that was accepted later is followed where both have a slot.
 - A known scheduleId replaces its schedule. A slot that ends without its target ever having been within
   tolerance raises SCHEDULE_SLOT_MISSED.
 """
@@ -13,6 +14,7 @@ from typing import Any
 
 from vcp import (
     AssetType,
+    Family,
     Priority,
     ScheduleCancel,
     ScheduleCreate,
@@ -25,6 +27,7 @@ from voke_sim.alarms import raise_breach, raise_missed_slot
 from voke_sim.commands.base import Breach
 from voke_sim.commands.limits import setpoint_breach
 from voke_sim.control.stack import slot_index
+from voke_sim.faults import FaultKind
 from voke_sim.interpretation import RANK, signed_kw
 from voke_sim.site import Site, tolerance_kw
 from voke_sim.state import Schedule, Setpoint
@@ -77,6 +80,7 @@ def cancel_schedule(
 
 def follow_schedules(site: Site, turn: Turn) -> None:
     """Move schedules along the clock: activate, watch the running slot, complete."""
+    _suffer(site, turn)
     for schedule in list(site.state.schedules.values()):
         if schedule.status is ScheduleStatus.ACCEPTED and schedule.slots[0].valid_from <= turn.at:
             schedule.status = ScheduleStatus.ACTIVE
@@ -88,6 +92,19 @@ def follow_schedules(site: Site, turn: Turn) -> None:
         if end is not None and end <= turn.at:
             del site.state.schedules[schedule.schedule_id]
             _say(site, schedule.schedule_id, ScheduleStatus.COMPLETED, schedule.correlation_id, turn)
+
+
+def _suffer(site: Site, turn: Turn) -> None:
+    """The two ways in which schedules end without the partner."""
+    if not site.state.schedules:
+        return
+    if turn.faults.strikes(FaultKind.FORGET_SCHEDULES, site.names):
+        site.state.schedules.clear()
+    elif turn.faults.strikes(FaultKind.CANCEL_SCHEDULES, site.names):
+        for schedule in list(site.state.schedules.values()):
+            del site.state.schedules[schedule.schedule_id]
+            reason = "cancelled by the operator of the grid"
+            _say(site, schedule.schedule_id, ScheduleStatus.CANCELLED, schedule.correlation_id, turn, reason)
 
 
 def _watch_slot(site: Site, schedule: Schedule, turn: Turn) -> None:
@@ -113,6 +130,9 @@ def _watch_slot(site: Site, schedule: Schedule, turn: Turn) -> None:
 def _refusal(
     site: Site, payload: ScheduleCreate, slots: tuple[Setpoint, ...], turn: Turn
 ) -> tuple[str | None, Breach | None]:
+    fault = turn.faults.for_message(FaultKind.REJECT, Family.SCHEDULE_CREATE, site.names)
+    if fault is not None:
+        return fault.message or "refused on request", None
     last = slots[-1].valid_until
     if last is not None and last <= turn.at:
         return "all slots have passed", None

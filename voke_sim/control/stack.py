@@ -1,13 +1,15 @@
 """The setpoint stack: of all targets valid now, the one in force.
 
 EMERGENCY beats HIGH beats NORMAL; schedule slots stand among the setpoints of their priority. Among equals
-the later start wins, then the later arrival. A beaten target is not gone: it comes back when the one above
-it ends.
+the later start wins, then the later arrival. Among schedules of one priority only the one that was accepted
+last speaks, whenever its slot began: a plan that replaces another must not lose to a shorter slot of the old
+one. A beaten target is not gone: it comes back when the one above it ends.
 """
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from vcp import ScheduleStatus
 from voke_sim.state import Schedule, Setpoint
 
 
@@ -32,6 +34,32 @@ def slot_index(schedule: Schedule, at: datetime) -> int | None:
         else:
             high = middle
     return low - 1 if low and is_valid(schedule.slots[low - 1], at) else None
+
+
+def running_slots(schedules: Iterable[Schedule], at: datetime) -> list[Setpoint]:
+    """The slots that are in force at that moment: of each priority that of the schedule accepted last."""
+    newest: dict[int, Setpoint] = {}
+    for schedule in schedules:
+        index = slot_index(schedule, at) if schedule.status is ScheduleStatus.ACTIVE else None
+        if index is None:
+            continue
+        slot = schedule.slots[index]
+        known = newest.get(slot.rank)
+        if known is None or slot.order > known.order:
+            newest[slot.rank] = slot
+    return list(newest.values())
+
+
+def followed(schedules: Iterable[Schedule], at: datetime) -> Schedule | None:
+    """Of the active schedules the one that is followed, or would be if nothing stood above: one with a running slot
+    first, then the stronger, then the later accepted.
+    """
+    active = [schedule for schedule in schedules if schedule.status is ScheduleStatus.ACTIVE]
+    return max(
+        active,
+        key=lambda one: (slot_index(one, at) is not None, one.slots[0].rank, one.slots[0].order),
+        default=None,
+    )
 
 
 def covered(setpoints: Sequence[Setpoint], at: datetime) -> list[Setpoint]:
