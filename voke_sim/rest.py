@@ -2,8 +2,8 @@
 `/sim`.
 
 A small ASGI application: `X-API-Key` on everything, Voke's error envelope for everything that is refused.
-The controls (`GET|PUT /sim/faults`, `GET /sim/counts`) are not Voke's; they let a test in another process
-change the misbehaviour.
+The controls (`GET|PUT /sim/faults`, `GET|PUT /sim/rest-faults`, `GET /sim/counts`) are not Voke's; they let a
+test in another process change the misbehaviour.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import hmac
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from email.utils import format_datetime
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -20,6 +21,7 @@ from voke_sim.clock import Clock
 from voke_sim.config import RestConfig
 from voke_sim.engine import Engine
 from voke_sim.faults import FaultRule
+from voke_sim.rest_faults import RestFault, RestFaults, RestPart
 from voke_sim.rest_views import site_commands, site_config, sites_page
 from voke_sim.site import Site
 from voke_sim.summary import count
@@ -32,9 +34,6 @@ _MAX_BODY_BYTES = 256 * 1024
 _MAX_LIMIT = 100
 _BODY_TIMEOUT_S = 10.0
 
-_STATUS_TEXT = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found"}
-_STATUS_TEXT |= {405: "Method Not Allowed", 408: "Request Timeout", 413: "Payload Too Large"}
-
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -43,8 +42,17 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 class RestError(Exception):
     """A refusal, as Voke words it: branch on `code`."""
 
-    def __init__(self, status: int, code: str, message: str, details: Any = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        details: Any = None,
+        *,
+        retry_after_s: int | None = None,
+    ) -> None:
         super().__init__(message)
+        self.retry_after_s = retry_after_s
         self.status = status
         self.code = code
         self.message = message
@@ -55,7 +63,7 @@ class RestError(Exception):
         envelope = {
             "statusCode": self.status,
             "message": self.message,
-            "error": _STATUS_TEXT.get(self.status, "Error"),
+            "error": HTTPStatus(self.status).phrase,
             "code": self.code,
         }
         return envelope if self.details is None else {**envelope, "details": self.details}
@@ -68,17 +76,21 @@ class RestApp:
         self._config = config
         self._engine = engine
         self._clock = clock
+        self.faults = RestFaults()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request (there is nothing to do at start and end)."""
         if scope["type"] != "http":
             return
+        extra: list[tuple[bytes, bytes]] = []
         try:
             self._authorise(scope)
             body = await _body(scope, receive)
             status, document = 200, await asyncio.to_thread(self._answer, scope, body)
         except RestError as error:
             status, document = error.status, error.body()
+            if error.retry_after_s is not None:
+                extra = [(b"retry-after", b"%d" % error.retry_after_s)]
         content = msgspec.json.encode(document)
         told_at = self._clock() + self._engine.faults.clock_skew()
         headers = [
@@ -86,7 +98,7 @@ class RestApp:
             (b"content-length", b"%d" % len(content)),
             (b"date", format_datetime(told_at, usegmt=True).encode()),
         ]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.start", "status": status, "headers": [*headers, *extra]})
         await send({"type": "http.response.body", "body": content})
 
     def _authorise(self, scope: Scope) -> None:
@@ -100,22 +112,34 @@ class RestApp:
         path, method = scope["path"], scope["method"]
         if path.rstrip("/") == "/sim/faults" and method == "PUT":
             return self._replace_faults(body)
+        if path.rstrip("/") == "/sim/rest-faults" and method == "PUT":
+            return self._replace_rest_faults(body)
         if method != "GET":
             raise RestError(405, "METHOD_NOT_ALLOWED", f"{method} is not allowed here")
         match path.rstrip("/"):
             case "/sim/faults":
                 return self._faults()
+            case "/sim/rest-faults":
+                return {"faults": self.faults.rows()}
             case "/sim/counts":
                 return count(self._engine.journal)
             case value if value == _BASE:
+                self._refuse(RestPart.SITES, None)
                 return sites_page(self._engine, **_paging(scope))
         found = _SITE_PATH(path)
         if found is None:
             raise RestError(404, "NOT_FOUND", "no such resource")
+        self._refuse(RestPart(found["part"]), found["site_id"])
         site = self._site(found["site_id"])
         if found["part"] == "config":
             return site_config(self._engine, site, self._clock())
         return site_commands(self._engine.journal, site, self._clock())
+
+    def _refuse(self, part: RestPart, site_id: str | None) -> None:
+        """As was asked for."""
+        fault = self.faults.met_by(part, site_id)
+        if fault is not None:
+            raise RestError(fault.status, fault.code, fault.message, retry_after_s=fault.retry_after_s)
 
     def _site(self, site_id: str) -> Site:
         if _UUID(site_id) is None:
@@ -140,6 +164,14 @@ class RestApp:
                 raise RestError(400, "VALIDATION_ERROR", f"{rule.site!r} is none of the sites")
         self._engine.faults.replace(rules)
         return self._faults()
+
+    def _replace_rest_faults(self, body: bytes) -> dict[str, Any]:
+        try:
+            rows = msgspec.json.decode(body, type=list[RestFault])
+        except msgspec.DecodeError as error:
+            raise RestError(400, "VALIDATION_ERROR", str(error)) from error
+        self.faults.replace(rows)
+        return {"faults": self.faults.rows()}
 
 
 def _plain(rule: FaultRule) -> dict[str, Any]:

@@ -17,6 +17,10 @@ KEY = {"x-api-key": "k+abc"}
 BASE = "/api/v1/vcp/sites"
 
 
+def app_of(partner: Partner, scopes: tuple[str, ...] = ("vcp:read",)) -> RestApp:
+    return RestApp(RestConfig(api_key="k+abc", scopes=scopes), partner.engine, lambda: partner.at)
+
+
 def ask(
     partner: Partner,
     path: str,
@@ -24,9 +28,10 @@ def ask(
     method: str = "GET",
     headers: dict[str, str] | None = None,
     scopes: tuple[str, ...] = ("vcp:read",),
+    app: RestApp | None = None,
     **options: Any,
 ) -> httpx.Response:
-    app = RestApp(RestConfig(api_key="k+abc", scopes=scopes), partner.engine, lambda: partner.at)
+    app = app or app_of(partner, scopes)
 
     async def send() -> httpx.Response:
         transport = httpx.ASGITransport(app=app)
@@ -224,3 +229,71 @@ def test_the_counts_are_readable_over_http(partner: Partner) -> None:
     partner.tick()
 
     assert ask(partner, "/sim/counts").json()["commands"]["command.mode"] == {"ACCEPTED": 1}
+
+
+# --- refusals on request ----------------------------------------------------------------------------------------------
+
+
+def refuse(partner: Partner, app: RestApp, *rules: dict[str, Any]) -> httpx.Response:
+    return ask(partner, "/sim/rest-faults", method="PUT", json=list(rules), app=app)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "error"),
+    [
+        (401, "UNAUTHORIZED", "Unauthorized"),
+        (403, "FORBIDDEN", "Forbidden"),
+        (404, "SITE_NOT_FOUND", "Not Found"),
+        (429, "TOO_MANY_REQUESTS", "Too Many Requests"),
+        (503, "SERVICE_UNAVAILABLE", "Service Unavailable"),
+    ],
+)
+def test_reads_are_refused_as_asked_for_in_vokes_envelope(
+    partner: Partner, status: int, code: str, error: str
+) -> None:
+    app = app_of(partner)
+    refuse(partner, app, {"status": status})
+
+    for path in (BASE, f"{BASE}/{DEPOT}/config", f"{BASE}/{DEPOT}/commands"):
+        answer = ask(partner, path, app=app)
+        assert (answer.status_code, answer.json()["statusCode"]) == (status, status)
+        assert (answer.json()["code"], answer.json()["error"]) == (code, error)
+
+
+def test_a_refusal_names_the_pause_and_is_used_up(partner: Partner) -> None:
+    app = app_of(partner)
+    refuse(partner, app, {"status": 429, "retry_after_s": 7, "count": 2})
+    answers = [ask(partner, BASE, app=app) for _ in range(3)]
+
+    assert [one.status_code for one in answers] == [429, 429, 200]
+    assert [one.headers.get("retry-after") for one in answers] == ["7", "7", None]
+
+
+def test_a_refusal_meets_the_reads_that_it_names(partner: Partner) -> None:
+    app = app_of(partner)
+    refuse(partner, app, {"status": 404, "part": "config", "site": DEPOT.upper()})
+    paths = (f"{BASE}/{DEPOT}/config", f"{BASE}/{OFFICE}/config", f"{BASE}/{DEPOT}/commands", BASE)
+
+    assert [ask(partner, path, app=app).status_code for path in paths] == [404, 200, 200, 200]
+
+
+def test_the_controls_are_never_refused_so_that_refusals_can_be_taken_away(partner: Partner) -> None:
+    app = app_of(partner)
+    refuse(partner, app, {"status": 401})
+    shown = ask(partner, "/sim/rest-faults", app=app).json()
+    taken = refuse(partner, app)
+
+    assert (shown["faults"][0]["status"], taken.json()) == (401, {"faults": []})
+    assert ask(partner, BASE, app=app).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [{"status": 200}, {}, {"status": 404, "part": "sites", "site": DEPOT}, {"status": 429, "count": 0}],
+)
+def test_a_refusal_that_makes_no_sense_changes_nothing(partner: Partner, rule: dict[str, Any]) -> None:
+    app = app_of(partner)
+    refuse(partner, app, {"status": 401})
+
+    assert refuse(partner, app, rule).status_code == 400
+    assert len(app.faults.rows()) == 1
