@@ -57,6 +57,7 @@ from schedules.services.carried_by_us import run_due_slots
 from schedules.services.finishing import finish_plans, prune_overrides, prune_plans
 from schedules.services.overrides import BATCH as OVERRIDE_BATCH
 from schedules.services.overrides import expire_overrides
+from schedules.services.proof import prove_slots_due
 from schedules.services.voke_turns import TURNS_BATCH, run_voke_turns
 from trading_api.services import prune_journal, prune_updates
 from watch.limits import current_limits
@@ -111,9 +112,10 @@ def _retire_drained(at: datetime) -> None:
 
 def _verification(at: datetime) -> None:
     rules = measuring_rules(current_proof_rules())
-    for _ in range(MAX_ROUNDS):
-        if verify_due(at=at, rules=rules) < VERIFY_BATCH:
-            return
+    for prove in (verify_due, prove_slots_due):
+        for _ in range(MAX_ROUNDS):
+            if prove(at=at, rules=rules) < VERIFY_BATCH:
+                break
 
 
 def _overrides(at: datetime) -> None:

@@ -1,7 +1,7 @@
 """What was measured while targets were in force, and the verdicts on it, for thousands at once.
 
 Used for commands (`dispatch.services.verification`) and for the slots of Voke's own schedules. Nothing is written but
-by `write_grades`, which changes only rows that are as they were read.
+by `settle`, which changes only rows that are as they were read.
 
 Edge cases (the concurrency policy):
 - Nothing is locked while it is measured and judged. What is written is locked first, in the order of the keys and
@@ -253,11 +253,15 @@ _WRITTEN = (
 )  # fmt: skip
 
 
-def write_grades(
+def settle(
     model: type[Graded], *, outcomes: Sequence[tuple[Before, Outcome]], at: datetime, rules: ProofRules
 ) -> int:
-    """Write verdicts down, each on a row that is as it was read; answers how many. Three statements on PostgreSQL."""
-    by_key = {before.key: (before, outcome) for before, outcome in outcomes}
+    """Write down verdicts on rows that are as they were read; answers how many.
+
+    A row that has a verdict keeps it unless more was measured since; then it is only put off to the next look.
+    """
+    by_key = {before.key: (before, outcome) for before, outcome in outcomes if _tells_more(before, outcome)}
+    _put_off(model, [before for before, outcome in outcomes if not _tells_more(before, outcome)], at, rules)
     with transaction.atomic():
         rows = (
             model._default_manager.select_for_update(of=("self",), skip_locked=True)
@@ -268,6 +272,21 @@ def write_grades(
         mine = [pk for pk, verdict, looks in rows if (verdict, looks) == by_key[pk][0][1:3]]
         _update(model, [(pk, *_values(*by_key[pk], at=at, rules=rules)) for pk in mine])
     return len(mine)
+
+
+def _tells_more(before: Before, outcome: Outcome) -> bool:
+    return before.verdict == Proof.PENDING or outcome.samples > before.samples
+
+
+def _put_off(model: type[Graded], rows: Sequence[Before], at: datetime, rules: ProofRules) -> None:
+    """Nothing more came: look again later, or no more."""
+    by_looks: dict[int, list[int]] = defaultdict(list)
+    for row in rows:
+        by_looks[row.looks].append(row.key)
+    for looks, keys in by_looks.items():
+        model._default_manager.filter(Among(keys), looks=looks, again_at__lte=at).update(
+            looks=looks + 1, again_at=rules.look_again_at(at, looks + 1)
+        )
 
 
 def _values(before: Before, outcome: Outcome, *, at: datetime, rules: ProofRules) -> tuple[Any, ...]:

@@ -29,10 +29,9 @@ from dispatch.services.grading import (
     Before,
     Case,
     MeasuringRules,
-    Outcome,
     judge_cases,
     not_in_force,
-    write_grades,
+    settle,
 )
 from dispatch.states import NEVER_SENT, State
 from dispatch.targets import WITHOUT_EFFECT, reached_at, taken_back_at, targets_of
@@ -137,26 +136,7 @@ def _judge(rows: Sequence[_Row], *, at: datetime, rules: MeasuringRules) -> None
     cases = [Case(row.key, row.plant_id, *windows[row.key]) for row in rows if row.key in windows]
     judged = {outcome.key: outcome for outcome in judge_cases(cases=cases, rules=rules)}
     outcomes = [(row.before, judged.get(row.key, not_in_force(row.key))) for row in rows]
-    write_grades(
-        Verification, outcomes=[one for one in outcomes if _tells_more(*one)], at=at, rules=rules.proof
-    )
-    unchanged = [before for before, outcome in outcomes if not _tells_more(before, outcome)]
-    put_off(unchanged, at=at, rules=rules.proof)
-
-
-def _tells_more(before: Before, outcome: Outcome) -> bool:
-    return before.verdict == Proof.PENDING or outcome.samples > before.samples
-
-
-def put_off(rows: Sequence[Before], *, at: datetime, rules: ProofRules) -> None:
-    """Nothing more came: look again later, or no more."""
-    by_looks: dict[int, list[int]] = {}
-    for row in rows:
-        by_looks.setdefault(row.looks, []).append(row.key)
-    for looks, keys in by_looks.items():
-        Verification.objects.filter(Among(keys), looks=looks, again_at__lte=at).update(
-            looks=looks + 1, again_at=rules.look_again_at(at, looks + 1)
-        )
+    settle(Verification, outcomes=outcomes, at=at, rules=rules.proof)
 
 
 def _windows(rows: Sequence[_Row], rules: ProofRules) -> dict[int, tuple[Aim, Window]]:

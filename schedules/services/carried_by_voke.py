@@ -35,6 +35,7 @@ from schedules.mapping import planned, rest_of, schedules_of, wire_slots
 from schedules.models import DayPlan, PlanVersion, VokeSchedule
 from schedules.policy import SchedulePolicy
 from schedules.services.drafts import note_event
+from schedules.services.proof import open_slot_proofs
 from schedules.slots import PlannedSlot
 from vcp import Priority, ScheduleCancel, ScheduleCreate
 
@@ -65,6 +66,7 @@ def create_schedules(
         )
         send_create(row, actor=actor, at=at, policy=policy, look_at=at + policy.retry_every, new_id=new_id)
         rows.append(row)
+    open_slot_proofs(version, at=at, policy=policy.dispatch)
     return rows
 
 
