@@ -20,7 +20,7 @@ from plants.encryption import UndecryptableSecret
 from plants.errors import Conflict, DomainError, Invalid, Several
 from plants.models import Connection, ConnectionMode, Plant
 from plants.services.connections import may_send
-from vcp import Family, ScheduleCreate, SiteSetpoint, must_be_signed, to_wire
+from vcp import Emergency, EmergencyType, Family, ScheduleCreate, SiteSetpoint, must_be_signed, to_wire
 
 _FARTHEST = timedelta(days=3660)
 
@@ -31,6 +31,19 @@ def latched_by(latch_type: str) -> Conflict:
     return Conflict(
         f"the plant is latched by an emergency {latch_type}; release it first", code="PLANT_LATCHED"
     )
+
+
+def refuse_latched(latch_type: str, request: CommandRequest) -> None:
+    """`Conflict` for what a latched plant is not asked: anything but an emergency, and a HOLD under a STOP."""
+    if not isinstance(request.payload, Emergency):
+        raise latched_by(latch_type)
+    if latch_type == EmergencyType.STOP and request.payload.type is EmergencyType.HOLD:
+        raise weaker_than_stop()
+
+
+def weaker_than_stop() -> Conflict:
+    """The refusal of a HOLD while a STOP is in force: sent after it, the HOLD would take the STOP's place at Voke."""
+    return Conflict("the plant is stopped, which a HOLD would weaken; release it first", code="STOP_IN_FORCE")
 
 
 def require_usable(

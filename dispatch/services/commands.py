@@ -29,6 +29,7 @@ from dispatch.services.checks import (
     require_usable,
     site_facts,
     told_reason,
+    weaker_than_stop,
 )
 from dispatch.services.due import enqueue
 from dispatch.services.life import Move, advance_many, append_events
@@ -146,9 +147,7 @@ def refuse_weaker(plant: Plant, payload: Emergency) -> None:
     """
     in_force = EmergencyLatch.objects.filter(plant=plant, released_at__isnull=True, type="STOP")
     if payload.type is EmergencyType.HOLD and in_force.exists():
-        raise Conflict(
-            "the plant is stopped, which a HOLD would weaken; release it first", code="STOP_IN_FORCE"
-        )
+        raise weaker_than_stop()
 
 
 def store_command(

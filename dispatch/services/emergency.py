@@ -15,9 +15,8 @@ Edge cases (the concurrency policy):
 
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
-from typing import Any
 
 import structlog
 from django.db import IntegrityError, transaction
@@ -27,24 +26,18 @@ from dispatch.messages import NewId, build, signer_of
 from dispatch.models import Command, EmergencyLatch, Kind, OutboundMessage, Outcome
 from dispatch.policy import Policy
 from dispatch.requests import FAMILY, Actor, CommandRequest
-from dispatch.services.commands import (
-    Submitted,
-    find_by_key,
-    lock_plant,
-    refuse_weaker,
-    store_command,
-    store_refused,
-)
+from dispatch.services.bulk import Among
+from dispatch.services.commands import Submitted, find_by_key, lock_plant, refuse_weaker, store_command
 from dispatch.services.life import Move, Note, advance_many, append_notes
 from dispatch.services.outbox import store_messages, unsent_commands, withdraw_unattempted
+from dispatch.services.undoing import base_mode_of, store_or_record
 from dispatch.states import State
 from plants.encryption import UndecryptableSecret
 from plants.errors import Conflict, Invalid
-from plants.models import Connection, Plant
+from plants.models import Plant
 from plants.selectors.alarms import open_platform_alarm_ids
-from plants.selectors.connections import SECRET_FIELDS
 from plants.services.alarms import clear_platform_alarm, raise_platform_alarm
-from vcp import MAX_REASON_LENGTH, Emergency, EmergencyType, Mode, OperatingMode, ProtocolError
+from vcp import Emergency, EmergencyType, ProtocolError
 
 log = structlog.get_logger(__name__)
 NOT_DELIVERED = "EMERGENCY_NOT_DELIVERED"
@@ -76,7 +69,7 @@ def send_emergency(
                 plant=plant, request=request, actor=actor, at=at, policy=policy, new_id=new_id
             )
             _latch(plant, command, payload, actor, at)
-            _take_back_unsent(plant, command, payload, at)
+            take_back_all_unsent({plant.pk: command.pk}, stops=payload.type is EmergencyType.STOP, at=at)
     except IntegrityError:
         known = find_by_key(organisation_id=organisation_id, request=request)
         if known is None:
@@ -95,24 +88,33 @@ def _latch(plant: Plant, command: Command, payload: Emergency, actor: Actor, at:
         EmergencyLatch.objects.filter(pk=latch.pk).update(command=command, type=payload.type.value)
 
 
-def _take_back_unsent(plant: Plant, emergency: Command, payload: Emergency, at: datetime) -> None:
-    is_stop = payload.type is EmergencyType.STOP
-    unsent = [
-        command.pk
-        for command in unsent_commands(plant_id=plant.pk, held_too=is_stop)
-        if command.pk != emergency.pk
-    ]
-    free = withdraw_unattempted(command_ids=unsent, why=f"emergency {emergency.pk}", at=at)
-    attempted = [pk for pk in unsent if pk not in free]
+def take_back_all_unsent(winners: Mapping[int, int], *, stops: bool, at: datetime) -> None:
+    """Take back what of the plants was not sent yet; `winners`: the emergency of each plant, by the plant's id.
+
+    `stops`: they are STOPs, which take back undelivered HOLDs too. Call with the plants locked.
+    """
+    of = {
+        command.pk: winners[command.plant_id]
+        for command in unsent_commands(plant_ids=winners, held_too=stops)
+        if command.pk != winners[command.plant_id]
+    }
+    if not of:
+        return
+    free = withdraw_unattempted(command_ids=sorted(of), why="an emergency of the plant", at=at)
+    attempted = [pk for pk in of if pk not in free]
     OutboundMessage.objects.filter(command_id__in=attempted, outcome=Outcome.PENDING).update(
-        outcome=Outcome.ABANDONED, outcome_at=at, detail=f"not sent again because of emergency {emergency.pk}"
+        outcome=Outcome.ABANDONED, outcome_at=at, detail="not sent again because of an emergency of the plant"
     )
-    detail = {"winner": emergency.pk}
     moves = [
-        Move(command_id=pk, to=State.SUPERSEDED, cause="EMERGENCY", detail=detail) for pk in sorted(free)
+        Move(
+            command_id=pk,
+            to=State.SUPERSEDED if pk in free else State.UNCONFIRMED,
+            cause="EMERGENCY",
+            detail={"winner": winner},
+        )
+        for pk, winner in sorted(of.items())
     ]
-    moves += [Move(command_id=pk, to=State.UNCONFIRMED, cause="EMERGENCY", detail=detail) for pk in attempted]
-    advance_many(moves=sorted(moves, key=lambda move: move.command_id), at=at)
+    advance_many(moves=moves, at=at)
 
 
 def release(
@@ -141,40 +143,36 @@ def release(
         EmergencyLatch.objects.filter(pk=latch.pk).update(
             released_at=at, released_by_name=actor.name[:150], release_reason=reason[:500]
         )
-        _withdraw_undelivered(plant, at)
-        request = CommandRequest(
-            external_plant_id=external_plant_id,
-            payload=Mode(mode=OperatingMode(plant.base_mode), reason=_cut(f"Emergency released: {reason}")),
-            reason=reason,
+        withdraw_undelivered([plant.pk], at=at)
+        return store_or_record(
+            plant=plant,
+            request=released_request(plant, reason),
+            last_connection_id=latch.command.connection_id,
+            actor=actor,
+            at=at,
+            policy=policy,
+            new_id=new_id,
         )
-        facts: dict[str, Any] = {
-            "plant": plant,
-            "request": request,
-            "actor": actor,
-            "at": at,
-            "policy": policy,
-        }
-        try:
-            with transaction.atomic():
-                return store_command(**facts, new_id=new_id)
-        except Conflict as refusal:
-            link = Connection.objects.defer(*SECRET_FIELDS)
-            connection = link.get(pk=plant.connection_id or latch.command.connection_id)
-            return store_refused(**facts, connection=connection, refusal=refusal)
 
 
-def _cut(reason: str) -> str:
-    """At most as long as Voke takes it, counted as Voke counts: in UTF-16 units, an emoji being two."""
-    units = reason.encode("utf-16-le", "replace")[: 2 * MAX_REASON_LENGTH]
-    return units.decode("utf-16-le", "ignore")
+def released_request(plant: Plant, reason: str) -> CommandRequest:
+    """What a release sends: the plant's base mode."""
+    return CommandRequest(
+        external_plant_id=plant.external_plant_id,
+        payload=base_mode_of(plant, f"Emergency released: {reason}"),
+        reason=reason,
+    )
 
 
-def _withdraw_undelivered(plant: Plant, at: datetime) -> None:
+def withdraw_undelivered(plant_ids: Collection[int], *, at: datetime) -> None:
+    """Take back the emergencies of plants that were never delivered. Call with the plants locked."""
     queued = list(
         Command.objects.select_for_update(of=("self",))
-        .filter(plant=plant, kind=Kind.EMERGENCY, state=State.QUEUED)
+        .filter(Among(plant_ids, of="plant_id"), kind=Kind.EMERGENCY, state=State.QUEUED)
         .order_by("pk")
     )
+    if not queued:
+        return
     ids = [command.pk for command in queued]
     free = withdraw_unattempted(command_ids=ids, why="released", at=at)
     OutboundMessage.objects.filter(command_id__in=ids, outcome=Outcome.PENDING).update(
@@ -185,10 +183,11 @@ def _withdraw_undelivered(plant: Plant, at: datetime) -> None:
         for pk in ids
     ]
     advance_many(moves=moves, at=at)
+    alarmed = set(open_platform_alarm_ids(code=NOT_DELIVERED, limit=_MOST_ALARMS))
     for command in queued:
-        clear_platform_alarm(
-            connection_id=command.connection_id, alarm_id=undelivered_alarm_id(command), at=at
-        )
+        alarm_id = undelivered_alarm_id(command)
+        if alarm_id in alarmed:
+            clear_platform_alarm(connection_id=command.connection_id, alarm_id=alarm_id, at=at)
 
 
 # --- until delivered ----------------------------------------------------------------------------------------------

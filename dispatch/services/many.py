@@ -34,7 +34,7 @@ from dispatch.services.bulk import Among, AmongTexts, insert_rows
 from dispatch.services.checks import (
     as_sent,
     command_values,
-    latched_by,
+    refuse_latched,
     require_possible,
     require_usable,
     site_facts,
@@ -133,15 +133,17 @@ def store_many(
     policy: Policy,
     organisation_id: int | None = None,
     new_id: NewId = uuid.uuid4,
+    latches: bool = False,
 ) -> list[Answer]:
     """`submit_many` for plants that the caller has locked in this transaction, of any organisation.
 
-    None in the place of a plant: there is none of that name in the organisation. Raises IntegrityError when a key was
-    used meanwhile; nothing is stored then.
+    None in the place of a plant: there is none of that name in the organisation. `latches`: the caller sets the latches
+    of the emergencies among them (`dispatch.services.orders`). Raises IntegrityError when a key was used meanwhile;
+    nothing is stored then.
     """
     if len(asked) > MOST_REQUESTS:
         raise ValueError(f"at most {MOST_REQUESTS} requests in one call")
-    if any(request.kind is Kind.EMERGENCY for _, request in asked):
+    if not latches and any(request.kind is Kind.EMERGENCY for _, request in asked):
         raise ValueError("emergencies are sent by dispatch.services.emergency, which also latches the plant")
     if not asked:
         return []
@@ -227,7 +229,7 @@ class _Call:
         if plant is None:
             raise NotFound(f"no plant {request.external_plant_id!r}", path="plant", code="PLANT_NOT_FOUND")
         if plant.pk in self._latches:
-            raise latched_by(self._latches[plant.pk])
+            refuse_latched(self._latches[plant.pk], request)
         connection = require_usable(
             plant,
             None if plant.connection_id is None else self._connections[plant.connection_id],
@@ -246,6 +248,7 @@ class _Call:
             at=self._at,
             policy=self._policy,
             digest=request.digest(),
+            own_end=sent is request,
         )
         due = values["due_at"] <= self._at
         draft = self._draft(plant, connection, request, values) if due else None

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from dispatch.bell import ring_after_commit, ring_all_after_commit
 from dispatch.messages import Draft
 from dispatch.models import Command, Kind, OutboundMessage, Outcome
-from dispatch.services.bulk import insert_rows
+from dispatch.services.bulk import Among, insert_rows
 from dispatch.services.life import lock_states
 from dispatch.states import BEFORE_SENT
 from plants.models import Connection, Plant
@@ -146,14 +146,14 @@ def withdraw_unattempted(*, command_ids: Sequence[int], why: str, at: datetime) 
     return set(command_ids) - {pk for pk in attempted if pk is not None}
 
 
-def unsent_commands(*, plant_id: int, held_too: bool) -> list[Command]:
-    """Commands of a plant that may still be taken back, locked in order.
+def unsent_commands(*, plant_ids: Collection[int], held_too: bool) -> list[Command]:
+    """Commands of plants that may still be taken back, locked in order.
 
     Emergencies are not among them, except undelivered HOLDs when asked for (`held_too`).
     """
     rows = (
         Command.objects.select_for_update(of=("self",))
-        .filter(plant_id=plant_id, state__in=[state.value for state in BEFORE_SENT])
+        .filter(Among(plant_ids, of="plant_id"), state__in=[state.value for state in BEFORE_SENT])
         .order_by("pk")
     )
     return [row for row in rows if row.kind != Kind.EMERGENCY or (held_too and row.payload["type"] == "HOLD")]
