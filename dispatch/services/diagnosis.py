@@ -136,7 +136,7 @@ def _judge_locally(
     found = dict(findings)
     conclusion = conclude(Silence(row.silence), found)
     if conclusion.confidence is not Confidence.CERTAIN:
-        early = any(one.code == TOO_EARLY for one in found.values())
+        early = conclusion.cause is Cause.UNDECIDED and any(one.code == TOO_EARLY for one in found.values())
         if early and at < row.asked_at + rules.patience:
             return _decide(
                 row, found, conclusion, stage=DiagnosisStage.LOCAL, look_at=at + rules.again, at=at
