@@ -56,6 +56,7 @@ def site_config(engine: Engine, site: Site, at: datetime) -> dict[str, Any]:
             if site.state.constraints is not None
             else site.config.limits,
             "fallback": site.state.fallback,
+            "fallbackInForce": mode.is_fallback,
             "activeSchedule": _active_schedule(site, at),
             "pendingCommands": [_open_command(command) for command in site.state.open_commands],
         }

@@ -26,6 +26,7 @@ from voke_sim.faults import FaultBoard
 from voke_sim.journal import Journal
 from voke_sim.notes import Note
 from voke_sim.rest import RestApp
+from voke_sim.rest_faults import RestFaults
 from voke_sim.rest_server import RestServer
 from voke_sim.reverse import ReverseClient
 from voke_sim.summary import Counts, count
@@ -81,9 +82,11 @@ class Simulator:
             else ReverseClient(config.reverse, journal=self.journal, seed=config.seed)
         )
         self._rest: RestServer | None = None
+        self._rest_faults = RestFaults()
         if config.rest is not None:
             app = RestApp(config.rest, self._engine, self._clock)
             self._rest = RestServer(app, host=config.rest.host, port=config.rest.port)
+            self._rest_faults = app.faults
         self._stop = threading.Event()
         self._changed = threading.Condition()
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="voke-sim")
@@ -147,6 +150,11 @@ class Simulator:
     def faults(self) -> FaultBoard:
         """The misbehaviour in force; may be changed at any time."""
         return self._engine.faults
+
+    @property
+    def rest_faults(self) -> RestFaults:
+        """The refusals of the REST reads in force; may be changed at any time."""
+        return self._rest_faults
 
     @property
     def rest_url(self) -> str | None:

@@ -153,6 +153,21 @@ def test_the_config_of_a_site_shows_what_is_in_force(partner: Partner) -> None:
     )
 
 
+def test_a_fallback_in_force_is_shown_with_its_mode_and_its_reason(partner: Partner) -> None:
+    partner.send(Family.CONFIG_FALLBACK, {"mode": "ZERO_EXPORT", "afterSeconds": 60})
+    partner.tick()
+    before = ask(partner, f"{BASE}/{DEPOT}/config").json()
+    partner.run(61)
+    silent = ask(partner, f"{BASE}/{DEPOT}/config").json()
+    partner.mode("STANDARD")
+    partner.tick()
+    back = ask(partner, f"{BASE}/{DEPOT}/config").json()
+
+    assert [one["fallbackInForce"] for one in (before, silent, back)] == [False, True, False]
+    assert [one["operatingMode"] for one in (before, silent, back)] == ["STANDARD", "ZERO_EXPORT", "STANDARD"]
+    assert silent["modeOverride"]["reason"] == "fallback: no word from the partner for 60 s"
+
+
 def test_a_site_without_orders_has_nulls_and_no_pending_commands(partner: Partner) -> None:
     config = ask(partner, f"{BASE}/{OFFICE}/config").json()
 

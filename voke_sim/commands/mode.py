@@ -120,8 +120,10 @@ def mind_fallback(site: Site, turn: Turn) -> None:
         return
     is_silent = (turn.at - state.last_word_at).total_seconds() >= fallback.after_s
     if is_silent and not state.mode.is_fallback and state.mode.mode is not fallback.mode:
-        mode = ModeState(mode=OperatingMode(fallback.mode), base=state.mode.base, is_fallback=True)
         reason = f"fallback: no word from the partner for {fallback.after_s} s"
+        mode = ModeState(
+            mode=OperatingMode(fallback.mode), base=state.mode.base, reason=reason, is_fallback=True
+        )
         switch_mode(site, mode, reason=reason, correlation_id=None, turn=turn)
     elif not is_silent and state.mode.is_fallback:
         back = ModeState(mode=state.mode.base, base=state.mode.base)
