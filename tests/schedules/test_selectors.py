@@ -270,9 +270,8 @@ def test_a_day_that_voke_carries_tells_its_schedules():
 
     assert [one.create_command.kind for one in told.schedules] == ["schedule-create"]
     assert [one.run_state for one in told.outcomes] == [""]
-    SlotProof.objects.create(
-        slot=PlanSlot.objects.get(), verdict=Proof.VERIFIED, due_at=EVE, off_by=0.2, unit="kW"
-    )
+    proven = {"verdict": Proof.VERIFIED, "due_at": EVE, "off_by": 0.2, "unit": "kW"}
+    SlotProof.objects.update_or_create(slot=PlanSlot.objects.get(), defaults=proven)
     assert day_of(plant).counts == {"VERIFIED": 1}
 
 
