@@ -234,14 +234,18 @@ def _without_command(run: SlotRun, above: Standing, *, at: datetime, policy: Sch
         return _ended(run, RunState.WITHDRAWN, PLAN_ENDED, at)
     if above.latch:
         return _ended(run, RunState.PREEMPTED, LATCHED, at, winner=above.latch)
-    if (
-        above.free_at is not None
-        and above.free_at > max(at, slot.start_at - policy.slot_lead) + policy.slot_lead
-    ):
+    if _overridden(slot, above, at=at, policy=policy):
         return _ended(run, RunState.PREEMPTED, OVERRIDDEN, at, winner=above.override)
-    if slot.end_at <= max(at, above.free_at or at):
+    if slot.end_at <= at:
         return _ended(run, RunState.MISSED, run.cause or PLATFORM_DOWN, at)
     return None
+
+
+def _overridden(slot: PlanSlot, above: Standing, *, at: datetime, policy: SchedulePolicy) -> bool:
+    """Whether an override leaves nothing of the slot, or nothing that would have to be asked for by now."""
+    if above.free_at is None:
+        return False
+    return above.free_at >= slot.end_at or above.free_at > max(slot.start_at, at + policy.slot_lead)
 
 
 def _ended(

@@ -35,6 +35,7 @@ from dispatch.services.commands import lock_plant, submit
 from dispatch.services.life import Move, advance_many
 from dispatch.services.outbox import withdraw_unattempted
 from dispatch.services.retracting import retract
+from dispatch.services.undoing import take_back_unsent
 from dispatch.states import BEFORE_SENT, NEVER_SENT, State
 from plants.errors import Conflict, Invalid, NotFound
 from plants.models import Plant
@@ -250,6 +251,9 @@ def end_override(
     with transaction.atomic():
         override = _lock_open(organisation_id, override_id)
         _end(override, OverrideEnd.ENDED, actor=actor, at=at)
+        _cancel_unsent(
+            override, actor=actor, reason=reason, at=at
+        )  # what never left needs no strong successor
         carry_on(override.plant_id, at=at, policy=policy, new_id=new_id)
         _take_back(override, actor=actor, reason=reason, at=at, policy=policy, new_id=new_id)
     return override
@@ -290,18 +294,26 @@ def _take_back(
     new_id: NewId,
 ) -> None:
     """Whatever Voke may hold of an override that ended; what takes its place has been commanded already."""
-    said_again = Command.objects.filter(plant_id=override.plant_id, batch_ref=_ref(override))
-    ids = [override.command_id, *said_again.order_by("pk").values_list("pk", flat=True)]
-    for command_id in ids:
-        if command_id is not None:
-            retract(
-                command_id=command_id,
-                actor=actor,
-                reason=reason,
-                at=at,
-                policy=policy.dispatch,
-                new_id=new_id,
-            )
+    for command_id in _commands_of(override).values_list("pk", flat=True):
+        retract(
+            command_id=command_id,
+            actor=actor,
+            reason=reason,
+            at=at,
+            policy=policy.dispatch,
+            new_id=new_id,
+        )
+
+
+def _cancel_unsent(override: Override, *, actor: Actor, reason: str, at: datetime) -> None:
+    for command in _commands_of(override).select_for_update(of=("self",)):
+        take_back_unsent(command, actor=actor, reason=reason, at=at)
+
+
+def _commands_of(override: Override) -> QuerySet[Command]:
+    """Its command, and those that said it again."""
+    mine = Q(pk=override.command_id) | Q(batch_ref=_ref(override), pk__gt=override.command_id or 0)
+    return Command.objects.filter(mine, plant_id=override.plant_id).order_by("pk")
 
 
 # --- the tick ---------------------------------------------------------------------------------------------------------

@@ -182,7 +182,9 @@ def _free_again(at: datetime, policy: SchedulePolicy) -> QuerySet[SlotRun]:
     later = SlotRun.objects.filter(slot_id=OuterRef("slot_id"), turn__gt=OuterRef("turn"))
     latched = EmergencyLatch.objects.filter(plant_id=OuterRef("plant_id"), released_at__isnull=True)
     overridden = Override.objects.filter(
-        plant_id=OuterRef("plant_id"), ended_at__isnull=True, until_at__gt=at + policy.slot_lead
+        Q(until_at__gt=at + policy.slot_lead) | Q(until_at__gte=OuterRef("slot__end_at")),
+        plant_id=OuterRef("plant_id"),
+        ended_at__isnull=True,
     )
     return SlotRun.objects.filter(
         ~Exists(later),
