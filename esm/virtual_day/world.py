@@ -36,8 +36,15 @@ from esm.virtual_day.voke import Voke, day_config
 from link.memory import MemoryTransport
 from membroker import MemBroker
 from metering.days import LocalDay, local_day
+from metering.models import Stream
+from metering.rules import current_rules
+from metering.services.periods import set_period
 from plants.services.partitions import forget_known_partitions
-from vcp import Emergency, EmergencyType
+from schedules.models import Override
+from schedules.policy import current_schedule_policy
+from schedules.services.overrides import begin_override
+from vcp import Direction, Emergency, EmergencyType, Priority, SetpointType, SiteSetpoint
+from voke_sim.config import SimConfig
 from voke_sim.notes import Note
 
 ZONE = "Europe/Prague"
@@ -45,6 +52,7 @@ SCENARIO = Actor(name="scenario")
 EVE = timedelta(minutes=20)
 """A world begins so long before its day: to publish topology and limits, and to hear the first telemetry."""
 _MOST_ROUNDS = 50
+_VOUCH_EVERY = timedelta(seconds=25)
 _WALL = re.compile(r"(\d\d):(\d\d)(?::(\d\d))?([+-]\d\d:\d\d)?\Z")
 Deed = Callable[["VirtualWorld"], object]
 
@@ -82,6 +90,7 @@ class VirtualWorld:
         self._planned: list[_Planned] = []
         self._number = 0
         self._lives = 0
+        self._vouched_at: datetime | None = None
         self._pace = Pace(self.now)
         self._stack = ExitStack()
 
@@ -94,10 +103,31 @@ class VirtualWorld:
             config = day_config(
                 self.installation, begins_at=self.now, period_s=self._period_s, seed=self.seed
             )
+            self._expect(config)
             self.voke = Voke(config, broker=self.broker, on_note=self._on_note)
             self.wire = Wire(MemoryTransport(self.broker))
             self.platform = self._new_platform()
         return self
+
+    def _expect(self, config: SimConfig) -> None:
+        """The platform is told at which pace readings come: a minute without one is no gap here."""
+        paces = {
+            Stream.REALTIME: config.telemetry.realtime_period_s,
+            Stream.METER: config.telemetry.meter_period_s,
+        }
+        connection = self.installation.connection
+        connection.realtime_period_s, connection.meter_period_s = paces[Stream.REALTIME], paces[Stream.METER]
+        connection.save(update_fields=["realtime_period_s", "meter_period_s"])
+        for plant in self.installation.plants:
+            for stream, pace_s in paces.items():
+                set_period(
+                    plant=plant,
+                    stream=stream,
+                    period_s=pace_s,
+                    by_name=SCENARIO.name,
+                    at=self.now,
+                    rules=current_rules(),
+                )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -176,12 +206,18 @@ class VirtualWorld:
             is_round = eventful or self.now >= self._pace.next_round_at
             if is_round:
                 self.rounds += 1
-                self.platform.vouch()
+                self._vouch()
                 for tick in self._pace.due(self.now):
                     run_tick(tick.name, at=self.now)
             eventful |= self._exchange(may_publish=is_round)
             if is_round or eventful:
                 self._pace.plan_next(self.now, eventful=eventful)
+
+    def _vouch(self) -> None:
+        """A process says every 5 s how its links are, and is trusted for 30 s: say it before ticks judge."""
+        if self._vouched_at is None or self.now - self._vouched_at >= _VOUCH_EVERY:
+            self._vouched_at = self.now
+            self.platform.vouch()
 
     def _exchange(self, *, may_publish: bool) -> bool:
         """Messages to and fro until none is under way; whether one of them was more than a reading."""
@@ -242,6 +278,39 @@ class VirtualWorld:
             at=self.now,
             policy=current_policy(),
         )
+
+    def override(
+        self, external_plant_id: str, kw: float, *, minutes: float, direction: Direction = Direction.IMPORT
+    ) -> Override:
+        """Put a power at the grid connection above the plan of one plant, for so long."""
+        until_at = self.now + timedelta(minutes=minutes)
+        payload = SiteSetpoint(
+            type=SetpointType.POWER,
+            target_value_kw=kw,
+            direction=direction,
+            include_consumption=True,
+            priority=Priority.HIGH,
+            valid_from=self.now,
+            valid_until=until_at,
+        )
+        return begin_override(
+            organisation_id=self.organisation_id,
+            external_plant_id=external_plant_id,
+            payload=payload,
+            until_at=until_at,
+            actor=SCENARIO,
+            reason="scenario",
+            at=self.now,
+            policy=current_schedule_policy(),
+        )
+
+    def target_kw(self, external_plant_id: str) -> float | None:
+        """What the stand-in's plant follows now, + = import; None = no target is in force."""
+        site = next(
+            one for one in self.voke.engine.sites if one.config.external_plant_id == external_plant_id
+        )
+        setpoint = site.setpoint_in_force(self.now)
+        return None if setpoint is None else setpoint.target_kw
 
     def restart_platform(self, *, crash: bool = True) -> None:
         """Build the loops anew from the tables. `crash`: as after kill -9, else as after an orderly stop."""
