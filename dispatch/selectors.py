@@ -3,9 +3,18 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db.models import DateTimeField, Exists, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models import Count, DateTimeField, Exists, IntegerField, OuterRef, QuerySet, Subquery
 
-from dispatch.models import IN_ORDER, PLACE, Command, CommandEvent, EmergencyLatch, OutboundMessage, Outcome
+from dispatch.models import (
+    IN_ORDER,
+    PLACE,
+    Command,
+    CommandEvent,
+    Diagnosis,
+    EmergencyLatch,
+    OutboundMessage,
+    Outcome,
+)
 from dispatch.states import State
 from plants.models import Connection, ConnectionMode, Plant
 
@@ -48,6 +57,18 @@ def commands_of(*, organisation_id: int) -> QuerySet[Command]:
 def last_commands(*, plant_id: int, limit: int = 10) -> Sequence[Command]:
     """A plant's newest commands."""
     return list(Command.objects.filter(plant_id=plant_id).order_by("-pk")[:limit])
+
+
+def diagnoses_of(*, organisation_id: int) -> QuerySet[Diagnosis]:
+    """Why the organisation's commands met silence, newest first, with command and plant; callers page."""
+    rows = Diagnosis.objects.filter(organisation_id=organisation_id).select_related("command__plant")
+    return rows.order_by("-command_id")
+
+
+def causes_of(*, organisation_id: int, since: datetime) -> dict[str, int]:
+    """How often which cause explains a silence that began since then; '' = still to be found."""
+    rows = Diagnosis.objects.filter(organisation_id=organisation_id, asked_at__gte=since).order_by()
+    return dict(rows.values_list("cause").annotate(number=Count("pk")))
 
 
 def with_latch(plants: "QuerySet[Plant]") -> "QuerySet[Plant]":
