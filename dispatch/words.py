@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from dispatch.models import Command, Kind, Outcome
+from dispatch.diagnosis import Cause
+from dispatch.diagnosis_words import cause_words
+from dispatch.models import Command, Graded, Kind, Outcome, Proof, ProofHint, ProofSource
 from dispatch.states import State
 from plants.words import energy_text, label_text, power_text
 
@@ -64,6 +66,20 @@ _CAUSES: Mapping[str, str] = {
     "DEVICE_FAULT": "A device reports a fault",
     "UNSUPPORTED_FOR_TOPOLOGY": "The site's topology does not support it",
 }
+PROOF_WORDS: Mapping[str, str] = {
+    Proof.PENDING: "Not measured yet",
+    Proof.VERIFIED: "Verified",
+    Proof.OFF_TARGET: "Off target",
+    Proof.NO_DATA: "No data",
+    Proof.NOT_IN_FORCE: "Not in force",
+}
+PROOF_HINTS: Mapping[str, str] = {
+    ProofHint.SOC_AT_BOUND: "The battery's charge was at its bound all the time",
+    ProofHint.DEVICE_FAULT: "A device of the plant had an open alarm",
+    ProofHint.SITE_OFFLINE: "Nothing came from the plant while others were heard",
+    ProofHint.LIMITED: "The site was at its import or export limit",
+}
+_SOURCES: Mapping[str, str] = {ProofSource.TELEMETRY: "telemetry", ProofSource.METER: "meter"}
 OUTCOME_WORDS: Mapping[str, str] = {
     Outcome.PENDING: "Waiting",
     Outcome.CONFIRMED: "Confirmed",
@@ -85,7 +101,9 @@ def state_word(state: str) -> str:
 
 def cause_text(cause: str) -> str:
     """What brought a command somewhere; codes that are not known are shown as they are."""
-    return _CAUSES.get(cause) or label_text(cause)
+    if cause in _CAUSES:
+        return _CAUSES[cause]
+    return cause_words(cause).title if cause in Cause.__members__ else label_text(cause)
 
 
 def command_title(kind: str, payload: Mapping[str, Any]) -> str:
@@ -168,3 +186,35 @@ def lateness_text(span: timedelta) -> str:
     seconds = span.total_seconds()
     amount = f"{seconds:.0f}\u202fs" if seconds < 120 else f"{seconds / 60:.0f}\u202fmin"
     return f"arrived {amount} after it was said"
+
+
+def measured_text(proof: Graded) -> str:
+    """The numbers behind a verdict: `Export 10 kW asked, export 7.0 kW measured (telemetry, 84 samples, 100 % of the
+    time), 0.5 kW tolerated`; '' where nothing was judged.
+    """
+    if proof.target is None or proof.tolerance is None or proof.coverage_pct is None:
+        return ""
+    found = "nothing" if proof.measured is None else _flow_text(proof.measured, proof.unit)
+    asked = _flow_text(proof.target, proof.unit)
+    by = f"{_SOURCES.get(proof.source, 'no telemetry')}, {proof.samples} samples"
+    share = f"{proof.coverage_pct:.0f}\u202f% of the time"
+    tolerated = _amount_text(proof.tolerance, proof.unit)
+    return f"{asked[:1].upper()}{asked[1:]} asked, {found} measured ({by}, {share}), {tolerated} tolerated"
+
+
+def proof_text(proof: Graded) -> str:
+    """By how much a target was missed and in which direction: `3.0 kW more import than asked`."""
+    if proof.off_by is None:
+        return ""
+    direction = "import" if proof.off_by > 0 else "export"
+    return f"{_amount_text(proof.off_by, proof.unit)} more {direction} than asked"
+
+
+def _flow_text(value: float, unit: str) -> str:
+    """A value in the site's sign: `export 10 kW`."""
+    direction = "import " if value > 0 else "export " if value < 0 else ""
+    return f"{direction}{_amount_text(value, unit)}"
+
+
+def _amount_text(value: float, unit: str) -> str:
+    return energy_text(value) if unit == "kWh" else power_text(value)

@@ -15,7 +15,9 @@ from django.utils.safestring import SafeString
 from dispatch.admin.forms import ReasonForm
 from dispatch.admin.life import steps_of
 from dispatch.admin.looks import EXECUTION_OVERDUE, outcome_chip, signature_chip, state_chip
+from dispatch.admin.proof import ProofFilter, proof_facts, proof_mark
 from dispatch.admin.sending import actor_of, emergency_view, release_view, send_view
+from dispatch.admin.silence import SilenceFilter, silence_view
 from dispatch.models import Command, CommandEvent, Kind, OutboundMessage
 from dispatch.selectors import DOUBTFUL, messages_of, timeline
 from dispatch.services.commands import cancel
@@ -91,11 +93,13 @@ class CauseFilter(DropdownFilter):
 
 @admin.register(Command)
 class CommandAdmin(MachineOwned):
-    list_display = ("command", "state_mark", "plant_link", "by", "age", "due", "batch")
+    list_display = ("command", "state_mark", "proof", "plant_link", "by", "age", "due", "batch")
     list_filter = (
         StateFilter,
+        ProofFilter,
         "kind",
         CauseFilter,
+        SilenceFilter,
         ("plant", AutocompleteSelectFilter),
         ("organisation", RelatedDropdownFilter),
         "automatic",
@@ -109,7 +113,8 @@ class CommandAdmin(MachineOwned):
     fields = ()
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Command]":
-        rows = super().get_queryset(request).select_related("plant", "organisation", "connection")
+        rows = super().get_queryset(request)
+        rows = rows.select_related("plant", "organisation", "connection", "verification")
         return without_secrets(rows, "connection")
 
     def get_search_results(
@@ -217,6 +222,7 @@ class CommandAdmin(MachineOwned):
         events = timeline(command_id=command.pk)
         return {
             "title": command_title(command.kind, command.payload),
+            "silence": silence_view(command),
             "chips": chips(self._chips(command)),
             "facts": self._facts(command),
             "steps": steps_of(command, events, zone=command.plant.time_zone, at=at),
@@ -229,6 +235,10 @@ class CommandAdmin(MachineOwned):
         if command.execution_overdue and not command.is_final:
             found.append(chip(EXECUTION_OVERDUE, title="No report of its execution in time"))
         return found
+
+    @display(description="Measured")
+    def proof(self, row: Command) -> SafeString:
+        return proof_mark(row)
 
     def _facts(self, command: Command) -> list[tuple[str, object]]:
         zone = command.plant.time_zone
@@ -246,7 +256,7 @@ class CommandAdmin(MachineOwned):
             ("Batch", command.batch_ref and mono(command.batch_ref)),
             ("Idempotency key", command.idempotency_key and mono(command.idempotency_key)),
         )
-        return [*facts, *((name, value) for name, value in optional if value)]
+        return [*facts, *proof_facts(command), *((name, value) for name, value in optional if value)]
 
     def _messages(self, command: Command) -> list[dict[str, Any]]:
         rows = messages_of(command_id=command.pk)
