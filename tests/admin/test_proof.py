@@ -7,7 +7,6 @@ from tests import factories
 from tests.admin.pages import page, text_of
 from tests.dispatch.helpers import ask, energy, mode, setpoint
 from tests.dispatch.proof_world import DUE, SLOT, judged, measure, sent
-from tests.factories import AT
 from tests.queries import queries_of
 
 pytestmark = pytest.mark.django_db
