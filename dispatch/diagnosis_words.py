@@ -140,6 +140,11 @@ def step_words(code: str) -> Words:
     return NEXT_STEPS[NextStep(code)] if code in NextStep.__members__ else Words(code, "")
 
 
+def confidence_word(code: str) -> str:
+    """Of a confidence that may be one of a later version."""
+    return CONFIDENCES[Confidence(code)] if code in Confidence.__members__ else code
+
+
 def evidence_lines(rows: list[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
     """(what was looked at, the result, what was seen) of each check that a diagnosis keeps."""
     return [

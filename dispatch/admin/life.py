@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from django.utils.safestring import SafeString
 
 from dispatch.admin.looks import STATE_LOOKS
+from dispatch.diagnosis_words import confidence_word, step_words
 from dispatch.models import Command, CommandEvent
 from dispatch.services.life import NOTE
 from dispatch.states import State, Verdict
@@ -92,6 +93,15 @@ def _marks(event: CommandEvent, *, late: bool) -> Iterator[str]:
         yield f"Late: {lateness_text(event.at - event.told_at)}"
 
 
+_SENTENCES: Mapping[str, str] = {
+    "reason": "Reason: %s",
+    "message": "Voke says: %s",
+    "winner": "Pre-empted by command #%s.",
+    "messageId": "New message %s.",
+    "log": "Voke's command log says %s.",
+}
+
+
 def detail_lines(detail: object) -> Iterator[str]:
     """What an event's detail says, one sentence each; members that are not known are shown as they are."""
     if not isinstance(detail, Mapping):
@@ -103,16 +113,12 @@ def detail_lines(detail: object) -> Iterator[str]:
         match name:
             case "status" | "deviationKw":
                 continue
-            case "reason":
-                yield f"Reason: {value}"
-            case "message":
-                yield f"Voke says: {value}"
             case "broker":
                 yield f"The broker says: {value}" if value else "The broker gave no reason."
-            case "winner":
-                yield f"Pre-empted by command #{value}."
-            case "messageId":
-                yield f"New message {value}."
+            case "next":
+                yield f"Next: {step_words(str(value)).title}."
+            case "confidence":
+                yield f"This is {confidence_word(str(value))}."
             case "results":
                 yield from _result_lines(value)
             case "actualKw" | "targetKw":
@@ -122,7 +128,7 @@ def detail_lines(detail: object) -> Iterator[str]:
                     else f"{value}"
                 )
             case _:
-                yield f"{name}: {value}"
+                yield _SENTENCES[name] % (value,) if name in _SENTENCES else f"{name}: {value}"
 
 
 def _is_number(value: object) -> bool:
