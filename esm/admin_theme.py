@@ -89,12 +89,19 @@ def _navigation() -> list[dict[str, Any]]:
             ],
         },
         {
+            "title": "Schedules",
+            "items": [
+                _page("Day plans", "calendar_view_day", "schedules.dayplan"),
+                _page("Overrides", "pan_tool", "schedules.override"),
+                _page("Schedule notices", "event_note", "dispatch.schedulenotice"),
+            ],
+        },
+        {
             "title": "Commands",
             "items": [
                 _page("Commands", "checklist", "dispatch.command") | {"active": _lists_commands},
                 send,
                 _page("Emergencies", "emergency_home", "dispatch.emergencylatch"),
-                _page("Schedule notices", "event_note", "dispatch.schedulenotice"),
             ],
         },
         {

@@ -207,6 +207,7 @@ HTTP_HEADER_TIMEOUT_S = _env.number("HTTP_HEADER_TIMEOUT_S", 10.0, low=0.1, high
 HTTP_SEND_TIMEOUT_S = _env.number("HTTP_SEND_TIMEOUT_S", 30.0, low=0.1, high=600.0)
 HTTP_KEEP_ALIVE_S = _env.integer("HTTP_KEEP_ALIVE_S", 30, low=1, high=600)
 DATA_UPLOAD_MAX_MEMORY_SIZE = HTTP_MAX_BODY_BYTES
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2_000  # a day of five-minute slots is edited in one form
 WEB_THREADS = _env.integer("WEB_THREADS", 4, low=1, high=64)
 if not EMBEDDED and _env.integer("DATABASE_POOL_MAX", 10, low=2, high=200) <= WEB_THREADS:
     raise SettingError(

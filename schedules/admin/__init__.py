@@ -1,0 +1,5 @@
+"""The admin pages of this room."""
+
+from schedules.admin import overrides, plans
+
+__all__ = ["overrides", "plans"]

@@ -13,3 +13,11 @@ document.addEventListener("click", async (event) => {
     if (text) getSelection().selectAllChildren(text);
   }
 });
+
+// A long table of a day opens where the day is.
+document.addEventListener("DOMContentLoaded", () => {
+  for (const row of document.querySelectorAll(".scroller.tall tr[aria-current]")) {
+    const frame = row.closest(".scroller");
+    frame.scrollTop = row.offsetTop - frame.clientHeight / 3;
+  }
+});
