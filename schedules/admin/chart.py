@@ -12,6 +12,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from metering.days import LocalDay
+from plants.words import power_text
 from schedules.slots import PlannedSlot, local_text
 from vcp import Direction
 
@@ -109,7 +110,7 @@ def _axes(drawn: Drawn, scale: _Scale) -> Iterator[SafeString]:
         yield _line("grid", x, _TOP, x, POWER_HEIGHT - _AXIS)
         yield _text("hour", x, POWER_HEIGHT - 4, local_text(at, zone=drawn.zone))
     yield _line("zero", _LEFT, scale.y(0), WIDTH - _RIGHT, scale.y(0))
-    yield _text("side", _LEFT - 6, scale.y(scale.top_kw) + 9, f"{scale.top_kw:.3g} kW")
+    yield _text("side", _LEFT - 6, scale.y(scale.top_kw) + 9, power_text(scale.top_kw))
     yield _text("side", _LEFT - 6, scale.y(scale.top_kw) + 22, "export")
     yield _text("side", _LEFT - 6, scale.y(-scale.top_kw) - 2, "import")
 
