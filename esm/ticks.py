@@ -26,6 +26,7 @@ from dispatch.services.emergency import care_for_undelivered
 from dispatch.services.emergency_doubt import watch_latched
 from dispatch.services.grading import measuring_rules
 from dispatch.services.late import settle_late
+from dispatch.services.orders import carry_on
 from dispatch.services.overdue import flag_execution_overdue, mark_ack_overdue
 from dispatch.services.retention import prune_commands, prune_inbound, prune_notices, prune_outbox
 from dispatch.services.retracting import send_due
@@ -168,6 +169,7 @@ def _read_logs(at: datetime) -> None:
 
 TICKS: tuple[Tick, ...] = (
     Tick(name="queue_due", period_s=1, run=_queue_due),
+    Tick(name="emergency_orders", period_s=1, run=lambda at: carry_on(at=at, policy=current_policy())),
     Tick(name="timed_commands", period_s=1, run=_timed),
     Tick(name="settle_late", period_s=2, run=lambda at: settle_late(at=at, policy=current_policy())),
     Tick(name="ack_overdue", period_s=2, run=lambda at: mark_ack_overdue(at=at)),

@@ -20,7 +20,7 @@ from dispatch.services.commands import store_command, store_refused
 from dispatch.services.life import Move, advance_many
 from dispatch.services.outbox import withdraw_unattempted
 from dispatch.states import BEFORE_SENT, NEVER_SENT, State
-from plants.errors import Conflict, Several
+from plants.errors import Conflict, DomainError, Several
 from plants.models import Connection, Plant
 from plants.selectors.connections import SECRET_FIELDS
 from vcp import MAX_REASON_LENGTH, Mode, OperatingMode
@@ -50,16 +50,38 @@ def store_or_record(
                 plant=plant, request=request, actor=actor, at=at, policy=policy, new_id=new_id
             )
     except (Conflict, Several) as refusal:
-        link = Connection.objects.defer(*SECRET_FIELDS)
-        return store_refused(
+        return record_refused(
             plant=plant,
-            connection=link.get(pk=plant.connection_id or last_connection_id),
             request=request,
+            last_connection_id=last_connection_id,
             actor=actor,
             refusal=refusal,
             at=at,
             policy=policy,
         )
+
+
+def record_refused(
+    *,
+    plant: Plant,
+    request: CommandRequest,
+    last_connection_id: int,
+    actor: Actor,
+    refusal: DomainError,
+    at: datetime,
+    policy: Policy,
+) -> Command:
+    """The command that could not be sent, as it is recorded: CANCELLED, with the refusal's code."""
+    link = Connection.objects.defer(*SECRET_FIELDS)
+    return store_refused(
+        plant=plant,
+        connection=link.get(pk=plant.connection_id or last_connection_id),
+        request=request,
+        actor=actor,
+        refusal=refusal,
+        at=at,
+        policy=policy,
+    )
 
 
 def base_mode_of(plant: Plant, why: str) -> Mode:
