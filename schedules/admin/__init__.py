@@ -1,5 +1,5 @@
-"""The admin pages of this room."""
+"""The admin pages of this room, and that of plants as this room completes it."""
 
-from schedules.admin import overrides, plans
+from schedules.admin import overrides, plans, plants
 
-__all__ = ["overrides", "plans"]
+__all__ = ["overrides", "plans", "plants"]

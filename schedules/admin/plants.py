@@ -1,0 +1,105 @@
+"""The plant's page as this room completes it: what the plan says for now and next, and the override above it."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+
+from dispatch.admin.plants import DispatchedPlantAdmin
+from dispatch.models import Kind
+from dispatch.words import command_title
+from metering.days import local_day_of
+from plants.admin.marks import EMPTY, ago, change_url, moment
+from plants.admin.theme import action
+from plants.models import Plant
+from schedules.admin.looks import plan_chip
+from schedules.diffs import ask_text
+from schedules.mapping import planned
+from schedules.models import Override, PlanSlot, PlanState
+from schedules.selectors.plans import plans_of
+from schedules.slots import span_text
+
+_DAYS_SHOWN = 5
+_AHEAD = timedelta(hours=36)
+
+admin.site.unregister(Plant)
+
+
+@admin.register(Plant)
+class PlannedPlantAdmin(DispatchedPlantAdmin):
+    actions_detail = ["send_command", "plan_a_day", *DispatchedPlantAdmin.actions_detail[1:]]
+    change_form_template = "admin/schedules/plant/change_form.html"
+
+    def panels(self, plant: Plant, *, at: datetime) -> dict[str, Any]:
+        return {**super().panels(plant, at=at), "plan": plan_panel(plant, at=at)}
+
+    @action(description="Plan a day", url_path="plan", icon="calendar_view_day", permissions=["plan"])
+    def plan_a_day(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """To the choice of the day, with this plant chosen."""
+        return redirect(f"{reverse('admin:schedules_dayplan_choose')}?plant={object_id}")
+
+    def has_plan_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Who may make drafts."""
+        return request.user.has_perm("schedules.change_dayplan")
+
+
+def plan_panel(plant: Plant, *, at: datetime) -> dict[str, Any]:
+    """Now, next, what stands above, and the plans of the coming days; four statements."""
+    rows = PlanSlot.objects.filter(
+        version__plan__plant=plant,
+        version__state=PlanState.PUBLISHED,
+        end_at__gt=at,
+        start_at__lt=at + _AHEAD,
+        version__plan__day__range=(at.date() - timedelta(days=1), at.date() + timedelta(days=3)),
+    )
+    coming = [planned(row) for row in rows.order_by("start_at")[:2]]
+    current = next((slot for slot in coming if slot.start_at <= at), None)
+    following = next((slot for slot in coming if slot.start_at > at), None)
+    return {
+        "now": EMPTY if current is None else _slot_text(plant, current),
+        "next": EMPTY if following is None else _slot_text(plant, following),
+        "next_in": EMPTY if following is None else ago(following.start_at, now=at, zone=plant.time_zone),
+        "override": _override(plant, at),
+        "days": _days(plant, at),
+        "all_url": f"{reverse('admin:schedules_dayplan_changelist')}?plant__id__exact={plant.pk}",
+        "override_url": f"{reverse('admin:schedules_override_begin')}?plant={plant.pk}",
+    }
+
+
+def _slot_text(plant: Plant, slot: Any) -> str:
+    return f"{ask_text(slot)}, {span_text(slot, zone=plant.time_zone)}"
+
+
+def _override(plant: Plant, at: datetime) -> dict[str, object] | None:
+    row = Override.objects.filter(plant=plant, ended_at__isnull=True, until_at__gt=at).first()
+    if row is None:
+        return None
+    return {
+        "url": change_url(row),
+        "ask": command_title(Kind.SITE_SETPOINT, row.payload),
+        "by": row.by_name,
+        "reason": row.reason,
+        "ends": ago(row.until_at, now=at, zone=plant.time_zone),
+        "until": moment(row.until_at, zone=plant.time_zone),
+    }
+
+
+def _days(plant: Plant, at: datetime) -> list[dict[str, object]]:
+    today = local_day_of(at, zone=plant.time_zone).day
+    rows = plans_of(
+        organisation_id=plant.organisation_id,
+        external_plant_id=plant.external_plant_id,
+        first_day=today,
+    )
+    return [
+        {
+            "url": change_url(plan),
+            "day": f"{plan.day:%a} {plan.day.day} {plan.day:%b}",
+            "today": plan.day == today,
+            "chips": [plan_chip(state) for state in (plan.in_force_state, plan.open_state) if state],  # type: ignore[attr-defined]
+        }
+        for plan in rows.order_by("day")[:_DAYS_SHOWN]
+    ]
