@@ -27,6 +27,7 @@ from plants.selectors.link_health import ConnectionHealth, connection_health, wa
 from trading_api.models import Credential, PullJournal
 from watch.bounded import ask_database
 from watch.metrics_rollups import rollups
+from watch.metrics_silence import diagnoses
 from watch.metrics_steps import step_seconds
 from watch.models import Notification, Severity, TickRun
 
@@ -279,6 +280,7 @@ PARTS: Mapping[str, Callable[[datetime], Families]] = {
     "rollups": rollups,
     "letters": letters,
     "commands": commands,
+    "diagnoses": diagnoses,
     "steps": steps,
     "pulls": pulls,
     "alarms": alarms,

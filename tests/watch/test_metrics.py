@@ -13,6 +13,7 @@ from plants.models import Alarm, LinkHealth, LinkState, StreamHealth
 from plants.services.dead_letters import Letter, store_dead_letters
 from tests import factories
 from tests.dispatch.helpers import ask, broker_says, claims, mode, setpoint, stop_now
+from tests.dispatch.silences import LATER, explained, silent_command
 from tests.factories import AT
 from tests.link.helpers import ack, execution, hear
 from tests.queries import queries_of
@@ -142,6 +143,17 @@ def test_commands_are_counted_by_connection_and_state_and_latched_plants_are_tol
 
     assert numbers["esm_commands", *where(link), "QUEUED"] == 3
     assert numbers["esm_plants_latched",] == 1
+
+
+def test_silences_of_the_last_day_are_counted_by_what_explains_them():
+    explained(silent_command(plant=factories.plant(on=factories.connection(rest_base_url=""))))
+    silent_command()
+
+    numbers = told("diagnoses", at=LATER)
+
+    assert (numbers["esm_recent_diagnoses", "UNDECIDED"], numbers["esm_recent_diagnoses", "OPEN"]) == (1, 1)
+    assert numbers["esm_recent_diagnoses", "RETURNED"] == 0
+    assert told("diagnoses", at=LATER + timedelta(days=2))["esm_recent_diagnoses", "UNDECIDED"] == 0
 
 
 def test_only_the_newest_commands_are_looked_at(monkeypatch):
@@ -322,7 +334,7 @@ def test_the_number_of_questions_does_not_grow_with_connections_plants_or_comman
         world()
 
     assert queries_of(page) == few
-    assert few <= 58  # of them 30 begin, bound and end the ten parts
+    assert few <= 61  # of them 33 begin, bound and end the eleven parts
 
 
 def test_labels_name_no_plant_no_message_and_no_command():
