@@ -51,7 +51,8 @@ from schedules.services.drafts import (
 
 logger = structlog.get_logger(__name__)
 
-MOST_AT_ONCE = 1_000
+MOST_AT_ONCE = 200
+"""Each is a transaction of some 15 statements: a request waits for so many."""
 
 
 class _NotPublished(Exception):

@@ -13,6 +13,7 @@ from schedules.services.publishing import MOST_AT_ONCE, cancel_plan, publish, pu
 from tests import factories
 from tests.dispatch.helpers import ask, stop_now
 from tests.factories import OPERATOR
+from tests.queries import queries_of
 from tests.schedules.helpers import check, checked, draft, values
 from tests.schedules.plans import DAY, EVE, at, slot
 from tests.threads import together
@@ -315,6 +316,35 @@ def test_many_are_bounded():
         )  # fmt: skip
 
     assert code_of(work, Invalid) == "TOO_MANY_PLANS"
+
+
+def test_a_full_day_is_published_by_as_many_statements_as_two_slots():
+    few = checked(plain_plant(), slot("10:00", 5), slot("10:15", 6))
+    full = checked(
+        plain_plant(),
+        *[slot(f"{hour:02d}:{minute:02d}", 5) for hour in range(24) for minute in (0, 15, 30, 45)],
+    )
+
+    assert queries_of(lambda: publish_version(few)) == queries_of(lambda: publish_version(full)) <= 25
+
+
+@pytest.mark.django_db(transaction=True)
+def test_publishing_beside_an_emergency_leaves_nothing_of_the_plan_to_be_sent():
+    plant = plain_plant()
+    published(plant, slot("10:00", 5))
+    tick(at("10:00"))
+    second = checked(plant, slot("10:00", 9), at=at("10:01"))
+    now = at("10:01:01")
+
+    answers = together(
+        lambda: publish_version(second, now, accept_warnings=True), lambda: ask(plant, stop_now(), at=now)
+    )
+    tick(at("10:01:02"))
+
+    refused = [one.code for one in answers if isinstance(one, Exception)]
+    assert refused in ([], ["NEW_WARNINGS"])
+    unsent = Command.objects.filter(kind="site-setpoint", state__in=["SCHEDULED", "QUEUED"])
+    assert not unsent.exists()
 
 
 @pytest.mark.django_db(transaction=True)
