@@ -113,6 +113,7 @@ def _navigation() -> list[dict[str, Any]]:
                 _page("Telemetry bodies", "sensors", "plants.recenttelemetrybody"),
                 _page("Dead letters", "unsubscribe", "plants.deadletter"),
                 _page("Published site config", "published_with_changes", "dispatch.publishedsiteconfig"),
+                _page("Site reports", "difference", "dispatch.sitereport"),
                 _page("Pull journal", "receipt_long", "trading_api.pulljournal"),
                 _page("Credentials", "key", "trading_api.credential"),
             ],

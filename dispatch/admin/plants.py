@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 
 from dispatch.admin.looks import latch_chip, state_chip
 from dispatch.admin.sending import MAX_PLANTS
+from dispatch.admin.site import site_config_page
 from dispatch.models import Command
 from dispatch.selectors import last_commands, open_latch, with_latch
 from dispatch.words import command_title
@@ -44,7 +45,7 @@ class LatchFilter(DropdownFilter):
 class DispatchedPlantAdmin(PlantAdmin):
     list_filter = (*PlantAdmin.list_filter[:2], "connection__mode", LatchFilter, *PlantAdmin.list_filter[2:])
     actions = ["stop_selected"]
-    actions_detail = ["send_command", "switch_dispatch", "emergency"]
+    actions_detail = ["send_command", "switch_dispatch", "site_config", "emergency"]
     change_form_template = "admin/dispatch/plant/change_form.html"
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Plant]":
@@ -92,6 +93,13 @@ class DispatchedPlantAdmin(PlantAdmin):
     def emergency(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """To the confirmation page of an emergency."""
         return redirect(f"{reverse('admin:dispatch_command_emergency')}?plants={object_id}")
+
+    @action(
+        description="Site config", url_path="site-config", icon="published_with_changes", permissions=["view"]
+    )
+    def site_config(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """What Voke was told of the plant and what it has; publish it again."""
+        return site_config_page(self, request, found_or_404(self, request, object_id))
 
     @action(description="Dispatch switch", url_path="dispatch", icon="toggle_on", permissions=["change"])
     def switch_dispatch(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -40,6 +40,7 @@ from tests import factories
 from tests.admin.seed_commands import make_commands, make_emergencies
 from tests.admin.seed_gaps import make_gaps
 from tests.admin.seed_metering import make_metering
+from tests.admin.seed_site import make_site_reports
 from tests.admin.seed_watch import make_watch
 from tests.admin.seed_wire import fill_inbox, fill_journal, make_updates
 from trading_api.models import ConfigUpdateRequest, Credential
@@ -103,6 +104,7 @@ def seed(
         _alarms(plant, at, chance)
     asked = make_commands(made, commands, at, chance)
     publish_changed(at=at, policy=current_policy())
+    make_site_reports(made, at)
     make_emergencies(made, at)
     credentials = [
         issue_credentials(

@@ -26,6 +26,7 @@ QUERIES = {
     "dispatch_outboundmessage": 5,
     "dispatch_publishedsiteconfig": 6,
     "dispatch_schedulenotice": 5,
+    "dispatch_sitereport": 4,
     "metering_gap": 4,
     "metering_registerevent": 5,
     "metering_retentionhold": 4,
