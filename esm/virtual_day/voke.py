@@ -26,7 +26,7 @@ from voke_sim.transport.memory import MemoryTransport, declare_topology
 MERIDIAN_H = 1.1
 """So many hours before 12:00 UTC the sun stands highest over the demo's plants."""
 PHYSICS_STEP_S = 10.0
-TABLES = ("messages", "seen", "effects", "published", "pulls", "sites")
+TABLES = ("messages", "seen", "effects", "targets", "published", "pulls", "sites")
 _WATCH_S = 10.0
 """How closely a command that has begun is looked at, until it has reached its target or was given up."""
 _WATCHED_FOR = timedelta(seconds=330)
