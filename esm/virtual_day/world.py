@@ -202,14 +202,14 @@ class VirtualWorld:
         """Everything that happens at this instant."""
         self.steps += 1
         with clock.frozen(self.now):
-            eventful = self._do_planned()
-            is_round = eventful or self.now >= self._pace.next_round_at
+            did = self._do_planned()
+            is_round = did or self.now >= self._pace.next_round_at
             if is_round:
                 self.rounds += 1
                 self._vouch()
-                for tick in self._pace.due(self.now):
+                for tick in self._pace.due(self.now, all_of_them=did):
                     run_tick(tick.name, at=self.now)
-            eventful |= self._exchange(may_publish=is_round)
+            eventful = self._exchange(may_publish=is_round) or did
             if is_round or eventful:
                 self._pace.plan_next(self.now, eventful=eventful)
 
