@@ -102,6 +102,7 @@ def _navigation() -> list[dict[str, Any]]:
                 _page("Commands", "checklist", "dispatch.command") | {"active": _lists_commands},
                 send,
                 _page("Emergencies", "emergency_home", "dispatch.emergencylatch"),
+                _page("Emergency orders", "crisis_alert", "dispatch.emergencyorder"),
             ],
         },
         {

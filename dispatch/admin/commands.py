@@ -4,7 +4,7 @@ import uuid
 from datetime import timedelta
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -12,17 +12,16 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from dispatch.admin.forms import ReasonForm
 from dispatch.admin.life import steps_of
 from dispatch.admin.looks import EXECUTION_OVERDUE, outcome_chip, signature_chip, state_chip
 from dispatch.admin.proof import ProofFilter, proof_facts, proof_mark
-from dispatch.admin.sending import actor_of, emergency_view, release_view, send_view
+from dispatch.admin.sending import emergency_view, release_view, send_view
 from dispatch.admin.silence import SilenceFilter, silence_view
-from dispatch.models import Command, CommandEvent, Kind, OutboundMessage
+from dispatch.admin.taking_back import cancel_view, may_be_taken_back
+from dispatch.models import Command, CommandEvent, OutboundMessage
 from dispatch.selectors import DOUBTFUL, messages_of, timeline
-from dispatch.services.commands import cancel
 from dispatch.signatures import check_signature
-from dispatch.states import BEFORE_SENT, State
+from dispatch.states import State
 from dispatch.words import STATE_WORDS, cause_text, command_title
 from esm import clock
 from plants.admin.base import MachineOwned, without_secrets
@@ -31,7 +30,6 @@ from plants.admin.marks import (
     EMPTY,
     NOTHING,
     ago,
-    change_url,
     chip,
     chips,
     link,
@@ -41,7 +39,7 @@ from plants.admin.marks import (
     plain,
     stack,
 )
-from plants.admin.pages import Page, found_or_404, posted, require, run_page
+from plants.admin.pages import found_or_404, require
 from plants.admin.theme import (
     AutocompleteSelectFilter,
     DropdownFilter,
@@ -164,36 +162,8 @@ class CommandAdmin(MachineOwned):
 
     @action(description="Cancel", url_path="cancel", icon="block", permissions=["cancel_command"])
     def cancel_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Take a command back while nothing of it was sent."""
-        command: Command = found_or_404(self, request, object_id)
-        form = ReasonForm(posted(request))
-        page = Page(
-            title=f"Cancel command #{command.pk}?",
-            facts=(
-                ("Command", command_title(command.kind, command.payload)),
-                ("Plant", command.plant),
-                ("State", state_chip(command)),
-            ),
-            effects=(
-                "It is taken back only if no byte of it may have left yet; else nothing changes and you are told.",
-            ),
-            submit="Cancel the command",
-            danger=True,
-            back=change_url(command),
-        )
-
-        def act(asked: dict[str, Any]) -> HttpResponse:
-            cancel(
-                organisation_id=command.organisation_id,
-                command_id=command.pk,
-                actor=actor_of(request),
-                reason=asked["reason"],
-                at=clock.now(),
-            )
-            messages.success(request, f"Command #{command.pk} is cancelled; nothing of it was sent.")
-            return redirect(change_url(command))
-
-        return run_page(self, request, page=page, form=form, act=act, row=command)
+        """Take a command back; the page says before what is sent for it."""
+        return cancel_view(self, request, found_or_404(self, request, object_id))
 
     def has_send_command_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """Whether the person may send commands."""
@@ -205,10 +175,7 @@ class CommandAdmin(MachineOwned):
             return False
         if object_id is None:
             return True
-        open_states = [state.value for state in BEFORE_SENT]
-        return (
-            Command.objects.filter(pk=object_id, state__in=open_states).exclude(kind=Kind.EMERGENCY).exists()
-        )
+        return may_be_taken_back(object_id)
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
         command = kwargs.get("obj")

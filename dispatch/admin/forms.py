@@ -131,7 +131,7 @@ class SetpointForm(CommandForm):
         help_text="The target is meant at the grid connection, local consumption included.",
     )
     valid_from = time_field(label="Valid from", help_text="Empty: from now on.")
-    valid_until = time_field(label="Valid until", help_text="Empty: until something replaces it.")
+    valid_until = time_field(label="Valid until", help_text="Empty: as long as the plant's settings say.")
     PATHS = {
         **CommandForm.PATHS,
         "payload.type": "type",

@@ -11,10 +11,11 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from dispatch.admin.looks import latch_chip, state_chip
-from dispatch.admin.sending import MAX_PLANTS
+from dispatch.admin.orders import remember_selection
 from dispatch.admin.site import site_config_page
 from dispatch.models import Command
 from dispatch.selectors import last_commands, open_latch, with_latch
+from dispatch.services.orders import MOST_PLANTS
 from dispatch.words import command_title
 from plants.admin.connection_forms import SwitchForm
 from plants.admin.looks import switch_chip
@@ -127,13 +128,12 @@ class DispatchedPlantAdmin(PlantAdmin):
 
     @admin.action(description="Emergency for selected plants", permissions=["send_emergency"])
     def stop_selected(self, request: HttpRequest, queryset: "QuerySet[Plant]") -> HttpResponse | None:
-        """To the confirmation page, with these plants."""
-        ids = list(queryset.order_by().values_list("pk", flat=True)[: MAX_PLANTS + 1])
-        if len(ids) > MAX_PLANTS:
-            messages.error(request, f"An emergency goes to at most {MAX_PLANTS} plants at once.")
+        """To the confirmation page, with these plants; of one organisation, since an order belongs to one."""
+        found = list(queryset.order_by("pk").values_list("pk", "organisation_id")[: MOST_PLANTS + 1])
+        if len({owner for _, owner in found}) > 1:
+            messages.error(request, "Choose plants of one organisation.")
             return None
-        chosen = ",".join(str(pk) for pk in sorted(ids))
-        return redirect(f"{reverse('admin:dispatch_command_emergency')}?plants={chosen}")
+        return redirect(remember_selection(request, [pk for pk, _ in found]))
 
     # The theme's check of permissions by their full name would ask the database at start-up.
     def has_send_command_permission(self, request: HttpRequest, object_id: Any = None) -> bool:

@@ -34,6 +34,7 @@ from dispatch.selectors import open_latch
 from dispatch.services.commands import check, submit
 from dispatch.services.emergency import release, send_emergency
 from dispatch.states import State
+from dispatch.validity import with_end
 from dispatch.words import command_title, released_text
 from esm import clock
 from plants.admin.base import without_secrets
@@ -269,12 +270,13 @@ def _when_text(plant: Plant, asked: CommandRequest) -> object:
 
 
 def _until_text(plant: Plant, asked: CommandRequest) -> object:
-    if isinstance(asked.payload, SiteSetpoint | Mode):
-        until = asked.payload.valid_until
-        if until is not None:
-            return format_html("It holds until {}.", moment(until, zone=plant.time_zone))
+    """Of what is sent: a setpoint without an end of its own has the plant's."""
+    payload = with_end(asked.payload, plant, asked.due_at or clock.now())
+    if not isinstance(payload, SiteSetpoint | Mode):
+        return "It holds until another command: a stop is a second command with its own time."
+    if payload.valid_until is None:
         return "It holds until something replaces it."
-    return "It holds until another command: a stop is a second command with its own time."
+    return format_html("It holds until {}.", moment(payload.valid_until, zone=plant.time_zone))
 
 
 # --- emergencies ----------------------------------------------------------------------------------------------

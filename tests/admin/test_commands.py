@@ -312,26 +312,41 @@ def test_a_command_that_was_not_sent_is_cancelled_with_a_reason(jana):
     assert (command.state, event.actor, event.detail) == (State.CANCELLED, "jana", {"reason": "Replanned"})
 
 
-def test_a_command_that_may_have_left_is_not_cancelled_and_the_page_says_so(jana):
+def test_a_command_that_may_have_left_is_taken_back_by_the_base_mode_and_the_page_says_so_before(jana):
     command = ask(factories.plant())
     OutboundMessage.objects.filter(command=command).update(attempted_at=AT, outcome=Outcome.PENDING)
+    url = page("dispatch_command_cancel_page", command.pk)
 
-    response = jana.post(page("dispatch_command_cancel_page", command.pk), {"reason": "Replanned"})
+    shown = text_of(jana.get(url))
+    done = text_of(jana.post(url, {"reason": "Replanned"}, follow=True))
 
     command.refresh_from_db()
-    assert "may already have been sent" in text_of(response)
-    assert command.state == State.QUEUED
+    assert "It may be on its way to Voke, so it counts as sent" in shown
+    assert "The plant's base mode is sent: Standard." in shown
+    assert (
+        f"Command #{command.pk} is taken back by #{command.retraction.by_command_id}: Mode: standard." in done
+    )
+    assert (command.state, command.retraction.asked_by_name) == (State.UNCONFIRMED, "jana")
 
 
-def test_cancelling_is_offered_only_before_sending_and_only_to_senders(jana, staff):
-    open_one, sent = ask(factories.plant()), ask(factories.plant())
+def test_an_unsent_command_says_that_nothing_goes_to_voke(jana):
+    command = ask(factories.plant(), due_at=AT + timedelta(hours=1))
+
+    shown = text_of(jana.get(page("dispatch_command_cancel_page", command.pk)))
+
+    assert "Nothing of it was sent yet: it is taken back, and nothing goes to Voke." in shown
+
+
+def test_cancelling_is_offered_while_it_may_be_in_force_and_only_to_senders(jana, staff):
+    open_one, sent, refused = ask(factories.plant()), ask(factories.plant()), ask(factories.plant())
     happen(sent, State.SENT, "CONFIRMED", after_s=0.1)
+    happen(refused, State.RETURNED, "BROKER_RETURNED", after_s=0.1)
     viewer = staff("dispatch.view_command")
 
     offered = [
         f"{command.pk}/cancel/" in client.get(page("dispatch_command_change", command.pk)).content.decode()
-        for client, command in ((jana, open_one), (jana, sent), (viewer, open_one))
+        for client, command in ((jana, open_one), (jana, sent), (jana, refused), (viewer, open_one))
     ]
 
-    assert offered == [True, False, False]
+    assert offered == [True, True, False, False]
     assert viewer.get(page("dispatch_command_cancel_page", open_one.pk)).status_code == 403

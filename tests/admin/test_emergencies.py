@@ -2,11 +2,12 @@
 
 import pytest
 
-from dispatch.models import Command, EmergencyLatch, Kind
+from dispatch.models import Command, EmergencyLatch, EmergencyOrder, Kind
 from dispatch.states import State
 from plants.services.plants import set_plant_dispatch
 from tests import factories
 from tests.admin.pages import page, text_of
+from tests.queries import queries_of
 
 pytestmark = pytest.mark.django_db
 
@@ -105,15 +106,103 @@ def test_when_no_plant_can_be_reached_the_page_says_why(jana):
     assert "Dark: Dispatch is switched off for the plant." in text_of(response)
 
 
-def test_selected_plants_of_the_list_are_brought_to_the_confirmation(jana):
-    plants = [factories.plant(), factories.plant()]
+def asked_for(jana, *plants):
+    """The confirmation page of plants that were ticked in the list."""
+    data = {"action": "stop_selected", "_selected_action": [plant.pk for plant in plants]}
+    return jana.post(page("plants_plant_changelist"), data)["Location"]
+
+
+def send_order(jana, *plants, **changes):
+    url = asked_for(jana, *plants)
+    form = jana.get(url).context["form"]
+    data = {name: form[name].value() for name in ("key", "token")}
+    return jana.post(url, {"type": "STOP", "reason": "Storm", "number": str(len(plants)), **data} | changes)
+
+
+def test_selected_plants_are_counted_and_named_before_anything_is_sent(jana):
+    link = factories.connection()
+    plants = [factories.plant(on=link, name=name) for name in ("Alpha", "Beta")]
+
+    shown = text_of(jana.get(asked_for(jana, *plants)))
+
+    assert "Emergency for 2 plants?" in shown
+    assert "This reaches 2 selected plants." in shown
+    assert "Alpha, Beta" in shown
+    assert not Command.objects.exists()
+
+
+def test_the_number_must_be_typed_and_the_order_is_followed_plant_by_plant(jana):
+    link = factories.connection()
+    plants = [factories.plant(on=link) for _ in range(2)]
+    set_plant_dispatch(plant_id=plants[1].pk, enabled=False)
+
+    refused = send_order(jana, *plants, number="3")
+    sent = send_order(jana, *plants)
+
+    order = EmergencyOrder.objects.get()
+    shown = text_of(jana.get(sent["Location"]))
+    assert "2 plants are named above" in text_of(refused)
+    assert sent["Location"] == page("dispatch_emergencyorder_change", order.pk)
+    assert "Not delivered yet: 1" in shown
+    assert "Not sent: 1" in shown
+    assert "Dispatch is switched off: dispatch is switched off for the plant" in shown
+
+
+def test_when_the_selection_changed_meanwhile_nothing_is_sent(jana):
+    link = factories.connection()
+    factories.plant(on=link)
+    url = f"{page('dispatch_emergencyorder_ask')}?connection={link.pk}"
+    form = jana.get(url).context["form"]
+    factories.plant(on=link)
 
     response = jana.post(
-        page("plants_plant_changelist"),
-        {"action": "stop_selected", "_selected_action": [plant.pk for plant in plants]},
+        url,
+        {"type": "STOP", "reason": "Storm", "number": "2", "key": "k", "token": form["token"].value()},
     )
 
-    assert response["Location"] == url_of(*sorted(plants, key=lambda plant: plant.pk))
+    assert "The selection has changed: it has 2 plants now" in text_of(response)
+    assert not EmergencyOrder.objects.exists()
+
+
+def test_one_release_opens_all_of_an_order(jana):
+    link = factories.connection()
+    plants = [factories.plant(on=link) for _ in range(2)]
+    send_order(jana, *plants)
+    order = EmergencyOrder.objects.get()
+    url = page("dispatch_emergencyorder_release", order.pk)
+
+    asked = text_of(jana.get(url))
+    jana.post(url, {"reason": "Over"})
+
+    assert "Release 2 plants?" in asked
+    assert not EmergencyLatch.objects.filter(released_at__isnull=True).exists()
+    assert "Released" in text_of(jana.get(page("dispatch_emergencyorder_change", order.pk)))
+
+
+def test_plants_of_two_organisations_are_not_one_order(jana):
+    response = jana.post(
+        page("plants_plant_changelist"),
+        {"action": "stop_selected", "_selected_action": [factories.plant().pk, factories.plant().pk]},
+        follow=True,
+    )
+
+    assert "Choose plants of one organisation." in text_of(response)
+
+
+def test_orders_are_seen_and_sent_only_with_the_permission(staff):
+    client = staff("plants.view_plant")
+
+    assert client.get(page("dispatch_emergencyorder_ask")).status_code == 403
+    assert client.get(page("dispatch_emergencyorder_change", 1)).status_code == 403
+    assert client.get(page("dispatch_emergencyorder_release", 1)).status_code == 403
+
+
+def test_the_pages_of_an_order_read_the_same_few_statements_however_many_plants(jana):
+    link = factories.connection()
+    few, many = ([factories.plant(on=link) for _ in range(count)] for count in (2, 12))
+    first, second = send_order(jana, *few)["Location"], send_order(jana, *many)["Location"]
+
+    assert queries_of(lambda: jana.get(first)) == queries_of(lambda: jana.get(second))
 
 
 @pytest.mark.parametrize("query", ["", "?plants=", "?plants=abc", "?plants=999999"])
