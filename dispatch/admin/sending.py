@@ -263,10 +263,8 @@ def _review_page(plant: Plant, asked: CommandRequest) -> Page:
 def _when_text(plant: Plant, asked: CommandRequest) -> object:
     if asked.due_at is None:
         return "It is signed and put into the outbox at once."
-    return format_html(
-        "It is signed and sent at {}; until then it can be cancelled.",
-        moment(asked.due_at, zone=plant.time_zone),
-    )
+    when = moment(asked.due_at, zone=plant.time_zone)
+    return format_html("It is signed and sent at {}; until then it can be cancelled.", when)
 
 
 def _until_text(plant: Plant, asked: CommandRequest) -> object:

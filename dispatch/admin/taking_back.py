@@ -68,13 +68,11 @@ def cancel_view(model_admin: "ModelAdmin[Any]", request: HttpRequest, command: C
 
 def _effects(command: Command) -> list[object]:
     """What a cancel would do now, and what it would do when the message leaves meanwhile."""
+    text: object
     try:
-        undoing = undoing_of(command.plant, command, reason="", at=clock.now())
+        text = _effect(command, undoing_of(command.plant, command, reason="", at=clock.now()))
     except DomainError as refusal:
-        text: object = f"{refusal.message[:1].upper()}{refusal.message[1:]}."
-        undoing = None
-    else:
-        text = _effect(command, undoing)
+        text = f"{refusal.message[:1].upper()}{refusal.message[1:]}."
     attempted = command.messages.filter(attempted_at__isnull=False).exists()
     if State(command.state) in BEFORE_SENT and not attempted:
         unsent = "Nothing of it was sent yet: it is taken back, and nothing goes to Voke."
