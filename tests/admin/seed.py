@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from dispatch.models import Command
+from dispatch.models import Command, EmergencyLatch
 from dispatch.policy import current_policy
 from dispatch.services.site_config import publish_changed
 from plants.models import (
@@ -40,6 +40,7 @@ from tests import factories
 from tests.admin.seed_commands import make_commands, make_emergencies
 from tests.admin.seed_gaps import make_gaps
 from tests.admin.seed_metering import make_metering
+from tests.admin.seed_plans import make_override, make_plans
 from tests.admin.seed_site import make_site_reports
 from tests.admin.seed_watch import make_watch
 from tests.admin.seed_wire import fill_inbox, fill_journal, make_updates
@@ -106,6 +107,7 @@ def seed(
     publish_changed(at=at, policy=current_policy())
     make_site_reports(made, at)
     make_emergencies(made, at)
+    _plans(made, at)
     credentials = [
         issue_credentials(
             organisation=one, label="production", client_id=f"voke-{one.slug}", at=at - timedelta(days=40)
@@ -127,6 +129,16 @@ def seed(
         credentials=credentials,
         updates=updates,
     )
+
+
+def _plans(made: Sequence[Plant], at: datetime) -> None:
+    """Days of plants that can be sent to, and one person's override."""
+    latched = EmergencyLatch.objects.filter(released_at=None).values_list("plant_id", flat=True)
+    free = [
+        plant for plant in made if plant.pk not in latched and plant.connection.mode == ConnectionMode.ACTIVE
+    ]
+    make_plans(free[:4], at=at)
+    make_override(free[0], at=at)
 
 
 def _owners(at: datetime) -> tuple[list[Organisation], list[Connection]]:

@@ -39,6 +39,8 @@ QUERIES = {
     "plants_plant": 6,
     "plants_recenttelemetrybody": 4,
     "plants_user": 6,
+    "schedules_dayplan": 7,
+    "schedules_override": 5,
     "trading_api_configupdaterequest": 5,
     "trading_api_credential": 5,
     "trading_api_pulljournal": 5,
