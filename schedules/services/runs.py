@@ -4,6 +4,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection
 
@@ -33,32 +34,23 @@ def write_runs(changed: Sequence[Turned]) -> None:
     if not changed:
         return
     if connection.vendor != "postgresql":
-        rows = [_row(one) for one in changed]
+        rows = [SlotRun(pk=one.pk, **dict(zip(_FIELDS, _values(one), strict=True))) for one in changed]
         SlotRun.objects.bulk_update(rows, _FIELDS, batch_size=500)
         return
     arrays = ", ".join(f"%s::{kind}[]" for kind in ("bigint", *_TYPES))
     assignments = ", ".join(f"{name} = new.{name}" for name in _FIELDS)
+    columns = [list(column) for column in zip(*((one.pk, *_values(one)) for one in changed), strict=True)]
     with connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE {SlotRun._meta.db_table} run SET {assignments} FROM unnest({arrays})"  # noqa: S608
             f" AS new (id, {', '.join(_FIELDS)}) WHERE run.id = new.id",
-            [
-                [one.pk for one in changed],
-                *([getattr(row, name) for row in map(_row, changed)] for name in _FIELDS),
-            ],
+            columns,
         )
 
 
-def _row(one: Turned) -> SlotRun:
-    return SlotRun(
-        pk=one.pk,
-        state=one.state.value,
-        due_at=one.due_at,
-        cause=one.cause[:64],
-        winner=one.winner[:200],
-        command_id=one.command_id,
-        decided_at=one.decided_at,
-    )
+def _values(one: Turned) -> tuple[Any, ...]:
+    """In the order of `_FIELDS`."""
+    return one.state.value, one.due_at, one.cause[:64], one.winner[:200], one.command_id, one.decided_at
 
 
 def lock_free_plants(plant_ids: Sequence[int]) -> set[int]:
