@@ -71,7 +71,7 @@ def plant(link):
 
 def build_world(at):
     """Commands named by their reason: every state, waiting ones attempted and not, planned ones due and later."""
-    link = factories.connection(api_key=API_KEY)
+    link = factories.connection(api_key=API_KEY, rest_base_url="")
     for state in AFTER_SENT:
         ask(plant(link), setpoint(valid_until=at + timedelta(hours=1)), at=at, reason=state.value)
     deliver(link, at=at)
