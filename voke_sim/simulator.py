@@ -156,6 +156,11 @@ class Simulator:
         """The refusals of the REST reads in force; may be changed at any time."""
         return self._rest_faults
 
+    def plant_time_s(self) -> dict[str, float]:
+        """Of each site by its externalPlantId: seconds since the midnight before its plant's first second."""
+        with self._engine.lock:
+            return {site.config.external_plant_id: site.plant.time_s for site in self._engine.sites}
+
     @property
     def rest_url(self) -> str | None:
         """Address of the REST reads, without a path."""

@@ -19,6 +19,7 @@ from esm.clock import Clock
 from esm.demo.audit import Audit, audit
 from esm.demo.installation import DemoInstallation
 from esm.demo.narrator import Narrator
+from esm.demo.planned import TodaysPlan
 from esm.demo.stand_in import stand_in_config
 from esm.demo.tour import Operator, Step, TourFailed
 from esm.embedded import Embedded
@@ -61,16 +62,13 @@ class Demo:
         self._embedded = Embedded(
             host=options.host, port=options.port, transport=MemoryTransport(self.broker), clock=clock
         )
-        self._simulator = Simulator(
-            stand_in_config(
-                installation,
-                base_url=f"http://{options.host}:{options.port}",
-                journal=options.journal,
-                seed=options.seed,
-            ),
-            broker=self.broker,
-            on_note=self.narrator.note,
+        self._config = stand_in_config(
+            installation,
+            base_url=f"http://{options.host}:{options.port}",
+            journal=options.journal,
+            seed=options.seed,
         )
+        self._simulator = Simulator(self._config, broker=self.broker, on_note=self.narrator.note)
         self._started_at = clock()
 
     def start(self) -> None:
@@ -101,13 +99,24 @@ class Demo:
         return self._summary(done, self.stop())
 
     def run_forever(self) -> None:
-        """The tour again and again, with pauses, until the stop event."""
+        """The tour again and again, with pauses, and a plan of today beside it, until the stop event."""
+        plan = TodaysPlan(
+            installation=self._installation,
+            config=self._config,
+            plant_time_s=self._simulator.plant_time_s,
+            say=lambda text, at: self.narrator.say(text, at=at),
+        )
+        planner = threading.Thread(
+            target=plan.run, args=(self._stop,), kwargs={"clock": self._clock}, name="planner", daemon=True
+        )
+        planner.start()
         while not self._stop.is_set():
             try:
                 self._tour(lambda: STEP_TIMEOUT_S)
             except TourFailed as error:
                 self.narrator.say(f"operator  {error}", at=self._clock())
             self._stop.wait(AGAIN_AFTER_S)
+        planner.join(STEP_TIMEOUT_S)
         result = self.stop()
         self.narrator.say(f"lost {result.lost}, doubled {result.doubled}")
 
@@ -190,9 +199,14 @@ def as_line(summary: Mapping[str, object]) -> str:
     return json.dumps(summary, ensure_ascii=False)
 
 
-def is_clean(summary: Mapping[str, object]) -> bool:
-    """Whether nothing was lost and nothing doubled."""
-    return summary["lost"] == 0 and summary["duplicated"] == 0
+def what_is_wrong(summary: Mapping[str, object]) -> str:
+    """Why the loop does not count as closed; empty when nothing was lost, nothing doubled, and a plan was followed."""
+    if summary["lost"] or summary["duplicated"]:
+        return "something was lost or doubled"
+    plan = summary["plan"]
+    if not isinstance(plan, Mapping) or not plan["verified"]:
+        return "no slot of the plan was verified by measurement"
+    return ""
 
 
 def started_text(installation: DemoInstallation, *, host: str, port: int, at: datetime) -> str:

@@ -5,10 +5,9 @@ service. Batteries shift a little on top of it, charging at night and giving bac
 half of what a clear sky would give.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from dispatch.requests import Actor
 from esm.demo.installation import DemoInstallation
@@ -20,11 +19,11 @@ from schedules.models import Origin, PlanVersion
 from schedules.policy import current_schedule_policy
 from schedules.services.drafts import check_version, save_draft
 from schedules.services.publishing import publish
-from schedules.slots import PlannedSlot, grid_of_day
+from schedules.slots import PlannedSlot, Span, grid_of_day
 from vcp import Direction, SetpointType
 from voke_sim.config import SimConfig, SiteConfig
 from voke_sim.physics.load import load_kw
-from voke_sim.physics.pv import sun_share
+from voke_sim.physics.pv import DAY_S, sun_share
 
 PLANNER: Final = Actor(name="planner")
 CURTAILED: Final = 0.5
@@ -32,42 +31,53 @@ _NIGHT: Final = range(5)
 _EVENING: Final = range(18, 22)
 _SHIFT_KW: Final = 8.0
 _HOUR_S: Final = 3600.0
+_PARTS: Final = 5
 Plans = Mapping[str, Sequence[PlannedSlot]]
+
+
+PlantTime = Callable[[datetime], float]
+"""Seconds since the midnight before a modelled plant's first second, at an instant: its own time of day."""
 
 
 def forecast_plans(
     config: SimConfig, *, day: LocalDay, zone: str, began_at: datetime, minutes: int = 15
 ) -> Plans:
-    """A plan for every site; `began_at`: the instant at which the stand-in's plants began."""
+    """A plan for every site of a stand-in at real pace; `began_at`: the instant at which its plants began."""
+    grid = grid_of_day(day.day, zone=zone, minutes=minutes)
     return {
-        site.external_plant_id: [
-            _slot(site, start_at=span.start_at, end_at=span.end_at, zone=zone, began_at=began_at)
-            for span in grid_of_day(day.day, zone=zone, minutes=minutes)
-        ]
+        site.external_plant_id: forecast_slots(site, grid, plant_time=_plant_time(site, began_at))
         for site in config.sites
     }
 
 
-def _slot(
-    site: SiteConfig, *, start_at: datetime, end_at: datetime, zone: str, began_at: datetime
-) -> PlannedSlot:
-    middle = start_at + (end_at - start_at) / 2
-    grid_kw = _grid_kw(site, middle, hour=start_at.astimezone(ZoneInfo(zone)).hour, began_at=began_at)
+def _plant_time(site: SiteConfig, began_at: datetime) -> PlantTime:
+    return lambda at: site.weather.start_hour * _HOUR_S + (at - began_at).total_seconds()
+
+
+def forecast_slots(site: SiteConfig, grid: Iterable[Span], *, plant_time: PlantTime) -> list[PlannedSlot]:
+    """What a site is expected to draw from the grid in each slot, with a little shifted by its batteries."""
+    return [_slot(site, span, plant_time) for span in grid]
+
+
+def _slot(site: SiteConfig, span: Span, plant_time: PlantTime) -> PlannedSlot:
+    length = span.end_at - span.start_at
+    moments = [span.start_at + length * (part + 0.5) / _PARTS for part in range(_PARTS)]
+    grid_kw = round(sum(_grid_kw(site, plant_time(moment)) for moment in moments) / _PARTS)
     return PlannedSlot(
-        start_at=start_at,
-        end_at=end_at,
+        start_at=span.start_at,
+        end_at=span.end_at,
         type=SetpointType.POWER,
-        value=float(abs(round(grid_kw))),
-        direction=Direction.IMPORT if round(grid_kw) > 0 else Direction.EXPORT,
+        value=float(abs(grid_kw)),
+        direction=Direction.IMPORT if grid_kw > 0 else Direction.EXPORT,
     )
 
 
-def _grid_kw(site: SiteConfig, at: datetime, *, hour: int, began_at: datetime) -> float:
-    plant_s = site.weather.start_hour * _HOUR_S + (at - began_at).total_seconds()
+def _grid_kw(site: SiteConfig, plant_s: float) -> float:
     sun = sun_share(site.weather, plant_s) * site.weather.mean_clearness
     pv_kw = sum(pv.peak_kw for pv in site.pv) * sun
     if not site.batteries:
         return -CURTAILED * pv_kw
+    hour = int(plant_s % DAY_S // _HOUR_S)
     shift_kw = _SHIFT_KW if hour in _NIGHT else -_SHIFT_KW if hour in _EVENING else 0.0
     return load_kw(site.load, plant_s, 0.0) - pv_kw + shift_kw
 

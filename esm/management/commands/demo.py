@@ -12,7 +12,8 @@ from django.core.management.base import BaseCommand, CommandError
 from esm import clock
 from esm.demo.environment import VAR_DIR
 from esm.demo.installation import ensure_installation
-from esm.demo.run import Demo, DemoOptions, as_line, is_clean, started_text
+from esm.demo.planned import planned_hours
+from esm.demo.run import Demo, DemoOptions, as_line, started_text, what_is_wrong
 from esm.demo.tour import TourFailed
 from esm.signals import stop_on_signals
 
@@ -59,9 +60,11 @@ class Command(BaseCommand):
         except TourFailed as error:
             demo.stop()
             raise CommandError(str(error)) from error
+        # After the threads have ended: from here on the process has a clock and a database of its own.
+        summary["plan"] = planned_hours(at=clock.now(), seed=options["seed"])
         self.stdout.write(as_line(summary))
-        if not is_clean(summary):
-            raise CommandError("something was lost or doubled")
+        if wrong := what_is_wrong(summary):
+            raise CommandError(wrong)
 
 
 def _is_free(port: int) -> bool:
