@@ -34,10 +34,10 @@ VOKE, US = ScheduleCarrier.VOKE, ScheduleCarrier.DISPATCHER
 @contextmanager
 def noon(seed: int = 1) -> Iterator[VirtualWorld]:
     """A world that begins at half past eleven; its plant's plans are carried by Voke."""
-    begins_at = datetime.fromisoformat("2026-03-03T11:30:00+01:00")
-    with VirtualWorld(day=DAY, seed=seed, begins_at=begins_at) as world:
+    begins_at = datetime.fromisoformat("2026-03-03T11:45:00+01:00")
+    with VirtualWorld(day=DAY, seed=seed, begins_at=begins_at, period_s=300) as world:
         carried_by({PLANT: VOKE}, organisation_id=world.organisation_id)
-        world.run_until("11:40")
+        world.run_until("11:47")
         yield world
 
 
@@ -231,14 +231,27 @@ def test_a_restart_of_either_side_sends_nothing_twice_and_loses_nothing():
         assert VokeSchedule.objects.get().cause == "COMPLETED"
 
 
-def test_a_platform_that_was_down_over_the_acceptance_hears_it_afterwards():
+def test_a_platform_that_was_cut_off_while_its_plan_began_hears_of_it_afterwards():
+    with noon() as world:
+        world.at("11:48", lambda one: publish(one, 20, 30))
+        world.at("11:49", lambda one: one.cut_link(minutes=30))
+        world.run_until("12:34")
+
+        assert VokeSchedule.objects.get().cause == "COMPLETED"
+        assert Command.objects.filter(kind=Kind.SCHEDULE_CREATE).count() == 1
+
+
+def test_a_create_that_was_lost_on_a_dead_link_is_made_anew_after_two_looks():
     with noon() as world:
         version = publish(world, 20, 30)
-        world.at("11:41", lambda one: one.cut_link(minutes=30))
-        world.run_until("12:35")
+        world.cut_link(minutes=15)
+        for when in ("12:06", "12:07", "12:08"):
+            world.at(when, look)
+        world.run_until("12:34")
 
-        assert schedules(version)[0].cause == "COMPLETED"
-        assert Command.objects.filter(kind=Kind.SCHEDULE_CREATE).count() == 1
+        lost, new = schedules(version)
+        assert (lost.cause, new.cause) == ("LOST_AT_VOKE", "COMPLETED")
+        assert kws(world) == [None, 20.0, 30.0, None]
 
 
 def test_an_override_stands_above_the_schedule_which_resumes_with_the_slot_that_is_current_then():
