@@ -10,7 +10,7 @@ SERVERS := rabbitmq-server postgresql redis-server chromium
 UV_VERSION := 0.13.8
 LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
-.PHONY: help demo test soak check bench up lock openapi venv servers
+.PHONY: help demo day test soak check bench up lock openapi venv servers
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -18,6 +18,9 @@ help: ## this list
 
 demo: $(VENV)/.runtime ## the whole loop on this machine, no service needed (ONCE=1: until each step happened once)
 	$(BIN)/python manage.py demo $(if $(filter-out 0 no,$(ONCE)),--once)
+
+day: $(VENV)/.runtime ## a whole day with its plans on a virtual clock: DAY=2026-10-25 SEED=7 PLAN=file.csv
+	$(BIN)/python manage.py virtual_day --day $(or $(DAY),2026-10-25) --seed $(or $(SEED),7) $(if $(PLAN),--plan $(PLAN))
 
 test: $(VENV)/.dev servers ## all tests on PostgreSQL, Redis and RabbitMQ of their own, then the portable ones on SQLite
 	$(BIN)/python scripts/test_lanes.py
