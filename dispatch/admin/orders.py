@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Page as PageOfRows
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
@@ -103,6 +104,8 @@ class EmergencyOrderAdmin(MachineOwned):
     ) -> Any:
         """How far an order is."""
         require(request, "dispatch.view_emergencyorder")
+        if request.method not in ("GET", "HEAD") or object_id is None:
+            raise PermissionDenied
         return self.progress_page(request, self._order(object_id))
 
     def _order(self, object_id: str | int | None) -> EmergencyOrder:

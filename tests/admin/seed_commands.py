@@ -13,6 +13,7 @@ from dispatch.requests import Actor, CommandRequest
 from dispatch.services.commands import submit
 from dispatch.services.emergency import release, send_emergency
 from dispatch.services.life import Move, advance_many, append_events
+from dispatch.services.orders import Selection, count_selection, release_order, send_order
 from dispatch.states import State
 from plants.models import (
     ConnectionMode,
@@ -258,6 +259,32 @@ def make_emergencies(plants: Sequence[Plant], at: datetime) -> None:
         actor=Actor(name="jana"),
         reason="Checked on site, false alarm",
         at=at - timedelta(minutes=150),
+        policy=current_policy(),
+    )
+    make_order(reachable[2], at - timedelta(minutes=140))
+
+
+def make_order(plant: Plant, at: datetime) -> None:
+    """An order for one plant, released after ten minutes."""
+    selection = Selection(plant_ids=frozenset({plant.pk}))
+    counted = count_selection(organisation_id=plant.organisation_id, selection=selection)
+    order = send_order(
+        organisation_id=plant.organisation_id,
+        selection=selection,
+        token=counted.token,
+        type=EmergencyType.STOP,
+        reason="Storm over the valley",
+        key="storm",
+        actor=Actor(name="jana"),
+        at=at,
+        policy=current_policy(),
+    )
+    release_order(
+        organisation_id=plant.organisation_id,
+        order_id=order.pk,
+        actor=Actor(name="jana"),
+        reason="The storm is over",
+        at=at + timedelta(minutes=10),
         policy=current_policy(),
     )
 

@@ -23,6 +23,7 @@ QUERIES = {
     "auth_group": 4,
     "dispatch_command": 5,
     "dispatch_emergencylatch": 5,
+    "dispatch_emergencyorder": 5,
     "dispatch_outboundmessage": 5,
     "dispatch_publishedsiteconfig": 6,
     "dispatch_schedulenotice": 5,
