@@ -12,7 +12,7 @@ PATHS = sorted(
 )
 TESTS = sorted(set(re.findall(r"`(test_\w+)`", TEXT)))
 SETTINGS = sorted(set(re.findall(r"\b([A-Z][A-Z0-9]+(?:_[A-Z0-9]+)+)\b", TEXT)) - {"THREAT_MODEL"})
-PERMISSIONS = sorted(set(re.findall(r"`((?:send|view)_\w+)`", TEXT)))
+PERMISSIONS = sorted(set(re.findall(r"`((?:send|view|publish)_\w+)`", TEXT)))
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -29,14 +29,15 @@ def test_a_test_that_is_named_exists(name: str) -> None:
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_setting_that_is_named_exists(name: str) -> None:
-    sources = [ROOT / "esm" / "settings.py", ROOT / ".env.example", ROOT / "esm" / "clock.py"]
+    sources = [*(ROOT / "esm").glob("settings*.py"), ROOT / ".env.example", ROOT / "esm" / "clock.py"]
 
     assert any(re.search(rf"\b{name}\b", source.read_text(encoding="utf-8")) for source in sources)
 
 
 @pytest.mark.parametrize("name", PERMISSIONS)
 def test_a_permission_that_is_named_exists(name: str) -> None:
-    models = [*(ROOT / "plants" / "models").glob("*.py"), ROOT / "dispatch" / "models.py"]
+    folders = [ROOT / app / "models" for app in ("plants", "dispatch")]
+    models = [*(path for folder in folders for path in folder.glob("*.py")), ROOT / "schedules" / "models.py"]
 
     assert any(f'"{name}"' in path.read_text(encoding="utf-8") for path in models)
 
