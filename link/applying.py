@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from dispatch.services.voke_words import Told, apply_words, store_schedule_event
+from dispatch.services.voke_words import ScheduleTold, Told, apply_words, store_schedule_events
 from link.parsing import MAX_BODY_BYTES, Parsed, letter_of
 from metering.models import Stream
 from metering.services.marks import mark_all_changed
@@ -30,7 +30,7 @@ from plants.services.readings import (
     keep_recent_bodies,
     store_readings,
 )
-from schedules.services.told import MissedSlot, ScheduleTold, keep, keep_missed_slots, understand
+from schedules.services.told import MissedSlot, keep, keep_missed_slots, understand
 from vcp import (
     Alarm,
     AlarmCode,
@@ -236,9 +236,6 @@ def _apply_fresh(fresh: Sequence[_Fresh], *, inlet: Inlet, at: datetime) -> dict
             case ModeEvent() as mode, int(plant_id):
                 modes.append((one.inbound_id, ModeWord(plant_id=plant_id, event=mode, told_at=one.told_at)))
             case ScheduleEvent() as schedule, int(plant_id):
-                store_schedule_event(
-                    plant_id=plant_id, event=schedule, told_at=one.told_at, inbound_id=one.inbound_id, at=at
-                )
                 schedules.append(_told_of_schedule(one, plant_id, schedule))
             case _:
                 dispositions[one.inbound_id] = Disposition.UNKNOWN_TYPE
@@ -262,6 +259,7 @@ def _apply_to_commands(
     at: datetime,
 ) -> dict[int, Disposition]:
     """Commands first, all of the batch together, then the plans that they belong to."""
+    store_schedule_events(told=schedules, at=at)
     about = understand(connection_id=inlet.connection_id, told=schedules)
     moves = [move for one in about for move in one.moves]
     dispositions = apply_words(connection_id=inlet.connection_id, told=told, at=at, moves_too=moves)
@@ -280,7 +278,7 @@ def _missed(word: AlarmWord) -> MissedSlot | None:
     return MissedSlot(
         plant_id=word.plant_id,
         schedule_id=schedule_id,
-        slot=slot if isinstance(slot, int) else None,
+        slot=slot if type(slot) is int else None,
         alarm_id=event.alarm_id,
         at=event.raised_at,
     )

@@ -11,12 +11,17 @@ from django.conf import settings
 
 from link.site_reports import ReportOptions, run_site_reports
 from schedules.services.reconcile import LOOKS_APART, plants_to_look_at
+from schedules.services.voke_alarms import clear_settled_alarms
 
 _MOST_PLANTS = 1_000
 
 
 def look_at_plans(*, at: datetime, options: ReportOptions) -> int:
-    """Tick: ask about plants whose schedules run unseen or in doubt; answers how many were asked. 0 s = never."""
+    """Tick: ask about plants whose schedules run unseen or in doubt; answers how many were asked. 0 s = never.
+
+    Alarms about plans whose reason is gone are cleared first.
+    """
+    clear_settled_alarms(at=at)
     every = timedelta(seconds=settings.PLAN_LOOK_S)
     if not every:
         return 0

@@ -47,6 +47,17 @@ class Told:
     word: CommandAck | Execution
 
 
+@dataclass(frozen=True, kw_only=True)
+class ScheduleTold:
+    """One schedule event about a plant, with the inbox row that proves it."""
+
+    inbound_id: int
+    plant_id: int
+    correlation_id: str
+    told_at: datetime
+    event: ScheduleEvent
+
+
 def apply_words(
     *, connection_id: int, told: Sequence[Told], at: datetime, moves_too: Sequence[Move] = ()
 ) -> dict[int, Disposition]:
@@ -204,16 +215,17 @@ def _detail_of(word: CommandAck | Execution) -> dict[str, Any]:
     return {"status": word.status} | {name: value for name, value in detail.items() if value is not None}
 
 
-def store_schedule_event(
-    *, plant_id: int, event: ScheduleEvent, told_at: datetime, inbound_id: int, at: datetime
-) -> ScheduleNotice:
-    """Keep a schedule event as told, whether its schedule is ours or not."""
-    return ScheduleNotice.objects.create(
-        plant_id=plant_id,
-        schedule_id=event.schedule_id,
-        status=event.status[:64],
-        reason=event.reason or "",
-        told_at=told_at,
-        received_at=at,
-        inbound_id=inbound_id,
+def store_schedule_events(*, told: Sequence[ScheduleTold], at: datetime) -> None:
+    """Keep schedule events as told, whether their schedules are ours or not."""
+    ScheduleNotice.objects.bulk_create(
+        ScheduleNotice(
+            plant_id=one.plant_id,
+            schedule_id=one.event.schedule_id,
+            status=one.event.status[:64],
+            reason=one.event.reason or "",
+            told_at=one.told_at,
+            received_at=at,
+            inbound_id=one.inbound_id,
+        )
+        for one in told
     )

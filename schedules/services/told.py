@@ -25,11 +25,11 @@ from django.db.models import Q
 from dispatch.models import Command, Kind, OutboundMessage
 from dispatch.services.life import Move
 from dispatch.services.schedule_life import expect_until
-from dispatch.services.voke_words import VOKE, messages_by_correlation
+from dispatch.services.voke_words import VOKE, ScheduleTold, messages_by_correlation
 from dispatch.states import State
 from plants.models import Disposition
 from schedules.models import PlanEvent, VokeSchedule
-from vcp import ScheduleEvent, ScheduleStatus, Unknown, known
+from vcp import ScheduleStatus, Unknown, known
 
 AFTER_END = timedelta(minutes=5)
 """So long after its last slot Voke may still tell how a schedule ended."""
@@ -47,17 +47,6 @@ _CANCEL_STATES: Mapping[ScheduleStatus, State] = {
     _S.REJECTED: State.REJECTED,
     _S.CANCELLED: State.COMPLETED,
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScheduleTold:
-    """One schedule event about a plant, with the inbox row that proves it."""
-
-    inbound_id: int
-    plant_id: int
-    correlation_id: str
-    told_at: datetime
-    event: ScheduleEvent
 
 
 @dataclass(frozen=True, kw_only=True)

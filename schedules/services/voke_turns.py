@@ -29,7 +29,6 @@ from dispatch.requests import Actor
 from dispatch.services.voke_words import VOKE
 from dispatch.states import State
 from plants.models import Plant, ScheduleCarrier
-from plants.services.alarms import raise_platform_alarm
 from schedules.models import DayPlan, PlanState, PlanVersion, RunState, SlotRun, VokeSchedule
 from schedules.policy import SchedulePolicy
 from schedules.services.carried_by_voke import (
@@ -43,11 +42,10 @@ from schedules.services.carried_by_voke import (
 )
 from schedules.services.drafts import note_event
 from schedules.services.told import AFTER_END, CANCELLED_BY_VOKE, REFUSED
+from schedules.services.voke_alarms import raise_not_cancelled, raise_not_carried
 
 log = structlog.get_logger(__name__)
 PLAN = Actor(name="plan")
-NOT_CARRIED = "PLAN_NOT_CARRIED_OUT"
-NOT_CANCELLED = "SCHEDULE_NOT_CANCELLED"
 MOST_CANCELS = 6
 TURNS_BATCH = 200
 _LONGEST_WAIT = timedelta(minutes=5)
@@ -114,7 +112,7 @@ def _look_at(pk: int, turn: Turn) -> None:
         _refuse(row, rows, turn)
     elif row.cause == CANCELLED_BY_VOKE or state is State.FAILED:
         end_schedules([row.pk], cause=CANCELLED_BY_VOKE, at=turn.at)
-        _raise_not_carried(row, "Voke cancelled its schedule by itself", turn.at)
+        raise_not_carried(row, "Voke cancelled its schedule by itself", turn.at)
     elif state is None:
         look_at = turn.later()
         send_create(row, actor=PLAN, at=turn.at, policy=turn.policy, look_at=look_at, new_id=turn.new_id)
@@ -198,7 +196,7 @@ def _refuse(row: VokeSchedule, rows: Sequence[VokeSchedule], turn: Turn) -> None
 def _give_up(
     row: VokeSchedule, rows: Sequence[VokeSchedule], turn: Turn, *, word: str, actor: str, why: str
 ) -> None:
-    _raise_not_carried(row, why, turn.at)
+    raise_not_carried(row, why, turn.at)
     version = row.version
     note_event(version.plan, version, word, actor=actor, at=turn.at, why=why[:400])
     if version.state != PlanState.PUBLISHED or _was_accepted(row):
@@ -277,46 +275,12 @@ def _cancel(row: VokeSchedule, turn: Turn) -> None:
     seen_since = last is not None and row.seen_at is not None and row.seen_at > last.requested_at
     if row.cancels >= MOST_CANCELS and not seen_since:
         _look_again(row, row.ends_at)  # `reconcile` sees it when it runs
-        raise_platform_alarm(
-            connection_id=None,
-            plant_id=row.plant_id,
-            alarm_id=alarm_of_cancel(row),
-            severity="ERROR",
-            code=NOT_CANCELLED,
-            message=f"Schedule {row.schedule_id} at Voke was cancelled {row.cancels} times without an answer.",
-            at=turn.at,
-        )
+        raise_not_cancelled(row, turn.at)
         return
     look_at = turn.later(row.cancels + 1)
     send_cancel(row, actor=PLAN, at=turn.at, policy=turn.policy, look_at=look_at, new_id=turn.new_id)
 
 
-# --- told to people ---------------------------------------------------------------------------------------------------
-
-
 def _look_again(row: VokeSchedule, due_at: datetime | None) -> None:
     row.due_at = due_at
     row.save(update_fields=["due_at"])
-
-
-def _raise_not_carried(row: VokeSchedule, why: str, at: datetime) -> None:
-    plan = row.version.plan
-    raise_platform_alarm(
-        connection_id=None,
-        plant_id=row.plant_id,
-        alarm_id=alarm_of_plan(plan.pk),
-        severity="ERROR",
-        code=NOT_CARRIED,
-        message=f"The plan of {plan.day:%Y-%m-%d} (version {row.version.number}) is not carried out: {why}.",
-        at=at,
-    )
-
-
-def alarm_of_plan(plan_id: int) -> str:
-    """The id of the alarm that stands while a plan is not carried out."""
-    return f"plan:{plan_id}"
-
-
-def alarm_of_cancel(row: VokeSchedule) -> str:
-    """The id of the alarm that stands while a schedule can't be cancelled."""
-    return f"schedule:{row.schedule_id}"

@@ -7,7 +7,7 @@ import pytest
 from dispatch.models import OutboundMessage, Outcome, ScheduleNotice
 from dispatch.services.confirms import forget_attempts
 from dispatch.services.site_config import publish_changed
-from dispatch.services.voke_words import Told, apply_words, store_schedule_event
+from dispatch.services.voke_words import ScheduleTold, Told, apply_words, store_schedule_events
 from dispatch.states import State
 from plants.models import Disposition, InboundMessage
 from tests import factories
@@ -269,13 +269,14 @@ def test_a_schedule_event_is_kept_as_told():
     plant = factories.plant()
     row = InboundMessage.objects.get(pk=told(plant.connection, "", ack("ACCEPTED")).inbound_id)
 
-    store_schedule_event(
+    one = ScheduleTold(
         plant_id=plant.pk,
+        correlation_id="",
         event=ScheduleEvent(schedule_id="s1", status="ACTIVATED", reason="as planned"),
         told_at=AT,
         inbound_id=row.pk,
-        at=LATER,
     )
+    store_schedule_events(told=[one], at=LATER)
 
     notice = ScheduleNotice.objects.get()
     assert (notice.schedule_id, notice.status, notice.reason) == ("s1", "ACTIVATED", "as planned")

@@ -9,8 +9,9 @@ from dispatch.models import Command, Kind
 from dispatch.services.overdue import flag_execution_overdue, mark_ack_overdue
 from dispatch.states import State
 from plants.models import Alarm, Plant, ScheduleCarrier
-from schedules.models import PlanState, RunState, SlotRun
+from schedules.models import PlanState, RunState, SlotRun, VokeSchedule
 from schedules.services import voke_turns
+from schedules.services.voke_alarms import clear_settled_alarms
 from tests import factories
 from tests.dispatch.helpers import ask, claims, release, state_of, stop_now
 from tests.queries import queries_of
@@ -573,3 +574,61 @@ def test_a_crash_between_the_new_row_and_its_command_leaves_nothing_half_done(mo
     turns(NOON + timedelta(minutes=1))
 
     assert len(schedules_of(version)) == 2
+
+
+# --- alarms -----------------------------------------------------------------------------------------------------------
+
+
+def open_alarms(plant):
+    return list(Alarm.objects.filter(plant=plant, cleared_at=None).values_list("code", flat=True))
+
+
+def test_the_alarm_of_a_refused_plan_stands_until_a_newer_one_is_accepted():
+    plant = plant_at_voke()
+    in_force(plant)
+    refused = published(plant, four_slots(kw=5))
+    send(plant)
+    voke_says(only(refused), "REJECTED")
+    turns(NOON + SECOND)
+    clear_settled_alarms(at=NOON + 2 * SECOND)
+    assert open_alarms(plant) == ["PLAN_NOT_CARRIED_OUT"]
+    third = published(plant, four_slots(kw=6))
+    send(plant)
+    clear_settled_alarms(at=NOON + 3 * SECOND)
+    assert open_alarms(plant) == ["PLAN_NOT_CARRIED_OUT"]
+
+    voke_says(only(third), "ACCEPTED")
+    clear_settled_alarms(at=NOON + 4 * SECOND)
+
+    assert open_alarms(plant) == []
+
+
+def test_the_alarm_of_a_plan_is_cleared_when_we_carry_it_or_when_it_is_over():
+    ours, over = plant_at_voke(), plant_at_voke()
+    for plant in (ours, over):
+        voke_says(only(in_force(plant)), "CANCELLED")
+    turns(NOON)
+    assert (open_alarms(ours), open_alarms(over)) == (["PLAN_NOT_CARRIED_OUT"],) * 2
+
+    published(ours, four_slots(kw=5), carrier=ScheduleCarrier.DISPATCHER)
+    clear_settled_alarms(at=NOON + SECOND)
+    assert (open_alarms(ours), open_alarms(over)) == ([], ["PLAN_NOT_CARRIED_OUT"])
+    clear_settled_alarms(at=at("13:00"))
+
+    assert open_alarms(over) == []
+
+
+def test_the_alarm_of_a_schedule_that_could_not_be_cancelled_is_cleared_when_it_is_gone():
+    plant = plant_at_voke()
+    version = in_force(plant)
+    cancelled(version)
+    VokeSchedule.objects.update(cancels=voke_turns.MOST_CANCELS, due_at=NOON)
+    Command.objects.filter(kind=Kind.SCHEDULE_CANCEL).update(state=State.RETURNED)
+    turns(NOON)
+    clear_settled_alarms(at=NOON)
+    assert open_alarms(plant) == ["SCHEDULE_NOT_CANCELLED"]
+
+    voke_says(only(version), "COMPLETED", now=at("13:00"))
+    clear_settled_alarms(at=at("13:00"))
+
+    assert open_alarms(plant) == []
