@@ -21,8 +21,8 @@ from dispatch.states import NEVER_SENT, State
 from dispatch.verification import Rank, Target, rank_of
 from vcp import parse_timestamp
 
-SCHEDULES_BACK = timedelta(hours=48)
-"""A schedule is made known at most so long before its slots."""
+_LATE = timedelta(hours=48)
+"""So long an emergency may wait until it reaches Voke, and still end what it finds there."""
 WITHOUT_EFFECT = frozenset(
     {*NEVER_SENT, State.SCHEDULED, State.RETURNED, State.REFUSED, State.REJECTED, State.QUEUED_BY_VOKE}
 )
@@ -32,12 +32,15 @@ _NO_END = (Retraction.How.EXPIRE, Retraction.How.OVER)
 
 
 def targets_of(*, plant_ids: Collection[int], low: datetime, high: datetime) -> dict[int, list[Target]]:
-    """By plant, all that began before `high` and could be in force, or end a target, after `low`: five queries.
+    """By plant, all that began before `high` and could be in force, or end a target, after `low`: six queries.
 
     `order` is the command's id. Of ordinary setpoints that began before `low` none is told: they beat nobody.
     """
     setpoints = _setpoints(plant_ids, low, high)
-    others = _others(plant_ids, low, high)
+    created = _created(plant_ids, low, high)
+    # What ended a stronger one, or cancelled a schedule, may have come long before `low`.
+    since = min([low, *(row[3] for row in setpoints), *(row[4] for row in created)])
+    others = [row[:4] for row in created] + _enders(plant_ids, since - _LATE, high)
     reached = reached_at([*(row[0] for row in setpoints), *(row[0] for row in others)])
     taken_back = taken_back_at([row[0] for row in setpoints])
     found: dict[int, list[Target]] = defaultdict(list)
@@ -77,11 +80,19 @@ def _setpoints(plant_ids: Collection[int], low: datetime, high: datetime) -> lis
     return [*ordinary.values_list(*columns), *stronger.values_list(*columns)]
 
 
-def _others(plant_ids: Collection[int], low: datetime, high: datetime) -> list[_Other]:
+def _created(plant_ids: Collection[int], low: datetime, high: datetime) -> list[tuple[*_Other, datetime]]:
+    """Schedules that are not over at `low`, however long ago they were made known: they may be sent until their end."""
+    rows = Command.objects.filter(
+        Among(plant_ids, of="plant_id"), kind=Kind.SCHEDULE_CREATE, deliver_by_at__gt=low, due_at__lt=high
+    ).exclude(state__in=WITHOUT_EFFECT)
+    return list(rows.order_by().values_list("pk", "plant_id", "kind", "payload", "due_at"))
+
+
+def _enders(plant_ids: Collection[int], since: datetime, high: datetime) -> list[_Other]:
     rows = Command.objects.filter(
         Among(plant_ids, of="plant_id"),
-        kind__in=[*_ENDERS, Kind.SCHEDULE_CANCEL, Kind.SCHEDULE_CREATE],
-        due_at__gte=low - SCHEDULES_BACK,
+        kind__in=[*_ENDERS, Kind.SCHEDULE_CANCEL],
+        due_at__gte=since,
         due_at__lt=high,
     ).exclude(state__in=WITHOUT_EFFECT)
     return list(rows.order_by().values_list("pk", "plant_id", "kind", "payload"))

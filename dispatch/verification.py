@@ -11,10 +11,12 @@ without it the plant's own: battery minus PV.
 - VERIFIED: the measured value lies within the tolerance. NO_DATA: less than `coverage_pct` of the time is covered.
 """
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
+from operator import attrgetter
 from typing import Any
 
 from vcp import Direction, Priority, SetpointType
@@ -119,27 +121,43 @@ class Window:
 def in_force(mine: Target, others: Iterable[Target]) -> Window | None:
     """When a target was in force: until the first one that beats it began; None = never.
 
-    One that was beaten from its beginning on is in force when the stronger one has ended.
+    One that was beaten from its beginning on is in force when the stronger ones have ended, by their time or by what
+    ends all. Of two that came at the same instant the one that was asked for later came later.
     """
     begins_at, ends_at = mine.begins_at, mine.ends_at
     if ends_at is None:
         raise ValueError("a target without an end is not judged")
-    for other in others:
-        if other.ends_all:
-            if other.begins_at >= mine.begins_at:
-                ends_at = min(ends_at, other.begins_at)
-        elif _beats(other, mine):
-            if other.begins_at > mine.begins_at:
-                ends_at = min(ends_at, other.begins_at)
-            elif other.ends_at is None:
-                return None
-            else:
-                begins_at = max(begins_at, other.ends_at)
+    known = list(others)
+    enders = sorted((one.begins_at, one.order) for one in known if one.ends_all)
+    ends_at = _end_of(mine, enders) or ends_at
+    stronger = sorted((one for one in known if not one.ends_all and _beats(one, mine)), key=_BEGINS_AT)
+    for other in stronger:
+        until = _end_of(other, enders)
+        if until is not None and until <= other.begins_at:  # it came when its time was over
+            continue
+        if other.begins_at > begins_at:
+            ends_at = min(ends_at, other.begins_at)
+        elif until is None:
+            return None
+        else:
+            begins_at = max(begins_at, until)
     return Window(from_at=begins_at, to_at=ends_at) if begins_at < ends_at else None
+
+
+_BEGINS_AT = attrgetter("begins_at")
 
 
 def _beats(other: Target, mine: Target) -> bool:
     return (other.rank, other.asked_at, other.order) > (mine.rank, mine.asked_at, mine.order)
+
+
+def _end_of(target: Target, enders: Sequence[tuple[datetime, int]]) -> datetime | None:
+    """When a target ends; `enders`: what ends all that came before it, in order."""
+    after = bisect_right(enders, (target.begins_at, target.order))
+    if after == len(enders):
+        return target.ends_at
+    stopped_at = enders[after][0]
+    return stopped_at if target.ends_at is None else min(target.ends_at, stopped_at)
 
 
 def window_of(

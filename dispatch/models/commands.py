@@ -82,6 +82,12 @@ class Command(models.Model):
                 condition=models.Q(kind__in=["emergency", "mode", "schedule-cancel", "schedule-create"]),
                 name="command_ends_targets",
             ),
+            # Schedules by the end of their last slot, however long before they were made known.
+            models.Index(
+                fields=["plant", "deliver_by_at"],
+                condition=models.Q(kind="schedule-create"),
+                name="command_schedules_by_end",
+            ),
             # Plans look each second for setpoints that came to nothing while their slots run.
             models.Index(
                 fields=["state_at"],

@@ -241,6 +241,28 @@ def test_a_high_setpoint_from_the_day_before_still_holds_it_off():
     assert judged(plain).verdict == Proof.NOT_IN_FORCE
 
 
+def test_a_high_setpoint_that_was_ended_long_ago_holds_nothing_off():
+    plant = factories.plant()
+    before = AT - timedelta(hours=70)
+    sent(plant, setpoint(30.0, priority=Priority.HIGH, valid_from=before, valid_until=AT + SLOT), at=before)
+    sent(plant, mode(), at=before + MINUTE)
+    plain = sent(plant, setpoint(10.0))
+    measure(plant, -10.0)
+
+    assert (judged(plain).verdict, judged(plain).from_at) == (Proof.VERIFIED, AT + MINUTE)
+
+
+def test_a_mode_that_the_broker_took_in_the_same_window_as_the_next_setpoint_does_not_end_it():
+    """As after a release: the base mode and the slot that is current follow each other at once."""
+    plant = factories.plant()
+    ask(plant, mode())
+    plain = ask(plant, setpoint(10.0))
+    deliver(plant.connection)
+    measure(plant, -10.0)
+
+    assert judged(plain).verdict == Proof.VERIFIED
+
+
 def test_what_voke_kept_waiting_is_judged_from_its_execution_on():
     plant = factories.plant()
     command = ask(plant, setpoint(10.0))

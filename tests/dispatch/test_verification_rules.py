@@ -74,6 +74,24 @@ MINE = target(0, 15, order=5)
         # Modes and emergencies end what began before them, and nothing that begins after.
         ([target(7, None, order=9, rank=Rank.EMERGENCY, ends_all=True)], window(0, 7)),
         ([target(-1, None, order=2, rank=Rank.EMERGENCY, ends_all=True)], window(0, 15)),
+        # What came at the same instant ends it only when it was asked for later.
+        ([target(0, None, order=4, rank=Rank.EMERGENCY, ends_all=True)], window(0, 15)),
+        ([target(0, None, order=6, rank=Rank.EMERGENCY, ends_all=True)], None),
+        # A stronger one that was ended does not hold it off any more.
+        (
+            [
+                target(-5, 60, order=2, rank=Rank.HIGH),
+                target(-3, None, order=3, rank=Rank.EMERGENCY, ends_all=True),
+            ],
+            window(0, 15),
+        ),
+        # A stronger one whose time was over when it came changes nothing.
+        ([target(8, 7, order=7, rank=Rank.HIGH)], window(0, 15)),
+        # Stronger ones that follow each other hold it off together, in whatever order they are told.
+        (
+            [target(3, 10, order=7, rank=Rank.HIGH), target(-5, 5, order=2, rank=Rank.HIGH)],
+            window(10, 15),
+        ),
     ],
 )
 def test_a_target_is_in_force_until_one_that_beats_it_begins(others, expected):

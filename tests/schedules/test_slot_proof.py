@@ -56,6 +56,21 @@ def test_each_slot_is_judged_when_it_is_over():
     assert proofs(version)[1].target == 20.0
 
 
+def test_a_plan_that_was_published_days_before_is_judged_and_its_cancellation_counts():
+    kept, dropped = plant_at_voke(), plant_at_voke()
+    early = NOON - timedelta(days=9)
+    plans = []
+    for plant in (kept, dropped):
+        plans.append(published(plant, four_slots(), now=early))
+        send(plant, now=early)
+        measure(plant, 20.0, since=NOON, until=NOON + HOUR)
+    cancelled(plans[1], now=early + HOUR)
+    send(dropped, now=early + HOUR)
+
+    assert verdicts(plans[0]) == ["VERIFIED"] * 4
+    assert verdicts(plans[1]) == ["NOT_IN_FORCE"] * 4
+
+
 def test_a_slot_that_was_missed_says_by_how_much():
     plant = plant_at_voke()
     version = in_force(plant)
