@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -140,22 +140,34 @@ class World:
         return int(rows[0]["n"])
 
 
-@contextmanager
-def memory_world(**sim: Any) -> Iterator[World]:
+@dataclass(frozen=True, kw_only=True)
+class Wiring:
+    """What a world stands on: a connection, how each side reaches the broker, and the broker if it is in this process."""
+
+    connection: Connection
+    transport: Transport
+    config: TransportConfig
+    partner: PartnerConfig
+    broker: MemBroker | None
+
+
+def memory_wiring() -> Wiring:
     """Everything in this process."""
     broker = MemBroker()
     link = factories.connection(rest_base_url="")
-    config = TransportConfig(kind=TransportKind.MEMORY, vhost=link.vhost, declare_topology=True)
-    partner = PartnerConfig(
-        slug="acme", signing_key=factories.SIGNING_KEY, signed_families=tuple(link.signed_families)
+    return Wiring(
+        connection=link,
+        transport=MemoryTransport(broker),
+        config=TransportConfig(kind=TransportKind.MEMORY, vhost=link.vhost, declare_topology=True),
+        partner=PartnerConfig(
+            slug="acme", signing_key=factories.SIGNING_KEY, signed_families=tuple(link.signed_families)
+        ),
+        broker=broker,
     )
-    with _world(link, MemoryTransport(broker), config, partner, broker=broker, sim=sim) as world:
-        yield world
 
 
-@contextmanager
-def amqps_world(partner: Partner, ca_file: str, **sim: Any) -> Iterator[World]:
-    """The platform and the stand-in on a real broker, each with its own rights and its own client library."""
+def amqps_wiring(partner: Partner, ca_file: str) -> Wiring:
+    """A real broker, on which each side has its own rights and its own client library."""
     at = clock.now()
     link = import_bundle(
         organisation=factories.organisation(),
@@ -170,38 +182,44 @@ def amqps_world(partner: Partner, ca_file: str, **sim: Any) -> Iterator[World]:
     Connection.objects.filter(pk=link.pk).update(rest_base_url="")
     link.refresh_from_db()
     switch_connection(connection=link, mode=ConnectionMode.ACTIVE, at=at)
-    transport = AmqpsTransport(
-        ca_file=ca_file,
-        heartbeat_s=settings.AMQP_HEARTBEAT_S,
-        confirm_timeout_s=settings.AMQP_CONFIRM_TIMEOUT_S,
+    return Wiring(
+        connection=link,
+        transport=AmqpsTransport(
+            ca_file=ca_file,
+            heartbeat_s=settings.AMQP_HEARTBEAT_S,
+            confirm_timeout_s=settings.AMQP_CONFIRM_TIMEOUT_S,
+        ),
+        config=TransportConfig(kind=TransportKind.AMQP, uri=partner.voke_uri, ca_file=ca_file),
+        partner=PartnerConfig(
+            slug=partner.slug,
+            signing_key=partner.signing_key,
+            queues=partner.queues,
+            signed_families=tuple(link.signed_families),
+        ),
+        broker=None,
     )
-    config = TransportConfig(kind=TransportKind.AMQP, uri=partner.voke_uri, ca_file=ca_file)
-    other_side = PartnerConfig(
-        slug=partner.slug,
-        signing_key=partner.signing_key,
-        queues=partner.queues,
-        signed_families=tuple(link.signed_families),
-    )
-    with _world(link, transport, config, other_side, broker=None, sim=sim) as world:
-        yield world
+
+
+def memory_world(**sim: Any) -> AbstractContextManager[World]:
+    """Everything in this process."""
+    return _world(memory_wiring(), sim=sim)
+
+
+def amqps_world(partner: Partner, ca_file: str, **sim: Any) -> AbstractContextManager[World]:
+    """The platform and the stand-in on a real broker, each with its own rights and its own client library."""
+    return _world(amqps_wiring(partner, ca_file), sim=sim)
 
 
 @contextmanager
-def _world(
-    link: Connection,
-    transport: Transport,
-    config: TransportConfig,
-    partner: PartnerConfig,
-    *,
-    broker: MemBroker | None,
-    sim: dict[str, Any],
-) -> Iterator[World]:
+def _world(wiring: Wiring, *, sim: dict[str, Any]) -> Iterator[World]:
     """`sim` configures the stand-in; `neighbours` in it: so many further plants. Without `rest` nobody asks Voke."""
     neighbours = sim.pop("neighbours", 0)
+    link, transport, broker = wiring.connection, wiring.transport, wiring.broker
     plant, *others = [factories.plant(on=link) for _ in range(1 + neighbours)]
     sites = tuple(site_of(one) for one in (plant, *others))
     simulator = Simulator(
-        SimConfig(partner=partner, transport=config, sites=sites, **(_quick() | sim)), broker=broker
+        SimConfig(partner=wiring.partner, transport=wiring.config, sites=sites, **(_quick() | sim)),
+        broker=broker,
     )
     simulator.declare_topology()
     if simulator.rest_url is not None:
@@ -213,7 +231,7 @@ def _world(
         consume_supervisor(transport=transport, clock=clock.now).run,
         lambda event: run_ticks(event, clock=clock.now),
     ]
-    threads = [threading.Thread(target=_closing, args=(loop, stop), daemon=True) for loop in loops]
+    threads = [threading.Thread(target=closing, args=(loop, stop), daemon=True) for loop in loops]
     with simulator:
         for thread in threads:
             thread.start()
@@ -228,7 +246,8 @@ def _world(
     assert not any(thread.is_alive() for thread in threads), "a loop did not stop"
 
 
-def _closing(loop: Callable[[threading.Event], None], stop: threading.Event) -> None:
+def closing(loop: Callable[[threading.Event], None], stop: threading.Event) -> None:
+    """Run a loop in a thread of its own; its database connections are closed with it."""
     try:
         loop(stop)
     finally:

@@ -1,0 +1,446 @@
+"""A world of day plans: the platform's own loops and the stand-in in their threads, and a clock that stands still.
+
+Everybody reads one clock (`esm.clock`), which goes from instant to instant. At each one the ticks run, in this thread,
+and what they cause is waited for until nothing is under way between the two sides: so a day passes in seconds, and what
+was in force at each instant does not depend on how busy the machine is.
+
+There are two plants, with the same plans: we carry out those of one, Voke's own schedules those of the other.
+"""
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from types import TracebackType
+from typing import Any, Self
+from zoneinfo import ZoneInfo
+
+from django.db.models import Q
+
+from dispatch.models import Command, OutboundMessage, Outcome
+from dispatch.policy import current_policy
+from dispatch.requests import CommandPayload, CommandRequest
+from dispatch.services.commands import submit
+from dispatch.services.emergency import release, send_emergency
+from esm import clock
+from esm.ticks import run_tick
+from esm.virtual_day.plan import carried_by, publish_plan
+from metering.days import local_day
+from metering.models import Stream
+from metering.rules import current_rules
+from metering.services.periods import set_period
+from plants.models import Connection, InboundMessage, Plant, ScheduleCarrier, TelemetryReading
+from plants.services.partitions import forget_known_partitions
+from schedules.models import Override, PlanVersion
+from schedules.policy import current_schedule_policy
+from schedules.services.overrides import begin_override
+from schedules.services.publishing import cancel_plan
+from schedules.slots import PlannedSlot
+from tests import factories
+from tests.contract.plans_life import Life, Point
+from tests.contract.world import Wiring, eventually, site_of
+from tests.factories import OPERATOR
+from vcp import Direction, Emergency, EmergencyType, Priority, SetpointType, SiteSetpoint, format_timestamp
+from voke_sim.config import ExecutionConfig, RestConfig, SimConfig, TelemetryConfig
+from voke_sim.faults import FaultBoard
+from voke_sim.journal import Journal
+from voke_sim.notes import Note
+from voke_sim.simulator import Simulator, SimulatorFailed
+
+ZONE = ZoneInfo("Europe/Prague")
+QUARTER = timedelta(minutes=15)
+LEAD = timedelta(seconds=20)
+PERIOD_S = 300.0
+PACES = (-LEAD, timedelta(), timedelta(minutes=5), timedelta(minutes=10))
+"""Where in each quarter of an hour the clock stops: when its slot is sent, when it begins, and at each reading."""
+TICKS = (
+    "queue_due", "timed_commands", "settle_late", "ack_overdue", "execution_overdue", "emergencies",
+    "overrides", "plan_slots", "plan_schedules", "plans_done", "verification", "diagnosis",
+)  # fmt: skip
+_MOST_ROUNDS = 20
+VOKE, US = ScheduleCarrier.VOKE, ScheduleCarrier.DISPATCHER
+
+
+@dataclass(frozen=True, kw_only=True)
+class Followed:
+    """What a plant followed from an instant on: `wall` as its clock shows it, `source` as the journal names it."""
+
+    at: datetime
+    source: str
+    kw: float | None
+
+    @property
+    def wall(self) -> str:
+        return f"{self.at.astimezone(ZONE):%H:%M:%S}"
+
+
+class _Readings:
+    """The clock as the stand-in reads it: once before each of its ticks."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self) -> datetime:
+        self.count += 1
+        return clock.now()
+
+
+class VokeKilled(RuntimeError):
+    """What ends the stand-in as kill -9 would."""
+
+
+class PlansWorld:
+    """One day of two plants, from `begins`, a wall clock time of the day, on."""
+
+    def __init__(
+        self,
+        wiring: Callable[[], Wiring],
+        *,
+        day: date = date(2026, 3, 3),
+        begins: str = "05:45",
+        paces: Sequence[timedelta] = PACES,
+        ticks: Sequence[str] = TICKS,
+        rest: bool = False,
+    ) -> None:
+        self.day = local_day(day, zone=str(ZONE))
+        self._wiring_of = wiring
+        self._paces, self._ticks = paces, ticks
+        self._rest = RestConfig(api_key="key") if rest else None
+        self._begins = begins
+        self._stack = ExitStack()
+        self._readings = _Readings()
+        self._kill_voke_at: Callable[[Note], bool] | None = None
+
+    # Life -----------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        self._move(self.instant(self._begins))
+        forget_known_partitions()
+        self._stack.callback(forget_known_partitions)
+        self._wiring = self._wiring_of()
+        self.connection: Connection = self._wiring.connection
+        self.ours = factories.plant(on=self.connection, schedule_carrier=US)
+        self.vokes = factories.plant(on=self.connection, schedule_carrier=VOKE)
+        self.plants = (self.ours, self.vokes)
+        self._expect_readings()
+        run_tick("partitions", at=self.now)
+        self.journal = Journal(":memory:")
+        self._stack.callback(self.journal.close)
+        self._start_voke()
+        if self.voke.rest_url is not None:
+            self.connection.rest_base_url = f"{self.voke.rest_url}/api/v1"
+            self.connection.save(update_fields=["rest_base_url"])
+        self._life = Life(self._wiring.transport)
+        self.go_to(self.now)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._life.stop()
+        finally:
+            self.voke.stop()
+            self._stack.close()
+
+    def _expect_readings(self) -> None:
+        for plant in self.plants:
+            set_period(
+                plant=plant,
+                stream=Stream.REALTIME,
+                period_s=PERIOD_S,
+                by_name=OPERATOR.name,
+                at=self.now,
+                rules=current_rules(),
+            )
+
+    def _start_voke(self) -> None:
+        config = SimConfig(
+            partner=self._wiring.partner,
+            transport=self._wiring.config,
+            sites=tuple(site_of(plant) for plant in self.plants),
+            telemetry=TelemetryConfig(realtime_period_s=PERIOD_S, meter_period_s=86_400.0),
+            execution=ExecutionConfig(stable_plant_s=10.0, deadline_plant_s=600.0),
+            rest=self._rest,
+            physics_step_s=10.0,
+            tick_period_s=0.02,
+        )
+        self.voke = Simulator(
+            config,
+            broker=self._wiring.broker,
+            journal=self.journal,
+            clock=self._readings,
+            on_note=self._mind,
+        )
+        self.voke.declare_topology()
+        self.voke.start()
+        eventually(lambda: self.voke.is_connected, what="the stand-in is connected")
+
+    def _mind(self, note: Note) -> None:
+        if self._kill_voke_at is not None and self._kill_voke_at(note):
+            raise VokeKilled
+
+    def crash_voke(self) -> None:
+        """End the stand-in between two of its ticks without a word, and build it anew from its journal."""
+        self._kill_voke_at = lambda _note: True
+        self._move(self.now + timedelta(seconds=PERIOD_S))  # it has something to say: a reading
+        eventually(lambda: self.voke.failure is not None, what="the stand-in died")
+        try:
+            self.voke.stop()
+        except SimulatorFailed:
+            self._kill_voke_at = None
+        self._start_voke()
+        self.go_to(self.now)
+
+    def die_at(self, point: Point) -> None:
+        """Let the platform's loops die when they come by that point next."""
+        self._life.mortality.end_at(point)
+
+    def run_to_death(self, when: str | datetime) -> None:
+        """Let the time pass until an instant at which the loops die as they were told to."""
+        self.run_until(self.instant(when) - timedelta(milliseconds=1))
+        self._move(self.instant(when))
+        self._run_ticks()
+        eventually(self._life.mortality.over.is_set, what="the platform's loops died")
+        self._life.kill()
+
+    def kill_platform(self) -> None:
+        """End the platform's loops now, as kill -9 does."""
+        self._life.kill()
+
+    def start_platform(self, *, after: timedelta = timedelta(seconds=10)) -> None:
+        """Build the loops anew from the tables, once the lease of those that were killed is over."""
+        self._move(self.now + after)
+        self._life = Life(self._wiring.transport)
+        self.go_to(self.now)
+
+    # The clock ------------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> datetime:
+        return clock.now()
+
+    def instant(self, when: str | datetime) -> datetime:
+        """An instant of the day by its wall clock, with an offset where the clock shows it twice."""
+        if isinstance(when, datetime):
+            return when
+        told = datetime.fromisoformat(f"{self.day.day}T{when}")
+        return (told if told.tzinfo else told.replace(tzinfo=ZONE)).astimezone(UTC)
+
+    def run_until(self, when: str | datetime) -> None:
+        """Let the time pass until an instant, that one included."""
+        end = self.instant(when)
+        for stop in self._stops(end):
+            self.go_to(stop)
+
+    def _stops(self, end: datetime) -> Iterator[datetime]:
+        """Every instant after now at which something may be due, and the end."""
+        for number in itertools.count():
+            quarter = self.day.start_at + number * QUARTER
+            for pace in self._paces:
+                stop = quarter + pace
+                if stop >= end:
+                    yield end
+                    return
+                if stop > self.now:
+                    yield stop
+
+    def go_to(self, when: str | datetime) -> None:
+        """Go to an instant at once, and stay until everything that follows from it has happened."""
+        self._move(self.instant(when))
+        for _ in range(_MOST_ROUNDS):
+            before = self._marks()
+            self._run_ticks()
+            self.settle()
+            if self._marks() == before:
+                return
+        raise AssertionError(f"both sides still answer each other at {self.now}")
+
+    def _move(self, at: datetime) -> None:
+        self._stack.enter_context(clock.frozen(at))
+        self._moved_at = self._readings.count
+
+    def _run_ticks(self) -> None:
+        for name in self._ticks:
+            run_tick(name, at=self.now)
+
+    def settle(self) -> None:
+        """Wait until nothing is under way between the two sides."""
+        try:
+            eventually(lambda: self._unsettled() is None, what="the wire is quiet")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self._unsettled()}") from None
+
+    def _unsettled(self) -> str | None:
+        self.voke.raise_failure()
+        if self._readings.count < self._moved_at + 2:
+            return "the stand-in has not ticked"
+        waiting = OutboundMessage.objects.filter(outcome=Outcome.PENDING)
+        if waiting.filter(Q(not_before_at=None) | Q(not_before_at__lte=self.now)).exists():
+            return "the outbox holds messages"
+        if self._told("SELECT COUNT(DISTINCT message_id) FROM messages") != _delivered().count():
+            return "messages to Voke are under way"
+        if self._told(
+            "SELECT COUNT(*) FROM published WHERE state = 'pending' AND due_at <= ?",
+            format_timestamp(self.now),
+        ):
+            return "the stand-in has something to say"
+        spoken = "SELECT COUNT(DISTINCT message_id) FROM published WHERE state = 'confirmed' AND family "
+        if self._told(spoken + "NOT LIKE 'event.telemetry.%'") != InboundMessage.objects.count():
+            return "events are under way"
+        if self._told(spoken + "= 'event.telemetry.realtime'") != TelemetryReading.objects.count():
+            return "readings are under way"
+        return None
+
+    def _marks(self) -> tuple[int, int, int]:
+        return OutboundMessage.objects.count(), _delivered().count(), InboundMessage.objects.count()
+
+    def _told(self, query: str, *values: Any) -> int:
+        (row,) = self.journal.rows(query, *values)
+        return int(next(iter(row.values())))
+
+    # What people do -------------------------------------------------------------------------------------
+
+    def slots(self, *kw: float, first: str | datetime = "06:00") -> list[PlannedSlot]:
+        """Quarter hours from `first` on; negative = export."""
+        begins = self.instant(first)
+        return [
+            PlannedSlot(
+                start_at=begins + number * QUARTER,
+                end_at=begins + (number + 1) * QUARTER,
+                type=SetpointType.POWER,
+                value=abs(value),
+                direction=Direction.EXPORT if value < 0 else Direction.IMPORT,
+            )
+            for number, value in enumerate(kw)
+        ]
+
+    def publish(self, plant: Plant, slots: Sequence[PlannedSlot]) -> PlanVersion:
+        """Make, check and publish a plant's plan of the day."""
+        return publish_plan(
+            plant.external_plant_id,
+            slots,
+            organisation_id=plant.organisation_id,
+            day=self.day,
+            at=self.now,
+        )
+
+    def plan(self, *kw: float, first: str | datetime = "06:00") -> tuple[PlanVersion, PlanVersion]:
+        """Publish the same plan for both plants; the version that we carry, and Voke's."""
+        slots = self.slots(*kw, first=first)
+        versions = self.publish(self.ours, slots), self.publish(self.vokes, slots)
+        self.go_to(self.now)
+        return versions
+
+    def carried_by(self, plant: Plant, carrier: ScheduleCarrier) -> None:
+        """Who carries out the next plan of a plant."""
+        carried_by({plant.external_plant_id: carrier}, organisation_id=plant.organisation_id)
+
+    def cancel(self, version: PlanVersion) -> None:
+        """End a published plan without a successor."""
+        cancel_plan(
+            organisation_id=version.plan.organisation_id,
+            version_id=version.pk,
+            actor=OPERATOR,
+            reason="scenario",
+            at=self.now,
+            policy=current_schedule_policy(),
+        )
+
+    def override(self, plant: Plant, kw: float, *, until: str) -> Override:
+        """Put an import above the plan."""
+        until_at = self.instant(until)
+        payload = SiteSetpoint(
+            type=SetpointType.POWER,
+            target_value_kw=kw,
+            direction=Direction.IMPORT,
+            include_consumption=True,
+            priority=Priority.HIGH,
+            valid_from=self.now,
+            valid_until=until_at,
+        )
+        return begin_override(
+            organisation_id=plant.organisation_id,
+            external_plant_id=plant.external_plant_id,
+            payload=payload,
+            until_at=until_at,
+            actor=OPERATOR,
+            reason="scenario",
+            at=self.now,
+            policy=current_schedule_policy(),
+        )
+
+    def send(self, plant: Plant, payload: CommandPayload) -> Command:
+        """Ask for a command as an operator."""
+        request = CommandRequest(
+            external_plant_id=plant.external_plant_id, payload=payload, reason="scenario"
+        )
+        call = send_emergency if isinstance(payload, Emergency) else submit
+        return call(
+            organisation_id=plant.organisation_id,
+            request=request,
+            actor=OPERATOR,
+            at=self.now,
+            policy=current_policy(),
+        ).command
+
+    def stop(self, plant: Plant) -> Command:
+        """An emergency STOP."""
+        return self.send(plant, Emergency(type=EmergencyType.STOP, reason="scenario"))
+
+    def release(self, plant: Plant) -> Command:
+        """Release the plant's emergency."""
+        return release(
+            organisation_id=plant.organisation_id,
+            external_plant_id=plant.external_plant_id,
+            actor=OPERATOR,
+            reason="scenario",
+            at=self.now,
+            policy=current_policy(),
+        )
+
+    # What became of it ----------------------------------------------------------------------------------
+
+    @property
+    def faults(self) -> FaultBoard:
+        """The stand-in's misbehaviour in force."""
+        return self.voke.faults
+
+    def followed(self, plant: Plant) -> list[Followed]:
+        """What the plant followed since the world began; what a restart says again is left out."""
+        rows = self.journal.rows(
+            "SELECT at, source, target_kw FROM targets WHERE site_id = ? ORDER BY seq", str(plant.voke_uuid)
+        )
+        told = [
+            Followed(at=datetime.fromisoformat(row["at"]), source=row["source"], kw=row["target_kw"])
+            for row in rows
+        ]
+        return [
+            one
+            for before, one in itertools.pairwise([None, *told])
+            if one is not None and (before is None or (before.source, before.kw) != (one.source, one.kw))
+        ]
+
+    def steps(self, plant: Plant) -> list[tuple[str, float | None]]:
+        """(wall clock, kW) of each change of a plant's target; None = no target."""
+        told = [(one.wall, one.kw) for one in self.followed(plant)]
+        return [one for before, one in itertools.pairwise([("", -1.0), *told]) if before[1] != one[1]]
+
+    def sent(self, plant: Plant, kind: str) -> list[Command]:
+        """The plant's commands of a kind of which something reached the broker, in the order of their making."""
+        reached = OutboundMessage.objects.filter(outcome=Outcome.CONFIRMED, command__plant=plant).values(
+            "command"
+        )
+        return list(Command.objects.filter(pk__in=reached, kind=kind).order_by("pk"))
+
+    def effects(self, command: Command) -> int:
+        """How many effects the command's messages had at the stand-in."""
+        ids = [str(message.message_id) for message in command.messages.all()]
+        marks = ", ".join("?" * len(ids))
+        return self._told(f"SELECT COUNT(*) FROM effects WHERE message_id IN ({marks})", *ids)
+
+
+def _delivered() -> Any:
+    return OutboundMessage.objects.filter(outcome=Outcome.CONFIRMED)
