@@ -23,10 +23,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 
 from dispatch.messages import NewId
-from dispatch.models import EmergencyLatch, EmergencyOrder, OrderedPlant
+from dispatch.models import Command, EmergencyLatch, EmergencyOrder, OrderedPlant
 from dispatch.policy import Policy
 from dispatch.requests import Actor, CommandRequest
 from dispatch.rules import check_request
@@ -193,7 +193,7 @@ def _send_batch(order: EmergencyOrder, *, actor: Actor, at: datetime, policy: Po
     }
     _latch(order, winners, actor, at)
     take_back_all_unsent(winners, stops=order.type == EmergencyType.STOP, at=at)
-    _write_down(rows, answers, at)
+    _write_down(rows, answers, winners, at)
     return len(rows)
 
 
@@ -241,14 +241,19 @@ def _latch(order: EmergencyOrder, winners: Mapping[int, int], actor: Actor, at: 
     )
 
 
-def _write_down(rows: Sequence[OrderedPlant], answers: Sequence[Answer], at: datetime) -> None:
+def _write_down(
+    rows: Sequence[OrderedPlant], answers: Sequence[Answer], winners: Mapping[int, int], at: datetime
+) -> None:
+    """One update for the plants that were commanded, and one for each reason why others were not."""
+    refused: dict[tuple[str, str], list[int]] = {}
     for row, answer in zip(rows, answers, strict=True):
-        row.decided_at = at
-        if isinstance(answer, Submitted):
-            row.command_id = answer.command.pk
-        else:
-            row.refusal, row.detail = answer.code[:64], answer.message[:400]
-    OrderedPlant.objects.bulk_update(rows, ["decided_at", "command", "refusal", "detail"])
+        if not isinstance(answer, Submitted):
+            refused.setdefault((answer.code[:64], answer.message[:400]), []).append(row.pk)
+    its_own = Command.objects.filter(Among(winners.values()), plant_id=OuterRef("plant_id")).values("pk")[:1]
+    commanded = [row.pk for row in rows if row.plant_id in winners]
+    OrderedPlant.objects.filter(Among(commanded)).update(decided_at=at, command_id=Subquery(its_own))
+    for (code, message), ids in refused.items():
+        OrderedPlant.objects.filter(Among(ids)).update(decided_at=at, refusal=code, detail=message)
 
 
 # --- one release --------------------------------------------------------------------------------------------------
