@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from itertools import pairwise
+from math import floor, inf
 from zoneinfo import ZoneInfo
 
 from metering.days import local_day
 from plants.time_config import Block, Window, windows_of_day
-from schedules.slots import PlannedSlot, Span, grid_of_day, span_text
+from schedules.slots import PlannedSlot, Span, grid_of_day, number_text, span_text
 from vcp import Direction, SetpointType
 
 _NEARLY = 1e-6
@@ -52,7 +53,11 @@ class Code(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One finding. `slot`: its index in the plan, None = the plan as a whole; powers in kW, SoC in %."""
+    """One finding. `slot`: its index in the plan, None = the plan as a whole; `limit` and `over_by` are in `unit`.
+
+    `nearest` is the highest value of the slot that fits, in `nearest_unit` (the slot's own, kW or kWh) and rounded
+    down, so that what is shown fits when it is typed.
+    """
 
     slot: int | None
     code: Code
@@ -62,6 +67,7 @@ class Problem:
     over_by: float | None = None
     nearest: float | None = None
     unit: str = ""
+    nearest_unit: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +96,7 @@ class PlanFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Around:
-    """What else is in force. `soc_pct`: expected when the first slot begins, None = not known."""
+    """What else is in force. `soc_pct`: the charge when the first slot begins that is not over, None = not known."""
 
     at: datetime
     soc_pct: float | None = None
@@ -167,7 +173,7 @@ def _check_site(index: int, slot: PlannedSlot, facts: PlanFacts) -> Iterator[Pro
     if limit is None or slot.power_kw <= limit + _NEARLY:
         return
     word = slot.direction.value.lower()
-    text = f"{slot.power_kw:g} kW is over the site's {word} limit of {limit:g} kW"
+    text = f"{_kw(slot.power_kw)} is over the site's {word} limit of {_kw(limit)}"
     yield _over(index, slot, Code.SITE_LIMIT, Severity.ERROR, text, limit_kw=limit, nearest_kw=limit)
 
 
@@ -191,18 +197,25 @@ def _check_battery(index: int, slot: PlannedSlot, facts: PlanFacts, limit: _Limi
     asked, help_kw = slot.power_kw, _help_kw(slot, facts)
     if asked <= limit.kw + _NEARLY:
         return
-    word = "charging" if slot.direction is Direction.IMPORT else "discharging"
+    charging = slot.direction is Direction.IMPORT
+    word, helper = ("charging", "consumption") if charging else ("discharging", "sun")
     if help_kw is not None and asked - help_kw > limit.kw + _NEARLY:
-        text = f"needs {word} at {asked - help_kw:g} kW or more; {limit.whose} allows {limit.kw:g} kW"
-        nearest = limit.kw + help_kw
+        needed = f"at {_kw(asked - help_kw)} or more" if help_kw else f"at {_kw(asked)}"
+        text = f"needs {word} {needed}; {limit.whose} allows {_kw(limit.kw)}"
+        # What sun may carry is no reason to ask more of the grid connection than it takes.
+        site_kw = facts.max_import_kw if charging else facts.max_export_kw
+        nearest = min(limit.kw + help_kw, inf if site_kw is None else site_kw)
         yield _over(index, slot, limit.code, Severity.ERROR, text, limit_kw=limit.kw, nearest_kw=nearest)
         return
-    text = f"needs {word} at {asked:g} kW when neither sun nor consumption helps; {limit.whose} allows {limit.kw:g} kW"
+    text = f"needs {word} at {_kw(asked)} while no {helper} helps; {limit.whose} allows {_kw(limit.kw)}"
     yield _over(index, slot, limit.code, Severity.WARNING, text, limit_kw=limit.kw, nearest_kw=limit.kw)
 
 
 def _help_kw(slot: PlannedSlot, facts: PlanFacts) -> float | None:
-    """How much of the target may come from elsewhere than the battery; None = there is no bound."""
+    """How much of the target may come from elsewhere than the battery; None = there is no bound.
+
+    Sun carries an export and never an import, consumption an import that it counts in and never an export.
+    """
     if slot.direction is Direction.EXPORT:
         return facts.pv_kw
     return None if slot.include_consumption and facts.has_load else 0.0
@@ -218,41 +231,69 @@ def _over(
     limit_kw: float,
     nearest_kw: float,
 ) -> Problem:
-    """A power that is too high; the nearest value is told in the slot's own unit."""
-    factor, unit = (1.0, "kW") if slot.type is SetpointType.POWER else (slot.hours, "kWh")
+    """A power that is too high; the numbers are told in the slot's own unit."""
+    factor = 1.0 if slot.type is SetpointType.POWER else slot.hours
     return Problem(
         slot=index,
         code=code,
         severity=severity,
         text=text,
         limit=limit_kw * factor,
-        over_by=slot.value - limit_kw * factor,
-        nearest=nearest_kw * factor,
-        unit=unit,
+        over_by=slot.value - nearest_kw * factor,
+        nearest=_rounded_down(nearest_kw * factor),
+        unit=_unit(slot),
+        nearest_unit=_unit(slot),
     )
 
 
+def _unit(slot: PlannedSlot) -> str:
+    return "kW" if slot.type is SetpointType.POWER else "kWh"
+
+
+def _kw(power_kw: float) -> str:
+    return f"{number_text(power_kw)} kW"
+
+
+def _rounded_down(value: float) -> float:
+    """To hundredths, as it is shown."""
+    return floor(value * 100 + _NEARLY) / 100
+
+
 def expected_soc(
-    slots: Sequence[PlannedSlot], *, day: date, facts: PlanFacts, soc_pct: float
+    slots: Sequence[PlannedSlot],
+    *,
+    day: date,
+    facts: PlanFacts,
+    soc_pct: float,
+    at: datetime | None = None,
 ) -> list[tuple[float, float]]:
     """(SoC in % at the end of each slot, how much of it in % lies beyond the slot's window), without losses.
 
-    The battery carries the whole target, and stands still between slots; at a bound it stops, so that the slots after
-    it are judged from there.
+    `soc_pct` is the charge at `at`, None = when the first slot begins: of a slot that runs then only the rest counts,
+    and what is over changes nothing. The battery carries the whole target, and stands still between slots; at a bound
+    it stops, so that the slots after it are judged from there.
     """
     if facts.capacity_kwh <= 0:
         return []
     windows = _windows(facts, day)
     found, pct = [], soc_pct
     for slot in slots:
+        hours = _hours_left(slot, at)
+        if hours <= 0:
+            found.append((pct, 0.0))
+            continue
         sign = 1.0 if slot.direction is Direction.IMPORT else -1.0
         low, high = _soc_window(slot, facts, windows)
-        reached = pct + sign * 100 * slot.power_kw * slot.hours / facts.capacity_kwh
+        reached = pct + sign * 100 * slot.power_kw * hours / facts.capacity_kwh
         # A battery that is beyond the window already is only not driven further out.
         pct_end = max(min(low, pct), min(max(high, pct), reached))
         found.append((pct_end, reached - pct_end))
         pct = pct_end
     return found
+
+
+def _hours_left(slot: PlannedSlot, at: datetime | None) -> float:
+    return slot.hours if at is None else (slot.end_at - max(slot.start_at, at)).total_seconds() / 3600
 
 
 def _soc_window(slot: PlannedSlot, facts: PlanFacts, windows: Sequence[Window]) -> tuple[float, float]:
@@ -269,12 +310,14 @@ def _check_soc(
     start_pct = around.soc_pct if around.soc_pct is not None else (facts.soc_min_pct + facts.soc_max_pct) / 2
     sure = around.soc_pct is not None and not facts.has_load and facts.pv_kw == 0
     severity = Severity.ERROR if sure else Severity.WARNING
-    expected = expected_soc(slots, day=day, facts=facts, soc_pct=start_pct)
+    expected = expected_soc(slots, day=day, facts=facts, soc_pct=start_pct, at=around.at)
     for index, (slot, (pct, beyond)) in enumerate(zip(slots, expected, strict=False)):
         if abs(beyond) <= _NEARLY:
             continue
         lacking_kwh = abs(beyond) * facts.capacity_kwh / 100
-        per_unit = slot.hours if slot.type is SetpointType.POWER else 1.0
+        hours = _hours_left(slot, around.at)
+        # An energy is that of the whole slot, of which the rest is what counts.
+        too_much = lacking_kwh / (hours if slot.type is SetpointType.POWER else hours / slot.hours)
         bound = "full" if beyond > 0 else "empty"
         text = f"the battery is {bound} for this plan at {pct:.1f} %: {lacking_kwh:.2f} kWh too much"
         if around.soc_pct is None:
@@ -286,8 +329,9 @@ def _check_soc(
             text=text,
             limit=pct,
             over_by=abs(beyond),
-            nearest=max(0.0, slot.value - lacking_kwh / per_unit),
+            nearest=_rounded_down(max(0.0, slot.value - too_much)),
             unit="%",
+            nearest_unit=_unit(slot),
         )
 
 

@@ -19,7 +19,7 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from plants.errors import Invalid
-from schedules.slots import PlannedSlot, Span, grid_of_day
+from schedules.slots import FIRST_DAY, LAST_DAY, PlannedSlot, Span, exact_text, grid_of_day
 from vcp import Direction, Priority, SetpointType
 
 MAX_ROWS = 5_000
@@ -151,6 +151,8 @@ def _slot(row: Mapping[str, str], plants: Mapping[str, PlantClock]) -> tuple[str
     if clock is None:
         raise _Bad("plant", "PLANT_NOT_FOUND", f"no plant {plant[:_SHOWN]!r}")
     start_at = _moment(row["start"], clock.zone, "start")
+    if not FIRST_DAY <= start_at.date() <= LAST_DAY:
+        raise _Bad("start", "DAY_OUT_OF_RANGE", f"lies outside of {FIRST_DAY:%Y} to {LAST_DAY:%Y}")
     day = start_at.astimezone(ZoneInfo(clock.zone)).date()
     spans = {span.start_at: span for span in grid_of_day(day, zone=clock.zone, minutes=clock.slot_minutes)}
     span = spans.get(start_at)
@@ -260,18 +262,13 @@ def write_plans(plans: Iterable[tuple[str, str, Sequence[PlannedSlot]]]) -> str:
                     slot.start_at.astimezone(wall).isoformat(timespec="minutes"),
                     slot.end_at.astimezone(wall).isoformat(timespec="minutes"),
                     slot.type.value,
-                    _number(slot.value),
+                    exact_text(slot.value),
                     slot.direction.value,
                     "yes" if slot.include_consumption else "no",
                     slot.priority.value,
                 ]
             )
     return out.getvalue()
-
-
-def _number(value: float) -> str:
-    """The shortest text that is read back as the same number."""
-    return repr(value).removesuffix(".0")
 
 
 def _escaped(text: str) -> str:

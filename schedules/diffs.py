@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from schedules.slots import PlannedSlot, Span, span_text
+from schedules.slots import PlannedSlot, Span, number_text, span_text
 from vcp import SetpointType
 
 
@@ -60,7 +60,7 @@ def diff(before: Sequence[PlannedSlot], after: Sequence[PlannedSlot]) -> list[Sl
 def ask_text(slot: PlannedSlot) -> str:
     """`import 20 kW`, `export 5 kWh without consumption, HIGH`."""
     unit = "kW" if slot.type is SetpointType.POWER else "kWh"
-    text = f"{slot.direction.value.lower()} {slot.value:g} {unit}"
+    text = f"{slot.direction.value.lower()} {number_text(slot.value)} {unit}"
     if not slot.include_consumption:
         text += " without consumption"
     return text if slot.priority.value == "NORMAL" else f"{text}, {slot.priority.value}"

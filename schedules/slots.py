@@ -17,6 +17,8 @@ from vcp import Direction, Priority, SetpointType
 
 SLOT_MINUTES = (5, 10, 15, 20, 30, 60)
 """The lengths that divide an hour, 5 minutes at least."""
+FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2199, 12, 31)
+"""Days that can be planned: nobody means another one, and at the calendar's ends no zone has a whole day."""
 _MINUTE = timedelta(minutes=1)
 
 
@@ -103,3 +105,13 @@ def span_text(span: Span, *, zone: str) -> str:
     ends_day = (end.hour, end.minute) == (0, 0)
     last = "24:00" if ends_day else local_text(span.end_at, zone=zone)
     return f"{local_text(span.start_at, zone=zone)}-{last}"
+
+
+def number_text(value: float) -> str:
+    """A power or an energy for people: as many decimals as it has, four at most, never with an exponent."""
+    return f"{value:.4f}".rstrip("0").rstrip(".")
+
+
+def exact_text(value: float) -> str:
+    """The shortest text that is read back as the same number."""
+    return repr(value).removesuffix(".0")

@@ -7,13 +7,14 @@ All numbers are told in the table below it as well: the picture is `role="img"` 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from metering.days import LocalDay
 from plants.words import power_text
-from schedules.slots import PlannedSlot, local_text
+from schedules.slots import PlannedSlot, local_text, number_text
 from vcp import Direction
 
 WIDTH, POWER_HEIGHT, SOC_HEIGHT = 960, 200, 72
@@ -23,7 +24,10 @@ _TICK_HOURS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Drawn:
-    """What the picture shows. `marks`: (index of the slot, css word of its verdict); `soc`: % at the end of a slot."""
+    """What the picture shows. `marks`: (index of the slot, css word of its verdict); `soc`: % at the end of a slot.
+
+    `soc_start_pct` is the charge at `soc_from`, None = when the first slot begins; nothing is drawn before.
+    """
 
     day: LocalDay
     zone: str
@@ -32,6 +36,7 @@ class Drawn:
     max_export_kw: float | None = None
     soc: Sequence[float] = ()
     soc_start_pct: float | None = None
+    soc_from: datetime | None = None
     soc_window: tuple[float, float] = (0.0, 100.0)
     marks: Sequence[tuple[int, str]] = ()
     now: datetime | None = None
@@ -105,7 +110,7 @@ def _text(css: str, x: float, y: float, words: str) -> SafeString:
 
 
 def _axes(drawn: Drawn, scale: _Scale) -> Iterator[SafeString]:
-    for at in _hours(drawn.day):
+    for at in _hours(drawn.day, drawn.zone):
         x = scale.x(at)
         yield _line("grid", x, _TOP, x, POWER_HEIGHT - _AXIS)
         yield _text("hour", x, POWER_HEIGHT - 4, local_text(at, zone=drawn.zone))
@@ -115,12 +120,13 @@ def _axes(drawn: Drawn, scale: _Scale) -> Iterator[SafeString]:
     yield _text("side", _LEFT - 6, scale.y(-scale.top_kw) - 2, "import")
 
 
-def _hours(day: LocalDay) -> Iterator[datetime]:
-    """Every third hour that passes, so that a day of 23 or 25 hours keeps its true length."""
-    at = day.start_at
+def _hours(day: LocalDay, zone: str) -> Iterator[datetime]:
+    """Every third hour on the clock, where it is: on a day of 23 or 25 hours two of them are nearer or farther."""
+    wall, at = ZoneInfo(zone), day.start_at
     while at < day.end_at:
-        yield at
-        at += timedelta(hours=_TICK_HOURS)
+        if at == day.start_at or at.astimezone(wall).hour % _TICK_HOURS == 0:
+            yield at
+        at += timedelta(hours=1)
 
 
 def _limits(drawn: Drawn, scale: _Scale) -> Iterator[SafeString]:
@@ -129,7 +135,7 @@ def _limits(drawn: Drawn, scale: _Scale) -> Iterator[SafeString]:
             continue
         y = scale.y(sign * limit)
         yield _line("limit", _LEFT, y, WIDTH - _RIGHT, y)
-        yield _text("limit-name", WIDTH - _RIGHT, y - 3, f"{name} limit {limit:g} kW")
+        yield _text("limit-name", WIDTH - _RIGHT, y - 3, f"{name} limit {number_text(limit)} kW")
 
 
 def _bars(drawn: Drawn, scale: _Scale) -> Iterator[SafeString]:
@@ -140,7 +146,8 @@ def _bars(drawn: Drawn, scale: _Scale) -> Iterator[SafeString]:
         ends = sorted((scale.y(0), scale.y(sign * slot.power_kw)))
         tall = max(1.0, round(ends[1] - ends[0], 1))
         css = "exp" if sign > 0 else "imp"
-        title = f"{local_text(slot.start_at, zone=drawn.zone)} {slot.direction.value.lower()} {slot.power_kw:g} kW"
+        begins = local_text(slot.start_at, zone=drawn.zone)
+        title = f"{begins} {slot.direction.value.lower()} {number_text(slot.power_kw)} kW"
         yield format_html(
             '<rect class="bar {}" x="{}" y="{}" width="{}" height="{}"><title>{}</title></rect>',
             css,
@@ -176,8 +183,11 @@ def _soc(drawn: Drawn, scale: _Scale) -> Iterator[SafeString]:
 
 def _soc_points(drawn: Drawn, scale: _Scale) -> Iterator[tuple[float, float]]:
     pct = drawn.soc_start_pct if drawn.soc_start_pct is not None else drawn.soc[0]
+    since = drawn.soc_from or drawn.day.start_at
     for slot, reached in zip(drawn.slots, drawn.soc, strict=False):
-        yield scale.x(slot.start_at), scale.soc_y(pct)
+        if slot.end_at <= since:
+            continue
+        yield scale.x(max(slot.start_at, since)), scale.soc_y(pct)
         yield scale.x(slot.end_at), scale.soc_y(reached)
         pct = reached
 

@@ -15,6 +15,7 @@ from metering.days import local_day_of
 from plants.admin.pages import Page, PageForm, posted, run_page
 from plants.admin.theme import autocomplete, widgets
 from plants.models import Plant
+from schedules.services.drafts import refuse_days
 
 
 def date_input() -> forms.DateInput:
@@ -52,7 +53,9 @@ def choose_view(model_admin: "ModelAdmin[Any]", request: HttpRequest) -> HttpRes
     def act(asked: dict[str, Any]) -> HttpResponse:
         plant: Plant = asked["plant"]
         day = asked["day"]
-        if day is None:
+        if day is not None:
+            refuse_days([day], path="day")
+        else:
             day = local_day_of(clock.now(), zone=plant.time_zone).day + timedelta(days=1)
         return redirect("admin:schedules_dayplan_edit", plant.pk, day.isoformat())
 

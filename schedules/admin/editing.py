@@ -20,13 +20,14 @@ from esm import clock
 from plants.admin.base import without_secrets
 from plants.admin.pages import Page, PageForm, posted, show_page
 from plants.admin.refusals import attempt
+from plants.errors import Invalid
 from plants.models import Plant
 from schedules.admin.plan_list import news
 from schedules.admin.sheet import DIRECTIONS, UNITS, Row, Sheet
 from schedules.models import DayPlan, PlanVersion
 from schedules.selectors.marks import mark_of
 from schedules.selectors.versions import newest_versions, slots_of
-from schedules.services.drafts import OPEN, check_version, save_draft
+from schedules.services.drafts import OPEN, check_version, refuse_days, save_draft
 from schedules.slots import PlannedSlot, grid_of_day
 
 
@@ -86,7 +87,8 @@ def _find(plant_id: int, day_text: str) -> _Day:
     )
     try:
         day = date.fromisoformat(day_text)
-    except ValueError:
+        refuse_days([day], path="day")
+    except (ValueError, Invalid):
         raise Http404 from None
     plan = DayPlan.objects.filter(plant=plant, day=day).first()
     version = None if plan is None else newest_versions(plan_ids=[plan.pk]).get(plan.pk)

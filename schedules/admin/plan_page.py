@@ -150,9 +150,10 @@ def _facts(view: DayView) -> list[tuple[str, object]]:
 def _drawn(view: DayView, facts: PlanFacts, at: datetime) -> Drawn:
     plan = view.plan
     slots = [one.slot for one in view.outcomes]
-    known = around(plan, at=at).soc_pct
+    day, known = local_day(plan.day, zone=plan.time_zone), around(plan, at=at).soc_pct
+    since = at if day.start_at <= at < day.end_at else None
     start = known if known is not None else (facts.soc_min_pct + facts.soc_max_pct) / 2
-    soc = expected_soc(slots, day=plan.day, facts=facts, soc_pct=start) if slots else []
+    soc = expected_soc(slots, day=plan.day, facts=facts, soc_pct=start, at=since) if slots else []
     marks = [
         (index, _MARKS[word])
         for index, one in enumerate(view.outcomes)
@@ -160,13 +161,14 @@ def _drawn(view: DayView, facts: PlanFacts, at: datetime) -> Drawn:
         if word in _MARKS
     ]
     return Drawn(
-        day=local_day(plan.day, zone=plan.time_zone),
+        day=day,
         zone=plan.time_zone,
         slots=slots,
         max_import_kw=facts.max_import_kw,
         max_export_kw=facts.max_export_kw,
         soc=[pct for pct, _ in soc],
         soc_start_pct=start,
+        soc_from=since,
         soc_window=(facts.soc_min_pct, facts.soc_max_pct),
         marks=marks,
         now=at,

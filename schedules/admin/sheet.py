@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-from schedules.slots import PlannedSlot, Span, local_text, span_text
+from schedules.slots import PlannedSlot, Span, exact_text, local_text, span_text
 from vcp import Direction, Priority, SetpointType
 
 UNITS: Mapping[str, SetpointType] = {"kW": SetpointType.POWER, "kWh": SetpointType.ENERGY}
@@ -51,7 +51,7 @@ class Sheet:
             if row is None:
                 self.left_out.append(slot)
                 continue
-            row.direction, row.value = slot.direction.value, f"{slot.value:g}"
+            row.direction, row.value = slot.direction.value, exact_text(slot.value)
             row.unit = _UNIT_OF[slot.type]
             row.without = not slot.include_consumption
             row.high = slot.priority is Priority.HIGH

@@ -1,6 +1,7 @@
 """Plans as lines and as JSON, for the shell."""
 
 from collections.abc import Iterable, Sequence
+from zoneinfo import ZoneInfo
 
 from plants.errors import DomainError, Several
 from schedules.conflicts import Problem
@@ -9,7 +10,7 @@ from schedules.models import DayPlan, PlanEvent, PlanVersion
 from schedules.selectors.plans import DayView, SlotOutcome
 from schedules.services.drafts import stored_problem
 from schedules.services.importing import ImportPreview
-from schedules.slots import PlannedSlot, local_text, span_text
+from schedules.slots import PlannedSlot, local_text, number_text, span_text
 from vcp import format_timestamp
 
 Json = dict[str, object]
@@ -130,8 +131,8 @@ def problem_lines(problems: Iterable[Problem], slots: Sequence[PlannedSlot], *, 
     """`ERROR 10:00-10:15 SITE_LIMIT: ...; 100 kW would fit`."""
     for one in problems:
         where = "the plan" if one.slot is None else span_text(slots[one.slot], zone=zone)
-        fits = "" if one.nearest is None else f"; {one.nearest:g} {one.unit} would fit"
-        yield f"  {one.severity} {where} {one.code}: {one.text}{fits if one.unit != '%' else ''}"
+        fits = "" if one.nearest is None else f"; {number_text(one.nearest)} {one.nearest_unit} would fit"
+        yield f"  {one.severity} {where} {one.code}: {one.text}{fits}"
 
 
 def problems_json(problems: Iterable[Problem]) -> list[dict[str, object]]:
@@ -175,7 +176,7 @@ def preview_lines(preview: ImportPreview) -> Iterable[str]:
 def event_line(event: PlanEvent, *, zone: str) -> str:
     """`11:02 PUBLISHED version 2 by Ann`, on the plan's clock."""
     version = f" version {event.version.number}" if event.version is not None else ""
-    day = f"{event.at:%Y-%m-%d}"
+    day = f"{event.at.astimezone(ZoneInfo(zone)):%Y-%m-%d}"
     return f"  {day} {local_text(event.at, zone=zone)} {event.word}{version} by {event.actor}"
 
 

@@ -23,7 +23,7 @@ from dispatch.requests import Actor
 from plants.errors import Conflict, Invalid, NotFound
 from schedules.mapping import planned
 from schedules.models import DayPlan, Origin, PlanState, PlanVersion
-from schedules.services.drafts import OPEN, Draft, lock_plans, save_drafts
+from schedules.services.drafts import OPEN, Draft, lock_plans, refuse_days, save_drafts
 from schedules.slots import PlannedSlot, Span, grid_of_day
 from vcp import SetpointType
 
@@ -91,6 +91,7 @@ def _refuse_days(from_day: date, to_days: Sequence[date]) -> None:
         raise Invalid("name a day to copy to", path="toDays", code="NO_DAYS")
     if len(to_days) > MOST_DAYS:
         raise Invalid(f"at most {MOST_DAYS} days at once", path="toDays", code="TOO_MANY_DAYS")
+    refuse_days(to_days, path="toDays")
     if from_day in to_days:
         raise Invalid("a day is not copied onto itself", path="toDays", code="SAME_DAY")
 

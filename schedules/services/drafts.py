@@ -25,7 +25,7 @@ from schedules.facts import around, facts_of
 from schedules.mapping import planned, rows_of
 from schedules.models import DayPlan, Origin, PlanEvent, PlanSlot, PlanState, PlanVersion
 from schedules.selectors.marks import marks_of
-from schedules.slots import PlannedSlot
+from schedules.slots import FIRST_DAY, LAST_DAY, PlannedSlot
 
 MOST_SLOTS = 400
 """A day of 25 hours has 300 slots of five minutes."""
@@ -59,8 +59,8 @@ def save_draft(
     """Make or change the draft of a plant's day; `slots` are all of it, in any order.
 
     `seen`: the plan's mark (`selectors.marks`) when the editor opened it, 0 = there was no plan; `Conflict`
-    (PLAN_CHANGED) when somebody changed it since. Raises `NotFound` (plant), `Invalid` (too many slots). What stands
-    against the plan is told by `check_version`.
+    (PLAN_CHANGED) when somebody changed it since. Raises `NotFound` (plant), `Invalid` (too many slots, no such day).
+    What stands against the plan is told by `check_version`.
     """
     draft = Draft(external_plant_id=external_plant_id, day=day, slots=slots, seen=seen)
     (version,) = save_drafts(
@@ -116,11 +116,19 @@ def _refuse_too_much(drafts: Sequence[Draft]) -> None:
         raise Invalid(f"at most {MOST_PLANS} days at once", path="drafts", code="TOO_MANY_PLANS")
     if len({(one.external_plant_id, one.day) for one in drafts}) < len(drafts):
         raise Invalid("names a day of a plant twice", path="drafts", code="TWICE")
+    refuse_days([one.day for one in drafts], path="day")
     for draft in drafts:
         if len(draft.slots) > MOST_SLOTS:
             raise Invalid(f"at most {MOST_SLOTS} slots", path="slots", code="TOO_MANY_SLOTS")
         if len({slot.start_at for slot in draft.slots}) < len(draft.slots):
             raise Invalid("two slots begin at the same time", path="slots", code="TWICE")
+
+
+def refuse_days(days: Iterable[date], *, path: str) -> None:
+    """Raises `Invalid` (DAY_OUT_OF_RANGE) for a day that can't be planned."""
+    if any(not FIRST_DAY <= day <= LAST_DAY for day in days):
+        text = f"lies outside of {FIRST_DAY:%Y} to {LAST_DAY:%Y}"
+        raise Invalid(text, path=path, code="DAY_OUT_OF_RANGE")
 
 
 def lock_plans(*, organisation_id: int, days: Sequence[tuple[str, date]], at: datetime) -> list[DayPlan]:
@@ -275,6 +283,7 @@ def stored_problem(problem: Problem) -> dict[str, object]:
         "overBy": problem.over_by,
         "nearest": problem.nearest,
         "unit": problem.unit or None,
+        "nearestUnit": problem.nearest_unit or None,
     }
     return {name: value for name, value in told.items() if value is not None}
 

@@ -48,6 +48,7 @@ from schedules.services.drafts import (
     save_drafts,
     stored_problem,
 )
+from schedules.slots import number_text
 
 logger = structlog.get_logger(__name__)
 
@@ -131,8 +132,8 @@ def _errors_of(problems: Iterable[Problem]) -> list[DomainError]:
 def _told(problem: Problem) -> Invalid:
     path = "slots" if problem.slot is None else f"slots[{problem.slot}]"
     text = problem.text
-    if problem.nearest is not None and problem.unit != "%":
-        text += f"; {problem.nearest:g} {problem.unit} would fit"
+    if problem.nearest is not None:
+        text += f"; {number_text(problem.nearest)} {problem.nearest_unit} would fit"
     return Invalid(text, path=path, code=problem.code.value)
 
 

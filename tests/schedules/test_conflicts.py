@@ -1,9 +1,11 @@
 """What stands against a plan: which slot, which limit, by how much, and what would fit."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from plants.time_config import Block
 from schedules.conflicts import (
@@ -15,7 +17,7 @@ from schedules.conflicts import (
     check_plan,
     expected_soc,
 )
-from schedules.slots import Span
+from schedules.slots import Span, grid_of_day
 from tests.schedules.plans import DAY, ZONE, at, slot
 from vcp import SetpointType
 
@@ -163,3 +165,93 @@ def test_other_plans_overrides_and_an_emergency_are_named():
         (Code.OTHER_PLAN, Severity.ERROR),
     ]
     assert override.text == "the override of Eva has 10:00-11:00"
+
+
+def test_what_of_the_day_is_over_does_not_charge_the_battery_once_more():
+    charged = [slot(f"0{hour}:00", 32) for hour in range(1, 7)]
+
+    assert check(*charged, slot("12:00", 32), at=at("11:00"), soc_pct=80)[6:] == []
+    (late,) = check(*charged, slot("12:00", 36), slot("12:15", 36), at=at("11:00"), soc_pct=72)[6:]
+    assert (late.slot, late.code) == (7, Code.SOC_WINDOW)
+
+
+def test_of_the_slot_that_runs_only_the_rest_is_expected():
+    # Ten minutes at 36 kW are 6 kWh: 7.5 % of 80 kWh.
+    assert check(slot("10:00", 36), at=at("10:05"), soc_pct=82) == []
+    (problem,) = check(slot("10:00", 36), at=at("10:05"), soc_pct=85)
+
+    assert problem.nearest == pytest.approx(24)
+    assert (problem.unit, problem.nearest_unit) == ("%", "kW")
+
+
+def test_the_energy_of_a_slot_that_runs_is_told_for_the_whole_of_it():
+    energy = slot("10:00", 9, type=SetpointType.ENERGY)
+
+    (problem,) = check(energy, at=at("10:05"), soc_pct=85)
+
+    # 6 of 9 kWh are left, 4 kWh fit: so many are left of 6.
+    assert (problem.nearest, problem.nearest_unit) == (pytest.approx(6), "kWh")
+
+
+def test_a_day_of_25_hours_charges_for_25_hours():
+    day = date(2026, 10, 25)
+    spans = grid_of_day(day, zone=ZONE, minutes=60)
+    slots = [replace(slot("10:00", 1), start_at=span.start_at, end_at=span.end_at) for span in spans]
+    facts = replace(FACTS, slot_minutes=60, capacity_kwh=100)
+
+    assert expected_soc(slots, day=day, facts=facts, soc_pct=20)[-1] == (pytest.approx(45), 0)
+
+
+def test_what_fits_is_rounded_so_that_it_fits_when_it_is_typed():
+    facts = replace(FACTS, slot_minutes=20, max_import_kw=50, capacity_kwh=0)
+    too_much = slot("10:00", 20, type=SetpointType.ENERGY, minutes=20)
+
+    found = check(too_much, facts=replace(facts, max_charge_kw=None, battery_kw=None))
+    typed = replace(too_much, value=found[0].nearest)
+
+    assert found[0].nearest == 16.66
+    assert check(typed, facts=replace(facts, max_charge_kw=None, battery_kw=None)) == []
+
+
+def test_sun_does_not_make_the_grid_connection_larger():
+    problems = check(slot("10:00", 90, "EXPORT"), facts=replace(FACTS, pv_kw=40))
+
+    assert [(one.code, one.nearest) for one in problems if one.severity is Severity.ERROR] == [
+        (Code.SITE_LIMIT, 50),
+        (Code.PLANT_LIMIT, 50),
+    ]
+
+
+def test_by_how_much_is_what_must_go():
+    (problem,) = [
+        one
+        for one in check(slot("10:00", 45, "EXPORT"), facts=replace(FACTS, pv_kw=10))
+        if one.code is Code.PLANT_LIMIT
+    ]
+
+    assert (problem.over_by, problem.nearest) == (5, 40)
+    assert problem.text == "needs discharging at 35 kW or more; the plant allows 30 kW"
+
+
+@given(
+    kw=st.floats(0, 500),
+    pv_kw=st.sampled_from([0.0, 7.5]),
+    direction=st.sampled_from(["IMPORT", "EXPORT"]),
+    kind=st.sampled_from(list(SetpointType)),
+    minutes=st.sampled_from([5, 10, 15, 20, 60]),
+    limits=st.tuples(*[st.floats(1, 200)] * 4),
+    load=st.booleans(),
+)
+def test_the_lowest_value_that_is_told_to_fit_does(kw, pv_kw, direction, kind, minutes, limits, load):
+    max_import_kw, max_export_kw, charge_kw, battery_kw = limits
+    facts = replace(
+        FACTS, slot_minutes=minutes, max_import_kw=max_import_kw, max_export_kw=max_export_kw, pv_kw=pv_kw,
+        max_charge_kw=charge_kw, max_discharge_kw=charge_kw, battery_kw=battery_kw, has_load=load,
+    )  # fmt: skip
+    asked = slot("10:00", kw, direction, minutes=minutes, type=kind)
+
+    told = [one.nearest for one in check(asked, facts=facts)]
+    left = check(replace(asked, value=min(told)), facts=facts) if told else []
+
+    # With sun what fits may still be a doubt.
+    assert left == [] or (pv_kw and not blocks_publication(left))

@@ -180,3 +180,10 @@ def test_what_is_written_is_read_back(asked):
     assert sorted(
         (one for found in preview.plans.values() for one in found), key=lambda one: one.start_at
     ) == sorted(slots, key=lambda one: one.start_at)
+
+
+@pytest.mark.parametrize(
+    "start", ["9999-12-31T23:00Z", "9999-12-31 10:00", "0001-01-01T12:00Z", "1999-12-31 10:00"]
+)
+def test_a_day_at_an_end_of_the_calendar_is_told_as_a_row_that_is_wrong(start):
+    assert only_problem(f"DEPOT,{start},POWER,1,IMPORT") == (2, "start", "DAY_OUT_OF_RANGE")

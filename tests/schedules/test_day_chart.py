@@ -89,3 +89,20 @@ def test_a_verdict_stands_above_its_slot():
     left, width = numbers(bars[1], "x", "width")
     assert mark.get("class") == "mark mark-ok"
     assert left < float(mark.get("cx")) < left + width
+
+
+@pytest.mark.parametrize("day", [date(2026, 3, 29), DAY, date(2026, 10, 25)])
+def test_the_hours_below_are_those_of_the_clock(day):
+    hours = [one.text for one in picture(slot("10:00", 20), day=day).findall("text[@class='hour']")]
+
+    assert hours == ["00:00", "03:00", "06:00", "09:00", "12:00", "15:00", "18:00", "21:00"]
+
+
+def test_the_charge_of_a_day_that_runs_is_drawn_from_now_on():
+    shown = picture(
+        slot("08:00", 20), slot("10:00", 20), soc=(50.0, 55.0), soc_start_pct=50.0, soc_from=at("10:05")
+    )
+
+    places = [tuple(map(float, one.split(","))) for one in shown.find("polyline").get("points").split()]
+    assert len(places) == 2
+    assert places[0][0] > float(shown.findall("rect[@class='bar imp']")[1].get("x"))

@@ -26,3 +26,9 @@ def test_a_slot_of_another_length_is_another_slot():
     found = diff([slot("10:00", 5)], [slot("10:00", 5, minutes=30)])
 
     assert [one.change for one in found] == [Change.REMOVED, Change.ADDED]
+
+
+def test_a_large_or_fine_value_is_told_in_full():
+    (found,) = diff([slot("10:00", 1234.56)], [slot("10:00", 1_234_567.5)])
+
+    assert found.text(zone=ZONE) == "10:00-10:15 changed: import 1234.56 kW -> import 1234567.5 kW"

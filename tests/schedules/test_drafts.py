@@ -276,3 +276,11 @@ def test_a_day_of_the_finest_grid_with_25_hours_fits():
 
     assert version.slots.count() == 300
     assert check(version) == []
+
+
+@pytest.mark.parametrize("day", [date.min, date.max])
+def test_a_day_at_an_end_of_the_calendar_is_refused(day):
+    with pytest.raises(Invalid) as caught:
+        draft(factories.plant(), day=day)
+
+    assert caught.value.code == "DAY_OUT_OF_RANGE"

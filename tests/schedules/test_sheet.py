@@ -100,3 +100,12 @@ def test_ends_and_starts_name_each_row():
 
     assert made.starts()[0] == (0, "00:00")
     assert made.ends()[-1] == (23, "24:00")
+
+
+def test_a_value_is_shown_as_exactly_as_it_was_planned():
+    planned = [slot("10:00", 1234.5678, minutes=60), slot("11:00", 1_234_567.5, minutes=60)]
+    again = sheet()
+    again.take_fields(posted(sheet(*planned)))
+
+    assert [row.value for row in sheet(*planned).rows[10:12]] == ["1234.5678", "1234567.5"]
+    assert again.slots() == planned
