@@ -80,9 +80,7 @@ def _refuse_unsignable(connection: Connection, family: Family) -> None:
         )
 
 
-def require_possible(
-    request: CommandRequest, plant: Plant, site: SiteFacts, *, at: datetime, policy: Policy
-) -> None:
+def require_possible(request: CommandRequest, site: SiteFacts, *, at: datetime, policy: Policy) -> None:
     """`Several` when the plant can't be asked for this, or not at this time."""
     problems: list[DomainError] = []
     # At the limit too: what is built from it would be over at once.

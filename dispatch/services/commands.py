@@ -240,7 +240,7 @@ def _check(plant: Plant, request: CommandRequest, at: datetime, policy: Policy) 
         installation_on=not Installation.objects.filter(pk=1, dispatch_enabled=False).exists(),
     )
     assets = Asset.objects.filter(plant=plant).values_list("external_id", "asset_type", "rated_power_kw")
-    require_possible(request, plant, site_facts(plant, list(assets)), at=at, policy=policy)
+    require_possible(request, site_facts(plant, list(assets)), at=at, policy=policy)
     return connection
 
 

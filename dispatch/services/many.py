@@ -239,7 +239,7 @@ class _Call:
         )
         sent = as_sent(request, plant, at=self._at)
         site = site_facts(plant, self._assets.get(plant.pk, ()))
-        require_possible(sent, plant, site, at=self._at, policy=self._policy)
+        require_possible(sent, site, at=self._at, policy=self._policy)
         values = command_values(
             plant=plant,
             connection_id=connection.pk,
