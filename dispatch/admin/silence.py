@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from dispatch.diagnosis import Cause
 from dispatch.diagnosis_words import CAUSES, cause_words, confidence_word, evidence_lines, step_words
 from dispatch.models import Command, Diagnosis, DiagnosisStage, Silence
+from dispatch.states import State
 from dispatch.words import state_word
 from plants.admin.marks import moment
 from plants.admin.theme import DropdownFilter
@@ -46,5 +47,6 @@ def silence_view(command: Command) -> dict[str, Any] | None:
         facts.append(("Goes on", DiagnosisStage(row.stage).label))
     if row.ended_at is not None:
         facts.append(("Ended", moment(row.ended_at, zone=zone, precise=True)))
-        facts.append(("By Voke's word", state_word(row.ended_by)))
+        by_broker = row.ended_by == State.SENT  # an emergency that it took after all
+        facts.append(("By the broker" if by_broker else "By Voke's word", state_word(row.ended_by)))
     return {"facts": facts, "evidence": evidence_lines(row.evidence)}

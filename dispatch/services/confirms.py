@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from dispatch.models import Command, OutboundMessage, Outcome
+from dispatch.models import Command, OutboundMessage, Outcome, Silence
 from dispatch.policy import Policy
 from dispatch.services.bulk import Among
 from dispatch.services.life import Move, Note, advance_many, append_notes
 from dispatch.services.outbox import RELAY, lock_commands, withdraw_siblings
+from dispatch.services.silence import ask_why_not_taken, end_silence
 from dispatch.states import State
 from plants.texts import storable_text
 
@@ -32,6 +33,11 @@ class Word:
     detail: str = ""
 
     @property
+    def silence(self) -> Silence:
+        """What there is to explain when the broker did not take it."""
+        return Silence.RETURNED if self.outcome is Outcome.RETURNED else Silence.REFUSED
+
+    @property
     def storable_detail(self) -> str:
         """The broker's text as the outbox keeps it."""
         return storable_text(self.detail)[:400]
@@ -49,6 +55,7 @@ def record(*, words: Sequence[Word], at: datetime, policy: Policy) -> None:
         moves: list[Move] = []
         notes: list[Note] = []
         arrived: list[int] = []  # emergencies may have more than one message on its way
+        not_taken: dict[Silence, set[int]] = {}
         for pk, command_id, urgent, _, kind in rows:
             word = settled[pk]
             if word.outcome is Outcome.CONFIRMED:
@@ -56,12 +63,17 @@ def record(*, words: Sequence[Word], at: datetime, policy: Policy) -> None:
                 arrived += [command_id] if urgent else []
             elif urgent:  # stays QUEUED: dispatch.services.emergency issues it again and raises an alarm
                 notes.append(_note(pk, command_id, word))
+                if locked[command_id] is State.QUEUED:
+                    not_taken.setdefault(word.silence, set()).add(command_id)
             else:
                 moves.append(_failed(pk, command_id, word))
         append_notes(notes=notes, at=at)
         advance_many(moves=moves, at=at, locked=locked)
+        for silence, ids in not_taken.items():
+            ask_why_not_taken(command_ids=ids - set(arrived), silence=silence, at=at)
         if arrived:
             withdraw_siblings(command_ids=arrived, at=at)
+            end_silence(command_ids=arrived, by=State.SENT.value, at=at)
 
 
 def _lock_commands_of(outbound_ids: Collection[int]) -> list[tuple[int, int, bool, str, str]]:
@@ -102,7 +114,7 @@ def _sent(outbound_id: int, command_id: int, ack_due_at: datetime) -> Move:
 def _failed(outbound_id: int, command_id: int, word: Word) -> Move:
     return Move(
         command_id=command_id,
-        to=State.RETURNED if word.outcome is Outcome.RETURNED else State.REFUSED,
+        to=State(word.silence.value),
         cause=f"BROKER_{word.outcome}",
         actor=RELAY,
         outbound_id=outbound_id,

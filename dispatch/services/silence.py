@@ -3,6 +3,8 @@
 Edge cases (the concurrency policy):
 - Whoever writes a diagnosis holds the lock of its command: that is the row's only lock, so none can be taken crosswise.
 - A second silence of a command takes its row over, as if nothing had been looked at.
+- An emergency that the broker does not take stays QUEUED and is issued again: it is explained all the same, once, and
+  its silence ends when the broker takes it.
 - A late word of Voke ends the silence and with it all looking; what was found stays.
 """
 
@@ -33,8 +35,8 @@ def silence_of(to: State, cause: str) -> Silence | None:
 
 
 def ends_silence(before: State, to: State) -> bool:
-    """Whether a word of Voke may end a silence: of the state before, or of an execution."""
-    return to in _ENDS or (before in SILENT and to in FROM_VOKE)
+    """Whether a word of Voke may end a silence: of the state before, of an emergency on its way, or of an execution."""
+    return to in _ENDS or (to in FROM_VOKE and (before in SILENT or before is State.QUEUED))
 
 
 def ask_why(*, command_ids: Collection[int], silence: Silence, at: datetime) -> None:
@@ -71,8 +73,19 @@ def ask_why(*, command_ids: Collection[int], silence: Silence, at: datetime) -> 
     )
 
 
+def ask_why_not_taken(*, command_ids: Collection[int], silence: Silence, at: datetime) -> None:
+    """The broker did not take these emergencies, which are locked and go on being sent: asked once until one arrives.
+
+    An issue of it that fares as the one before has nothing new to explain.
+    """
+    asked = Diagnosis.objects.filter(Among(command_ids), silence=silence, ended_at__isnull=True)
+    new = set(command_ids) - set(asked.values_list("command_id", flat=True))
+    if new:
+        ask_why(command_ids=new, silence=silence, at=at)
+
+
 def end_silence(*, command_ids: Collection[int], by: str, at: datetime) -> None:
-    """A late word of Voke came about commands that are locked."""
+    """A late word of Voke came about commands that are locked, or the broker took an emergency after all (SENT)."""
     Diagnosis.objects.filter(Among(command_ids), ended_at__isnull=True).update(
         stage=DiagnosisStage.DONE, look_at=None, ended_at=at, ended_by=by
     )

@@ -75,7 +75,7 @@ def _read(diagnoses: Sequence[Diagnosis], at: datetime) -> _Known:
     alarms = Alarm.objects.filter(plant_id__in=plant_ids, cleared_at__isnull=True, code__icontains=_OFFLINE)
     nacked = CommandEvent.objects.filter(Among(ids, of="command_id"), word="NACKED").order_by()
     return _Known(
-        messages=_last_messages(ids),
+        messages=_messages_of(diagnoses),
         nacked=frozenset(nacked.values_list("command_id", flat=True).distinct()),
         connections=connections,
         keys=_signing_keys(connection_ids),
@@ -103,12 +103,21 @@ def _key_of(stored: str) -> _Key:
         return _Key(problem=f"the stored key {error}")
 
 
-def _last_messages(command_ids: Sequence[int]) -> dict[int, OutboundMessage]:
-    """The newest attempted message of each command."""
-    rows = OutboundMessage.objects.filter(
-        Among(command_ids, of="command_id"), attempted_at__isnull=False
-    ).order_by("pk")
-    return {row.command_id: row for row in rows if row.command_id is not None}
+def _messages_of(diagnoses: Sequence[Diagnosis]) -> dict[int, OutboundMessage]:
+    """The newest attempted message of each command, of an emergency the newest of which the broker said what is asked.
+
+    It may have been issued again meanwhile.
+    """
+    asked = {row.pk: row.silence for row in diagnoses}
+    rows = OutboundMessage.objects.filter(Among(asked, of="command_id"), attempted_at__isnull=False).order_by(
+        "pk"
+    )
+    found: dict[int, OutboundMessage] = {}
+    for row in rows:
+        pk = row.command_id
+        if pk is not None and (row.outcome == asked[pk] or pk not in found or found[pk].outcome != asked[pk]):
+            found[pk] = row
+    return found
 
 
 def _findings(row: Diagnosis, known: _Known, at: datetime) -> list[Finding]:

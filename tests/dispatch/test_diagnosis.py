@@ -19,6 +19,7 @@ from dispatch.selectors import causes_of, diagnoses_of
 from dispatch.services import life
 from dispatch.services.diagnosis import diagnose
 from dispatch.services.due import queue_due
+from dispatch.services.emergency import care_for_undelivered
 from dispatch.services.late import settle_late
 from dispatch.services.life import advance
 from dispatch.services.overdue import flag_execution_overdue, mark_ack_overdue
@@ -35,6 +36,7 @@ from tests.dispatch.helpers import (
     mode,
     setpoint,
     state_of,
+    stop_now,
     words_of,
 )
 from tests.dispatch.silences import (
@@ -52,6 +54,7 @@ from tests.queries import queries_of
 from vcp import canonical_json
 
 pytestmark = pytest.mark.django_db
+AGAIN = timedelta(seconds=15)
 
 
 def no_rest() -> Plant:
@@ -89,6 +92,39 @@ def test_what_the_broker_does_not_take_asks_why(outcome):
     broker_says(outcome, *claims(command.connection), detail="312 NO_ROUTE")
 
     assert Diagnosis.objects.get(command=command).silence == outcome.value
+
+
+@pytest.mark.parametrize("outcome", [Outcome.RETURNED, Outcome.REFUSED])
+def test_an_emergency_that_the_broker_does_not_take_is_explained_once_and_until_it_arrives(outcome):
+    plant = no_rest()
+    emergency = ask(plant, stop_now())
+    broker_says(outcome, *claims(plant.connection), detail="312 NO_ROUTE")
+    care_for_undelivered(at=AT + AGAIN, policy=factories.policy())
+    issued_again = claims(plant.connection, at=AT + AGAIN)
+    diagnose(at=AT + AGAIN, rules=RULES)  # while the next issue of it is on its way
+    broker_says(outcome, *issued_again, at=AT + AGAIN, detail="312 NO_ROUTE")
+    diagnose(at=AT + 2 * AGAIN, rules=RULES)
+    open_yet = Diagnosis.objects.get(command=emergency)
+
+    care_for_undelivered(at=AT + 3 * AGAIN, policy=factories.policy())
+    deliver(plant.connection, at=AT + 3 * AGAIN)
+
+    row = Diagnosis.objects.get(command=emergency)
+    assert (open_yet.silence, open_yet.cause, open_yet.confidence) == (outcome, outcome, "CERTAIN")
+    assert (open_yet.asked_at, open_yet.ended_at) == (AT, None)
+    assert (row.cause, row.ended_at, row.ended_by) == (outcome, AT + 3 * AGAIN, "SENT")
+    assert words_of(emergency).count(("DIAGNOSED", "NOTE")) == 1
+
+
+def test_a_word_of_voke_ends_the_silence_of_an_emergency_that_the_broker_gave_back():
+    """An attempt before the one that came back had arrived."""
+    plant = no_rest()
+    emergency = ask(plant, stop_now())
+    broker_says(Outcome.RETURNED, *claims(plant.connection))
+
+    advance(command_id=emergency.pk, to=State.ACCEPTED, at=AT + AGAIN, cause="VOKE_ACCEPTED")
+
+    assert Diagnosis.objects.get(command=emergency).ended_by == "ACCEPTED"
 
 
 def test_what_was_never_confirmed_or_never_sent_asks_why():
