@@ -198,9 +198,10 @@ def _drift_now(
     at: datetime,
 ) -> list[dict[str, Any]]:
     """The rows after this look; of families that could not be compared they stay as they were."""
-    rows = [dict(row) for row in known if row.get("family") not in {one.value for one in arrived}]
+    compared = sorted(arrived.keys() & told.keys())
+    rows = [dict(row) for row in known if row.get("family") not in compared]
     before = {(row.get("family"), row.get("field"), row.get("ours")): row for row in known}
-    for family in sorted(arrived.keys() & told.keys()):
+    for family in compared:
         for one in drift(family, ours=arrived[family], theirs=told[family]):
             earlier = before.get((family.value, one.field, one.before))
             rows.append(

@@ -355,6 +355,15 @@ def test_drift_that_is_gone_clears_its_alarm():
     assert (report.drift, report.drifted_since, open_alarms()) == ([], None, [])
 
 
+@pytest.mark.parametrize("told", [{}, {"constraints": LIMITS}, {"fallback": "strange"}])
+def test_an_answer_that_does_not_tell_what_drifted_is_no_all_clear(told):
+    report = look({"fallback": FALLBACK | {"afterSeconds": 60}}, minutes(10), minutes(20))
+    report = look(told, minutes(30), plant=report.plant)
+
+    assert drift_of(report) == [("config.fallback", "afterSeconds", 900, 60, 2)]
+    assert (report.drifted_since, len(open_alarms())) == (minutes(20), 1)
+
+
 @pytest.mark.parametrize(
     ("told", "rows"),
     [
