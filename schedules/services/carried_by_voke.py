@@ -9,7 +9,7 @@ What takes a version's place decides when its schedules are cancelled:
 - a version that Voke carries too: when Voke has accepted all of that. Until then both stand there, and the later one
   wins (the stack of schedules), so there is neither a gap nor a double;
 - a version that we carry out: when Voke has answered the setpoint of its running slot, at the latest after
-  `dispatch.ack_timeout`; at once where none of its slots runs now, since there is nothing to bridge.
+  a setpoint's time for its ACK; at once where none of its slots runs now, since there is nothing to bridge.
 
 Edge cases (the concurrency policy):
 - Locks are taken in the order plan, plant, commands (all of a plan's schedules at once, by id), schedules. What Voke

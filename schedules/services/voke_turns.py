@@ -25,6 +25,7 @@ import structlog
 from django.db import DatabaseError, transaction
 
 from dispatch.messages import NewId
+from dispatch.models import Kind
 from dispatch.requests import Actor
 from dispatch.services.voke_words import VOKE
 from dispatch.states import State
@@ -249,7 +250,7 @@ def _may_cancel(row: VokeSchedule, turn: Turn) -> bool:
     if version.carrier == ScheduleCarrier.VOKE:
         newest = VokeSchedule.objects.filter(version=version, made_anew__isnull=True).exclude(cause=OVER)
         return not newest.filter(accepted_at__isnull=True).exists()
-    if turn.at >= row.unwanted_at + turn.policy.dispatch.ack_timeout:
+    if turn.at >= row.unwanted_at + turn.policy.dispatch.ack_timeout_of(Kind.SITE_SETPOINT):
         return True
     runs = SlotRun.objects.filter(
         slot__version=version, slot__start_at__lte=turn.at, slot__end_at__gt=turn.at

@@ -325,13 +325,17 @@ def test_a_successor_that_we_carry_lets_the_schedule_go_when_its_setpoint_is_ans
     assert only(old).cancel_command is not None
 
 
-def test_a_successor_that_we_carry_is_not_waited_for_longer_than_an_ack():
+def test_a_successor_that_we_carry_is_not_waited_for_longer_than_the_ack_of_a_setpoint(settings):
+    settings.ACK_TIMEOUTS_S = settings.ACK_TIMEOUTS_S | {"SETPOINT": 20}
     plant = plant_at_voke()
     old = in_force(plant)
     our_run(published(plant, four_slots(kw=5), carrier=ScheduleCarrier.DISPATCHER), RunState.WAITING)
 
-    turns(NOON + factories.policy().ack_timeout)
+    turns(NOON + 19 * SECOND)
+    within = only(old).cancel_command
+    turns(NOON + 20 * SECOND)
 
+    assert within is None
     assert only(old).cancel_command is not None
 
 
