@@ -5,7 +5,8 @@ leaves, nothing is acknowledged, no lease is released and nothing is written dow
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 
 from esm import clock
@@ -16,6 +17,22 @@ from tests.contract.world import PATIENCE_S, closing
 
 class Killed(SystemExit):
     """The end of a thread of a killed process: nothing that catches errors catches it."""
+
+
+@contextmanager
+def death_is_silent() -> Iterator[None]:
+    """Within the block a thread that ends by `Killed` is no error of the test; every other end is told as always."""
+    before = threading.excepthook
+
+    def hook(args: threading.ExceptHookArgs) -> None:
+        if not isinstance(args.exc_value, Killed):
+            before(args)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 class Point(StrEnum):

@@ -8,7 +8,6 @@ There are two plants, with the same plans: we carry out those of one, Voke's own
 """
 
 import itertools
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -39,7 +38,7 @@ from schedules.services.overrides import begin_override
 from schedules.services.publishing import cancel_plan
 from schedules.slots import PlannedSlot
 from tests import factories
-from tests.contract.plans_life import Life, Point
+from tests.contract.plans_life import Life, Point, death_is_silent
 from tests.contract.world import Wiring, eventually, site_of
 from tests.factories import OPERATOR
 from vcp import Direction, Emergency, EmergencyType, Priority, SetpointType, SiteSetpoint, format_timestamp
@@ -99,7 +98,7 @@ class PlansWorld:
         wiring: Callable[[], Wiring],
         *,
         day: date = date(2026, 3, 3),
-        begins: str = "05:45",
+        begins: str | datetime = "05:45",
         paces: Sequence[timedelta] = PACES,
         ticks: Sequence[str] = TICKS,
         rest: bool = False,
@@ -116,6 +115,7 @@ class PlansWorld:
     # Life -----------------------------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
+        self._stack.enter_context(death_is_silent())
         self._move(self.instant(self._begins))
         forget_known_partitions()
         self._stack.callback(forget_known_partitions)
@@ -409,24 +409,23 @@ class PlansWorld:
         return self.voke.faults
 
     def followed(self, plant: Plant) -> list[Followed]:
-        """What the plant followed since the world began; what a restart says again is left out."""
+        """What the plant followed since the world began: no two alike in succession, none that lasted no time."""
         rows = self.journal.rows(
             "SELECT at, source, target_kw FROM targets WHERE site_id = ? ORDER BY seq", str(plant.voke_uuid)
         )
-        told = [
-            Followed(at=datetime.fromisoformat(row["at"]), source=row["source"], kw=row["target_kw"])
-            for row in rows
-        ]
-        return [
-            one
-            for before, one in itertools.pairwise([None, *told])
-            if one is not None and (before is None or (before.source, before.kw) != (one.source, one.kw))
-        ]
+        told: list[Followed] = []
+        for row in rows:
+            at = datetime.fromisoformat(row["at"])
+            if told and told[-1].at == at:
+                told.pop()
+            if not told or (told[-1].source, told[-1].kw) != (row["source"], row["target_kw"]):
+                told.append(Followed(at=at, source=row["source"], kw=row["target_kw"]))
+        return told
 
     def steps(self, plant: Plant) -> list[tuple[str, float | None]]:
-        """(wall clock, kW) of each change of a plant's target; None = no target."""
-        told = [(one.wall, one.kw) for one in self.followed(plant)]
-        return [one for before, one in itertools.pairwise([("", -1.0), *told]) if before[1] != one[1]]
+        """(wall clock, kW) of each change of a plant's target after the first; None = no target."""
+        told = self.followed(plant)
+        return [(one.wall, one.kw) for before, one in itertools.pairwise(told) if before.kw != one.kw]
 
     def sent(self, plant: Plant, kind: str) -> list[Command]:
         """The plant's commands of a kind of which something reached the broker, in the order of their making."""

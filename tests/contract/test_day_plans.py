@@ -1,18 +1,64 @@
-"""Planned days, as platform and Voke live them together: over membroker, and over RabbitMQ with TLS."""
+"""Planned days, as platform and Voke live them together: over membroker, and over RabbitMQ with TLS.
 
-from dispatch.models import Proof
-from schedules.models import SlotProof, SlotRun
+Each scenario is told of two plants at once: we carry out the plan of one, Voke's own schedule that of the other. What a
+plant followed at each instant is what the stand-in wrote down.
+"""
+
+from datetime import UTC, date, datetime, time, timedelta
+
+import pytest
+
+from dispatch.models import EmergencyLatch, Kind, OutboundMessage, Proof
+from dispatch.states import State
+from plants.models import CancelPolicy, DeadLetter, Plant
+from schedules.models import (
+    Override,
+    OverrideEnd,
+    PlanState,
+    PlanVersion,
+    RunState,
+    SlotProof,
+    SlotRun,
+    VokeSchedule,
+)
+from schedules.policy import current_schedule_policy
+from schedules.services.overrides import end_override
 from tests.contract.conftest import MakePlans
+from tests.contract.plans_life import Point
+from tests.contract.plans_world import LEAD, QUARTER, TICKS, US, VOKE, ZONE, PlansWorld
+from tests.contract.world import memory_wiring
+from tests.factories import OPERATOR
+from voke_sim.faults import FaultKind, FaultRule
+
+SETPOINT, CREATE, CANCEL, MODE = (
+    Kind.SITE_SETPOINT.value, Kind.SCHEDULE_CREATE.value, Kind.SCHEDULE_CANCEL.value, Kind.MODE.value,
+)  # fmt: skip
 
 
-def verdicts(world, version):
+def verdicts(version):
     """The verdict of each slot, whoever carried it."""
-    by_us = SlotRun.objects.filter(slot__version=version).order_by("slot__start_at")
-    by_voke = SlotProof.objects.filter(slot__version=version).order_by("slot__start_at")
+    ours = SlotRun.objects.filter(slot__version=version).order_by("slot__start_at")
+    vokes = SlotProof.objects.filter(slot__version=version).order_by("slot__start_at")
     return [
-        *by_us.values_list("command__verification__verdict", flat=True),
-        *by_voke.values_list("verdict", flat=True),
+        *ours.values_list("command__verification__verdict", flat=True),
+        *vokes.values_list("verdict", flat=True),
     ]
+
+
+def proofs(commands):
+    """What the measurement said of commands."""
+    return [command.verification.verdict for command in commands]
+
+
+def values(commands):
+    """The targets of setpoints."""
+    return [command.payload["targetValueKw"] for command in commands]
+
+
+def kinds_since(plant, at):
+    """What was sent to a plant from an instant on, in the order of the wire."""
+    rows = OutboundMessage.objects.filter(plant=plant, attempted_at__gte=at, command__isnull=False)
+    return list(rows.order_by("pk").values_list("command__kind", flat=True))
 
 
 def test_a_planned_morning_is_followed_slot_by_slot_and_each_slot_is_verified(make_plans: MakePlans):
@@ -23,13 +69,232 @@ def test_a_planned_morning_is_followed_slot_by_slot_and_each_slot_is_verified(ma
 
         for plant, version in zip(world.plants, versions, strict=True):
             assert world.steps(plant) == [
-                ("05:45:00", None), ("06:00:00", 20.0), ("06:15:00", 30.0), ("06:30:00", 25.0), ("06:45:00", None),
+                ("06:00:00", 20.0), ("06:15:00", 30.0), ("06:30:00", 25.0), ("06:45:00", None),
             ]  # fmt: skip
-            assert verdicts(world, version) == [Proof.VERIFIED] * 3
+            assert verdicts(version) == [Proof.VERIFIED] * 3
         assert {one.source for one in world.followed(world.ours)} == {"mode", "setpoint"}
         assert {one.source for one in world.followed(world.vokes)} == {"mode", "schedule"}
-        assert [
-            len(world.sent(plant, kind))
-            for plant in world.plants
-            for kind in ("site-setpoint", "schedule-create")
-        ] == [3, 0, 0, 1]
+        assert [len(world.sent(world.ours, kind)) for kind in (SETPOINT, CREATE)] == [3, 0]
+        assert [len(world.sent(world.vokes, kind)) for kind in (SETPOINT, CREATE)] == [0, 1]
+
+
+def test_an_override_that_expires_and_one_that_is_ended_give_way_to_the_slot_that_is_current_then(
+    make_plans: MakePlans,
+):
+    with make_plans() as world:
+        ours, _ = world.plan(20, 30, 25)
+        world.run_until("06:05")
+        for plant in world.plants:
+            world.override(plant, 45.0, until="06:20")
+        world.go_to(world.now)
+        world.run_until("06:20")
+        world.run_until("06:33")
+        second = [world.override(plant, 44.0, until="06:50") for plant in world.plants]
+        world.go_to(world.now)
+        world.run_until("06:37")
+        for override in second:
+            end_override(
+                organisation_id=override.organisation_id,
+                override_id=override.pk,
+                actor=OPERATOR,
+                reason="scenario",
+                at=world.now,
+                policy=current_schedule_policy(),
+            )
+        world.go_to(world.now)
+        world.run_until("06:52")
+
+        for plant in world.plants:
+            assert world.steps(plant) == [
+                ("06:00:00", 20.0), ("06:05:00", 45.0), ("06:20:00", 30.0), ("06:30:00", 25.0),
+                ("06:33:00", 44.0), ("06:37:00", 25.0), ("06:45:00", None),
+            ]  # fmt: skip
+        preempted = SlotRun.objects.filter(slot__version=ours, state=RunState.PREEMPTED)
+        assert preempted.exists()
+        assert all("45" in winner or "44" in winner for winner in preempted.values_list("winner", flat=True))
+        ends = Override.objects.filter(plant=world.ours).order_by("pk").values_list("end_cause", flat=True)
+        assert list(ends) == [OverrideEnd.EXPIRED, OverrideEnd.ENDED]
+
+
+def test_nothing_of_the_plan_is_sent_under_an_emergency_and_its_release_brings_base_mode_and_current_slot(
+    make_plans: MakePlans,
+):
+    with make_plans() as world:
+        ours, _ = world.plan(20, 30, 25, 22)
+        world.run_until("06:05")
+        for plant in world.plants:
+            world.stop(plant)
+        world.go_to(world.now)
+        stopped_at = world.now
+        world.run_until("06:34")
+        under_latch = [kinds_since(plant, stopped_at) for plant in world.plants]
+        world.run_until("06:35")
+        for plant in world.plants:
+            world.release(plant)
+        world.go_to(world.now)
+        after = kinds_since(world.ours, world.now)
+        world.run_until("07:02")
+
+        assert under_latch == [["emergency"], ["emergency"]]
+        for plant in world.plants:
+            assert world.steps(plant) == [
+                ("06:00:00", 20.0), ("06:05:00", None), ("06:35:00", 25.0), ("06:45:00", 22.0), ("07:00:00", None),
+            ]  # fmt: skip
+            assert world.followed(plant)[2].source == "emergency"
+        assert after == [MODE, SETPOINT]
+        preempted = SlotRun.objects.filter(slot__version=ours, state=RunState.PREEMPTED)
+        assert all("STOP" in winner for winner in preempted.values_list("winner", flat=True))
+        assert not EmergencyLatch.objects.filter(released_at__isnull=True).exists()
+
+
+def test_a_plan_replaced_in_mid_day_leaves_no_gap_and_no_double_and_what_is_equal_is_not_sent_again(
+    make_plans: MakePlans,
+):
+    with make_plans() as world:
+        olds = world.plan(20, 30, 40, 45)
+        world.run_until("06:20")
+        news = world.plan(20, 35, 40, 15)
+        world.run_until("07:02")
+
+        for plant in world.plants:
+            assert world.steps(plant) == [
+                ("06:00:00", 20.0), ("06:15:00", 30.0), ("06:20:00", 35.0), ("06:30:00", 40.0),
+                ("06:45:00", 15.0), ("07:00:00", None),
+            ]  # fmt: skip
+        assert values(world.sent(world.ours, SETPOINT)) == [20.0, 30.0, 35.0, 40.0, 15.0]
+        assert [len(world.sent(world.vokes, kind)) for kind in (CREATE, CANCEL, SETPOINT)] == [2, 1, 0]
+        assert proofs(world.sent(world.ours, SETPOINT))[2:] == [Proof.VERIFIED] * 3
+        assert verdicts(news[1])[-3:] == [Proof.VERIFIED] * 3
+        assert set(
+            PlanVersion.objects.filter(pk__in=[one.pk for one in olds]).values_list("state", flat=True)
+        ) == {PlanState.REPLACED}
+
+
+def test_carriers_are_exchanged_in_mid_day_without_gap_and_double(make_plans: MakePlans):
+    with make_plans() as world:
+        world.plan(20, 30, 40, 45)
+        world.run_until("06:20")
+        world.carried_by(world.ours, VOKE)
+        world.carried_by(world.vokes, US)
+        world.plan(20, 32, 40, 45)
+        world.run_until("07:02")
+
+        for plant, before, after in (
+            (world.ours, "setpoint", "schedule"),
+            (world.vokes, "schedule", "setpoint"),
+        ):
+            assert world.steps(plant) == [
+                ("06:00:00", 20.0), ("06:15:00", 30.0), ("06:20:00", 32.0), ("06:30:00", 40.0),
+                ("06:45:00", 45.0), ("07:00:00", None),
+            ]  # fmt: skip
+            sources = [one.source for one in world.followed(plant)]
+            assert sources == ["mode", before, before, after, after, after, "mode"]
+
+
+def test_a_cancelled_plan_ends_as_the_plants_policy_says_and_at_voke_at_once(make_plans: MakePlans):
+    with make_plans() as world:
+        for first, at, policy in (
+            ("06:00", "06:05", CancelPolicy.BASE_MODE),
+            ("06:15", "06:20", CancelPolicy.EXPIRE),
+            ("06:45", "06:50", CancelPolicy.ZERO),
+        ):
+            Plant.objects.filter(pk=world.ours.pk).update(cancel_policy=policy)
+            versions = world.plan(20, 30, first=first)
+            world.run_until(at)
+            for version in versions:
+                world.cancel(version)
+            world.go_to(world.now)
+            world.run_until(world.now + timedelta(minutes=5))
+
+            world.run_until(world.instant(first) + timedelta(minutes=15, seconds=30))
+
+        assert world.steps(world.ours) == [
+            ("06:00:00", 20.0), ("06:05:00", None),
+            ("06:15:00", 20.0), ("06:30:30", None),
+            ("06:45:00", 20.0), ("06:50:00", 0.0), ("07:00:30", None),
+        ]  # fmt: skip
+        assert world.steps(world.vokes) == [
+            ("06:00:00", 20.0), ("06:05:00", None), ("06:15:00", 20.0), ("06:20:00", None),
+            ("06:45:00", 20.0), ("06:50:00", None),
+        ]  # fmt: skip
+        assert [len(world.sent(world.vokes, kind)) for kind in (CREATE, CANCEL)] == [3, 3]
+
+
+@pytest.mark.parametrize("point", list(Point))
+def test_a_platform_that_is_killed_between_two_commits_goes_on_and_nothing_takes_effect_twice(
+    make_plans: MakePlans, point
+):
+    with make_plans() as world:
+        world.plan(20, 30, 25)
+        world.run_until("06:05")
+        world.die_at(point)
+        world.run_to_death(world.instant("06:15") - LEAD)
+        world.start_platform()
+        world.run_until("06:47")
+
+        for plant in world.plants:
+            assert world.steps(plant) == [
+                ("06:00:00", 20.0), ("06:15:00", 30.0), ("06:30:00", 25.0), ("06:45:00", None),
+            ]  # fmt: skip
+        sent = world.sent(world.ours, SETPOINT)
+        assert values(sent) == [20.0, 30.0, 25.0]
+        assert [world.effects(command) for command in sent] == [1, 1, 1]
+        assert proofs(sent) == [Proof.VERIFIED] * 3
+        assert [command.state for command in sent] == [State.COMPLETED] * 3
+        assert not DeadLetter.objects.exists()
+
+
+def test_a_stand_in_that_crashes_and_one_that_forgets_are_found_out_and_get_what_is_missing_once(
+    make_plans: MakePlans, settings
+):
+    settings.PLAN_LOOK_S = settings.SITE_REPORT_EVERY_S = 60
+    settings.SITE_REPORT_PACE_MS = 0
+    with make_plans(rest=True, ticks=(*TICKS, "plan_reconcile")) as world:
+        _, version = world.plan(20, 30, 25, 22)
+        world.run_until("06:05")
+        world.crash_voke()
+        world.run_until("06:20")
+        world.faults.add(FaultRule(kind=FaultKind.FORGET_SCHEDULES, count=1, site=str(world.vokes.voke_uuid)))
+        world.run_until("07:02")
+
+        rows = VokeSchedule.objects.filter(version=version).order_by("pk")
+        assert list(rows.values_list("cause", flat=True)) == ["LOST_AT_VOKE", "COMPLETED"]
+        assert world.steps(world.ours) == [
+            ("06:00:00", 20.0), ("06:15:00", 30.0), ("06:30:00", 25.0), ("06:45:00", 22.0), ("07:00:00", None),
+        ]  # fmt: skip
+        kws = [kw for _, kw in world.steps(world.vokes)]
+        assert kws in ([20.0, 30.0, None, 30.0, 25.0, 22.0, None], [20.0, 30.0, None, 25.0, 22.0, None])
+        assert [len(world.sent(world.vokes, kind)) for kind in (CREATE, SETPOINT)] == [2, 0]
+        assert [world.effects(one) for one in world.sent(world.ours, SETPOINT)] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("day", "quarters", "hours"),
+    [(date(2026, 3, 29), 92, 23), (date(2026, 10, 25), 100, 25)],
+    ids=["the clock goes forward", "the clock goes back"],
+)
+def test_both_carriers_follow_every_slot_of_a_day_on_which_the_clock_is_changed(
+    transactional_db, day, quarters, hours
+):
+    midnight = datetime.combine(day, time(), tzinfo=ZONE)
+    begins = midnight.astimezone(UTC) - timedelta(minutes=5)
+    kw = [10.0 + number % 7 for number in range(quarters)]
+    with PlansWorld(
+        memory_wiring,
+        day=day,
+        begins=begins,
+        paces=(-LEAD, timedelta()),
+        ticks=("queue_due", "plan_slots", "plan_schedules", "plans_done"),
+    ) as world:
+        ours, vokes = world.plan(*kw, first=world.day.start_at)
+        world.run_until(world.day.start_at + timedelta(hours=hours, minutes=15))
+
+        starts = [world.day.start_at + number * QUARTER for number in range(quarters)]
+        for plant in world.plants:
+            told = [(one.at, one.kw) for one in world.followed(plant)][1:]
+            assert told == [*zip(starts, kw, strict=True), (world.day.end_at, None)]
+        for version in (ours, vokes):
+            version.refresh_from_db()
+            assert version.state == PlanState.DONE
+        assert values(world.sent(world.ours, SETPOINT)) == kw
+        assert len(world.sent(world.vokes, CREATE)) == 1

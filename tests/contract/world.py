@@ -142,7 +142,7 @@ class World:
 
 @dataclass(frozen=True, kw_only=True)
 class Wiring:
-    """What a world stands on: a connection, how each side reaches the broker, and the broker if it is in this process."""
+    """What a world stands on: a connection, how each side reaches the broker, and a broker that is in this process."""
 
     connection: Connection
     transport: Transport
