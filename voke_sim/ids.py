@@ -1,14 +1,9 @@
-"""Where the stand-in's ids come from: the system's chance, or a seed for runs that must repeat byte for byte."""
+"""Ids of the stand-in for runs that must repeat byte for byte; else it takes `simulator.fresh_id`."""
 
 import random
 import uuid
 
 from voke_sim.voice import IdSource
-
-
-def fresh_id() -> str:
-    """A UUIDv4 as text."""
-    return str(uuid.uuid4())
 
 
 def seeded_ids(seed: int) -> IdSource:

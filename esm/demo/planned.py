@@ -31,6 +31,7 @@ PLANNED_PLANT = "BUS-DEPOT"
 SLOT_MINUTES = 5
 HOURS_UNTIL = "01:30"
 _LOOK_EVERY_S = 1.0
+_TRY_AGAIN_S = 60.0
 _ZONE = "Europe/Prague"
 
 
@@ -68,6 +69,7 @@ class TodaysPlan:
                     self.look(at=clock())
                 except DomainError as error:  # a latch, a switch: the plan comes when it can
                     log.info("no plan today", action="demo.plan", code=error.code)
+                    stop.wait(_TRY_AGAIN_S)
                 stop.wait(_LOOK_EVERY_S)
         finally:
             connections.close_all()

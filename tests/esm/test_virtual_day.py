@@ -7,13 +7,16 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
 import pytest
+from django.db import connection
 
 from dispatch.models import Command, CommandEvent, EmergencyLatch, OutboundMessage
 from dispatch.states import State
 from esm import clock
+from esm.demo.installation import ensure_installation
 from esm.virtual_day.chance import seeded
+from esm.virtual_day.database import own_database
 from esm.virtual_day.world import VirtualWorld
-from plants.models import DeadLetter, LinkHealth, LinkState, MeterReading, TelemetryReading
+from plants.models import DeadLetter, LinkHealth, LinkState, MeterReading, Organisation, TelemetryReading
 from vcp import Direction, Priority, SetpointType, SiteSetpoint
 
 AUTUMN, SPRING = date(2026, 10, 25), date(2026, 3, 29)
@@ -174,6 +177,20 @@ def test_a_wall_clock_time_of_a_day_with_a_leap_must_be_one_instant_of_it():
     for world, when in ((autumn, "02:15"), (spring, "02:15"), (spring, "soon")):
         with pytest.raises(ValueError, match=when):
             world.instant(when)
+
+
+def test_a_day_has_a_database_of_its_own_and_leaves_the_installations_alone():
+    Organisation.objects.create(name="Ours", slug="ours", created_at=datetime(2026, 1, 1, tzinfo=UTC))
+    before = connection.settings_dict["NAME"]
+
+    with own_database():
+        inside = connection.settings_dict["NAME"]
+        found = Organisation.objects.count()
+        ensure_installation(at=datetime(2026, 1, 1, tzinfo=UTC))
+
+    assert (found, inside != before) == (0, True)
+    assert connection.settings_dict["NAME"] == before
+    assert list(Organisation.objects.values_list("slug", flat=True)) == ["ours"]
 
 
 def test_ids_and_draws_follow_from_the_seed_within_the_block_and_only_there():
