@@ -226,11 +226,13 @@ def grade(aim: Aim, window: Window, found: Measurement, rules: ProofRules) -> Gr
 
 @dataclass(frozen=True, kw_only=True)
 class Around:
-    """What the telemetry tells beside the power, None = not known, and the bounds that the plant has."""
+    """What the telemetry tells beside the power, None = not known, and the bounds that the plant has.
+
+    `soc_end_pct`: the charge at the end of what is judged.
+    """
 
     grid_kw: float | None
-    soc_low_pct: float | None
-    soc_high_pct: float | None
+    soc_end_pct: float | None
     soc_min_pct: float
     soc_max_pct: float
     max_import_kw: float | None
@@ -245,14 +247,14 @@ def hint(off_by: float, around: Around, rules: ProofRules) -> str:
     """Why a target was missed, '' where it is not certain.
 
     More import than asked (`off_by` > 0): the battery should have given more, or the grid been fed more; and the other
-    way round.
+    way round. A battery that was at its bound in the end could not go on, whenever it came there.
     """
     if around.fault_open:
         return "DEVICE_FAULT"
-    soc = (around.soc_low_pct, around.soc_high_pct)
-    if off_by > 0 and soc[1] is not None and soc[1] <= around.soc_min_pct + _SOC_NEAR_PCT:
+    soc_pct = around.soc_end_pct
+    if off_by > 0 and soc_pct is not None and soc_pct <= around.soc_min_pct + _SOC_NEAR_PCT:
         return "SOC_AT_BOUND"
-    if off_by < 0 and soc[0] is not None and soc[0] >= around.soc_max_pct - _SOC_NEAR_PCT:
+    if off_by < 0 and soc_pct is not None and soc_pct >= around.soc_max_pct - _SOC_NEAR_PCT:
         return "SOC_AT_BOUND"
     limit = around.max_export_kw if off_by > 0 else around.max_import_kw
     if limit is None or around.grid_kw is None:

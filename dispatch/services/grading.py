@@ -19,6 +19,7 @@ from django.db.models import Max, Q
 
 from dispatch.models import Graded, Proof, ProofHint, ProofSource
 from dispatch.services.bulk import Among
+from dispatch.services.soc_bounds import SocBounds, SocWanted, soc_bounds
 from dispatch.verification import Aim, Around, Grade, Measurement, ProofRules, Window, grade, hint
 from metering.rules import RollupRules, current_rules
 from metering.selectors.meter_facts import MeterLimits, current_meter_limits
@@ -29,7 +30,7 @@ from vcp import AssetType
 
 _PV = (AssetType.FVE.value, AssetType.INVERTER.value)
 _ALARMS_BACK = timedelta(days=7)
-_DEFAULT_SOC = (0.0, 100.0)
+_DEFAULT_SOC = SocBounds(0.0, 100.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +79,9 @@ class _Facts(NamedTuple):
     has_pv: bool
     max_import_kw: float | None
     max_export_kw: float | None
-    soc_min_pct: float
-    soc_max_pct: float
+    soc: SocBounds
+    time_config_id: int | None
+    zone: str
 
 
 def judge_cases(*, cases: Sequence[Case], rules: MeasuringRules) -> list[Outcome]:
@@ -94,7 +96,8 @@ def judge_cases(*, cases: Sequence[Case], rules: MeasuringRules) -> list[Outcome
     for case, power in zip(cases, powers, strict=True):
         found, source = _measurement(case, power, metered.get(case.key))
         judged.append((case, power, grade(case.aim, case.window, found, rules.proof), source, found.samples))
-    faults = _faults([case for case, _, verdict, _, _ in judged if verdict.verdict == Proof.OFF_TARGET])
+    missed = [case for case, _, verdict, _, _ in judged if verdict.verdict == Proof.OFF_TARGET]
+    faults, bounds = _faults(missed), _soc_bounds(missed, facts)
     silent = _silent([case for case, _, verdict, _, _ in judged if verdict.verdict == Proof.NO_DATA], facts)
     return [
         Outcome(
@@ -106,7 +109,9 @@ def judge_cases(*, cases: Sequence[Case], rules: MeasuringRules) -> list[Outcome
             samples,
             ProofHint.SITE_OFFLINE.value
             if case.key in silent
-            else _hint(verdict, power, facts[case.plant_id], case.key in faults, rules.proof),
+            else _hint(
+                verdict, power, facts[case.plant_id], bounds.get(case.key), case.key in faults, rules.proof
+            ),
         )
         for case, power, verdict, source, samples in judged
     ]
@@ -119,9 +124,11 @@ def _facts(plant_ids: Collection[int]) -> dict[int, _Facts]:
     for plant_id, kind in assets.values_list("plant_id", "asset_type"):
         kinds[plant_id].add(kind)
     found = {}
-    for pk, link, capacity, peak, *limits in Plant.objects.filter(Among(plant_ids)).values_list(
-        "pk", "connection_id", "capacity_kwh", "fve_peak_power_kwp",
-        "max_import_kw", "max_export_kw", "soc_min_pct", "soc_max_pct",
+    for pk, link, capacity, peak, zone, enabled, time_config_id, *limits in Plant.objects.filter(
+        Among(plant_ids)
+    ).values_list(
+        "pk", "connection_id", "capacity_kwh", "fve_peak_power_kwp", "time_zone", "config_enabled",
+        "time_config_id", "max_import_kw", "max_export_kw", "soc_min_pct", "soc_max_pct",
     ):  # fmt: skip
         has_battery = AssetType.BESS.value in kinds[pk] or bool(capacity)
         has_pv = bool(peak) or any(kind in kinds[pk] for kind in _PV)
@@ -133,8 +140,12 @@ def _facts(plant_ids: Collection[int]) -> dict[int, _Facts]:
             has_pv or nothing,
             most_in,
             most_out,
-            _DEFAULT_SOC[0] if low is None else low,
-            _DEFAULT_SOC[1] if high is None else high,
+            SocBounds(
+                _DEFAULT_SOC.low if low is None else low,
+                _DEFAULT_SOC.high if high is None else high,
+            ),
+            time_config_id if enabled else None,
+            zone,
         )
     return found
 
@@ -170,20 +181,39 @@ def _measurement(case: Case, power: PowerMeans, metered: MeteredMean | None) -> 
     return found, ProofSource.TELEMETRY.value if power.samples or known_s else ""
 
 
-def _hint(verdict: Grade, power: PowerMeans, facts: _Facts, fault_open: bool, rules: ProofRules) -> str:
+def _hint(
+    verdict: Grade,
+    power: PowerMeans,
+    facts: _Facts,
+    soc: SocBounds | None,
+    fault_open: bool,
+    rules: ProofRules,
+) -> str:
     if verdict.verdict != Proof.OFF_TARGET or verdict.off_by is None:
         return ""
+    bounds = soc or facts.soc
     around = Around(
         grid_kw=power.grid_kw,
-        soc_low_pct=power.soc_low_pct if facts.has_battery else None,
-        soc_high_pct=power.soc_high_pct if facts.has_battery else None,
-        soc_min_pct=facts.soc_min_pct,
-        soc_max_pct=facts.soc_max_pct,
+        soc_end_pct=power.soc_end_pct if facts.has_battery else None,
+        soc_min_pct=bounds.low,
+        soc_max_pct=bounds.high,
         max_import_kw=facts.max_import_kw,
         max_export_kw=facts.max_export_kw,
         fault_open=fault_open,
     )
     return hint(verdict.off_by, around, rules)
+
+
+def _soc_bounds(cases: Sequence[Case], facts: Mapping[int, _Facts]) -> dict[int, SocBounds]:
+    wanted = []
+    for case in cases:
+        known = facts[case.plant_id]
+        wanted.append(
+            SocWanted(
+                case.key, known.soc, known.time_config_id, known.zone, case.window.from_at, case.window.to_at
+            )
+        )
+    return soc_bounds(wanted)
 
 
 def _faults(cases: Sequence[Case]) -> set[int]:

@@ -39,15 +39,14 @@ class PowerSpan(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class PowerMeans:
-    """Means over the seconds for which each is known (None = never), and the lowest and highest charge."""
+    """Means over the seconds for which each is known (None = never), and the last charge that is."""
 
     samples: int
     grid_kw: float | None
     grid_known_s: float
     own_kw: float | None
     own_known_s: float
-    soc_low_pct: float | None
-    soc_high_pct: float | None
+    soc_end_pct: float | None
 
 
 def mean_powers(*, spans: Sequence[PowerSpan], rules: RollupRules) -> list[PowerMeans]:
@@ -72,7 +71,8 @@ _MEANS = f"""
                sum(grid * seconds) / sum(seconds) FILTER (WHERE grid IS NOT NULL),
                coalesce(sum(seconds) FILTER (WHERE grid IS NOT NULL), 0),
                sum(own * seconds) / sum(seconds) FILTER (WHERE own IS NOT NULL),
-               coalesce(sum(seconds) FILTER (WHERE own IS NOT NULL), 0), min(soc), max(soc)
+               coalesce(sum(seconds) FILTER (WHERE own IS NOT NULL), 0),
+               (array_agg(soc ORDER BY measured_at DESC) FILTER (WHERE soc IS NOT NULL))[1]
           FROM (
             SELECT r.measured_at, r.quality_rank >= {BELIEVED_RANK} AS believed,
                    CASE WHEN r.quality_rank >= {BELIEVED_RANK} THEN r.grid_power_kw END AS grid,
@@ -120,8 +120,7 @@ def _of(
     grid_known_s: float,
     own_kw: float | None,
     own_known_s: float,
-    soc_low_pct: float | None,
-    soc_high_pct: float | None,
+    soc_end_pct: float | None,
 ) -> PowerMeans:
     return PowerMeans(
         samples=samples,
@@ -129,12 +128,11 @@ def _of(
         grid_known_s=grid_known_s,
         own_kw=own_kw,
         own_known_s=own_known_s,
-        soc_low_pct=soc_low_pct,
-        soc_high_pct=soc_high_pct,
+        soc_end_pct=soc_end_pct,
     )
 
 
-_NOTHING = _of(0, None, 0.0, None, 0.0, None, None)
+_NOTHING = _of(0, None, 0.0, None, 0.0, None)
 
 
 class _Sample(NamedTuple):
@@ -166,8 +164,7 @@ def _means(samples: Sequence[_Sample], span: PowerSpan, hold: timedelta) -> Powe
         grid_known_s=grid_known_s,
         own_kw=own_kw,
         own_known_s=own_known_s,
-        soc_low_pct=min(charges, default=None),
-        soc_high_pct=max(charges, default=None),
+        soc_end_pct=charges[-1] if charges else None,
     )
 
 

@@ -9,7 +9,9 @@ from dispatch.services import grading
 from dispatch.services.commands import cancel
 from dispatch.services.verification import verify_due
 from dispatch.states import State
-from plants.models import Alarm, Asset, PlantState
+from plants.models import Alarm, Asset, PlantState, TimeConfigOrigin
+from plants.services.time_config import Author, set_time_config
+from plants.time_config import Block
 from tests import factories
 from tests.dispatch.helpers import ask, deliver, mode, setpoint, stop_now
 from tests.dispatch.proof_world import DUE, GRACE, RULES, SLOT, judged, measure, say, sent
@@ -337,6 +339,48 @@ def test_an_empty_battery_explains_what_is_missing():
     measure(plant, -2.0, soc_pct=10.2)
 
     assert judged(command).hint == "SOC_AT_BOUND"
+
+
+def test_a_battery_that_ran_empty_within_the_time_explains_what_is_missing():
+    plant = factories.plant(soc_min_pct=10.0)
+    command = sent(plant, setpoint(10.0))
+    measure(plant, -10.0, until=AT + 8 * MINUTE, soc_pct=20.0)
+    measure(plant, 0.0, since=AT + 8 * MINUTE, until=AT + SLOT, soc_pct=10.0)
+
+    assert (judged(command).verdict, proof_of(command).hint) == (Proof.OFF_TARGET, "SOC_AT_BOUND")
+
+
+@pytest.mark.parametrize(
+    ("minutes", "made_at", "enabled", "expected"),
+    [
+        ((180, 300), AT - MINUTE, True, "SOC_AT_BOUND"),  # AT is 03:00 in UTC, 04:00 on the plant's clock
+        ((0, 240), AT - MINUTE, True, ""),
+        ((255, 1440), AT - MINUTE, True, ""),
+        ((254, 1440), AT - MINUTE, True, "SOC_AT_BOUND"),
+        ((180, 300), AT + 2 * MINUTE, True, ""),
+        ((180, 300), AT - MINUTE, False, ""),
+    ],
+    ids=["its hour", "before", "after", "reaches in", "made later", "not used"],
+)
+def test_the_charge_that_the_time_config_keeps_is_a_bound_in_its_hours(minutes, made_at, enabled, expected):
+    plant = factories.plant(soc_min_pct=10.0, time_zone="Europe/Prague", config_enabled=enabled)
+    start, end = minutes
+    rest = [Block(start_minute=low, end_minute=high, p_bat_min_kw=-5, p_bat_max_kw=5, soc_min_pct=10, soc_max_pct=90)
+            for low, high in ((0, start), (end, 1440)) if low < high]  # fmt: skip
+    keeps = Block(
+        start_minute=start, end_minute=end, p_bat_min_kw=-5, p_bat_max_kw=5, soc_min_pct=40, soc_max_pct=90
+    )
+    set_time_config(
+        plant_id=plant.pk,
+        blocks=[*rest, keeps],
+        origin=TimeConfigOrigin.PERSON,
+        author=Author(name="op"),
+        at=made_at,
+    )
+    command = sent(plant, setpoint(10.0))
+    measure(plant, -2.0, soc_pct=40.2)
+
+    assert judged(command).hint == expected
 
 
 def test_a_full_battery_does_not_explain_a_missing_discharge():

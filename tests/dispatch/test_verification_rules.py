@@ -212,7 +212,7 @@ def test_an_aim_has_the_sign_of_the_site():
 
 def around(**changes) -> Around:
     facts = {
-        "grid_kw": 0.0, "soc_low_pct": 50.0, "soc_high_pct": 51.0, "soc_min_pct": 10.0, "soc_max_pct": 90.0,
+        "grid_kw": 0.0, "soc_end_pct": 50.0, "soc_min_pct": 10.0, "soc_max_pct": 90.0,
         "max_import_kw": 100.0, "max_export_kw": 50.0, "fault_open": False,
     }  # fmt: skip
     return Around(**(facts | changes))
@@ -222,13 +222,12 @@ def around(**changes) -> Around:
     ("off_by", "changes", "expected"),
     [
         (5.0, {}, ""),
-        (5.0, {"soc_low_pct": 10.0, "soc_high_pct": 10.4}, "SOC_AT_BOUND"),
-        # At the bound for a part of the time only: not certain.
-        (5.0, {"soc_low_pct": 10.0, "soc_high_pct": 12.0}, ""),
+        (5.0, {"soc_end_pct": 10.4}, "SOC_AT_BOUND"),
+        (5.0, {"soc_end_pct": 12.0}, ""),
         # Empty does not explain why too little was taken.
-        (-5.0, {"soc_low_pct": 10.0, "soc_high_pct": 10.4}, ""),
-        (-5.0, {"soc_low_pct": 89.8, "soc_high_pct": 90.0}, "SOC_AT_BOUND"),
-        (5.0, {"soc_low_pct": None, "soc_high_pct": None}, ""),
+        (-5.0, {"soc_end_pct": 10.4}, ""),
+        (-5.0, {"soc_end_pct": 89.8}, "SOC_AT_BOUND"),
+        (5.0, {"soc_end_pct": None}, ""),
         (5.0, {"grid_kw": -49.0}, "LIMITED"),
         (-5.0, {"grid_kw": -49.0}, ""),
         (-5.0, {"grid_kw": 99.0}, "LIMITED"),

@@ -111,13 +111,12 @@ def test_a_plant_that_speaks_seldom_is_held_longer():
     assert of(span(plant, 0, 300)).grid_known_s == pytest.approx(90.0)
 
 
-def test_the_charge_is_told_by_its_bounds():
+def test_the_charge_is_the_last_one_that_is_told():
     plant = factories.plant()
-    store(plant.pk, [sample(n * 10, 0.0, None, None, None, 50.0 + n) for n in range(4)])
+    store(plant.pk, [sample(n * 10, 0.0, None, None, None, 53.0 - n) for n in range(4)])
+    store(plant.pk, [sample(35, 0.0, None, None, None, None)])
 
-    found = of(span(plant, 0, 40))
-
-    assert (found.soc_low_pct, found.soc_high_pct) == (50.0, 53.0)
+    assert of(span(plant, 0, 40)).soc_end_pct == 50.0
 
 
 @pytest.mark.postgresql
