@@ -12,10 +12,11 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from dispatch.admin.emergencies import emergency_view, release_view
 from dispatch.admin.life import steps_of
 from dispatch.admin.looks import EXECUTION_OVERDUE, outcome_chip, signature_chip, state_chip
 from dispatch.admin.proof import ProofFilter, proof_facts, proof_mark
-from dispatch.admin.sending import emergency_view, release_view, send_view
+from dispatch.admin.sending import send_view
 from dispatch.admin.silence import SilenceFilter, silence_view
 from dispatch.admin.taking_back import cancel_view, may_be_taken_back
 from dispatch.models import Command, CommandEvent, OutboundMessage

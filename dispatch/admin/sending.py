@@ -1,4 +1,4 @@
-"""Sending from the admin: choose a plant, fill in, review the exact effect, send; emergencies and their release.
+"""Sending from the admin: choose a plant, fill in, review the exact effect, send.
 
 Send is two steps, and the second carries an idempotency key: a double click sends once. What the review shows is what
 was checked against plant, assets, limits, scopes, switches and latch a moment before; sending checks it all again.
@@ -6,7 +6,6 @@ was checked against plant, assets, limits, scopes, switches and latch a moment b
 
 import json
 import uuid
-from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -22,8 +21,6 @@ from dispatch.admin.forms import (
     COMMAND_FORMS,
     CommandForm,
     DeviceForm,
-    EmergencyForm,
-    ReasonForm,
     SetpointForm,
 )
 from dispatch.admin.looks import latch_chip
@@ -32,22 +29,18 @@ from dispatch.policy import current_policy
 from dispatch.requests import Actor, CommandRequest
 from dispatch.selectors import open_latch
 from dispatch.services.commands import check, submit
-from dispatch.services.emergency import release, send_emergency
-from dispatch.states import State
 from dispatch.validity import with_end
-from dispatch.words import command_title, released_text
+from dispatch.words import command_title
 from esm import clock
 from plants.admin.base import without_secrets
 from plants.admin.looks import mode_chip
-from plants.admin.marks import NOTHING, ago, change_url, fresh, lines, moment, zone_of
+from plants.admin.marks import NOTHING, change_url, fresh, moment, zone_of
 from plants.admin.pages import Page, PageForm, posted, run_page, show_page
-from plants.admin.refusals import REFUSALS, attempt, problems_of, texts_of
+from plants.admin.refusals import attempt
 from plants.admin.theme import autocomplete
 from plants.models import Plant
-from plants.words import grid_text, label_text, percent_text
+from plants.words import grid_text, percent_text
 from vcp import (
-    Emergency,
-    EmergencyType,
     Family,
     Mode,
     SiteSetpoint,
@@ -56,7 +49,6 @@ from vcp import (
     to_wire,
 )
 
-MAX_PLANTS = 200
 _TABS = ((Kind.SITE_SETPOINT, "Setpoint"), (Kind.DEVICE, "Devices"), (Kind.MODE, "Mode"))
 
 
@@ -78,7 +70,8 @@ class ChoosePlantForm(PageForm):
         field.widget.choices = field.choices
 
 
-def _plants() -> Any:
+def plants_to_send_to() -> Any:
+    """Plants with what their pages of sending show of them."""
     rows = Plant.objects.select_related("connection", "organisation", "state")
     return without_secrets(rows, "connection")
 
@@ -88,7 +81,7 @@ def send_view(model_admin: "ModelAdmin[Any]", request: HttpRequest) -> HttpRespo
     asked = request.GET.get("plant", "")
     if not asked.isdecimal():
         return _choose_plant(model_admin, request)
-    plant: Plant = get_object_or_404(_plants(), pk=int(asked))
+    plant: Plant = get_object_or_404(plants_to_send_to(), pk=int(asked))
     kind = request.GET.get("kind", "")
     form_type = COMMAND_FORMS.get(kind, SetpointForm)
     with timezone.override(zone_of(plant.time_zone)):
@@ -275,126 +268,3 @@ def _until_text(plant: Plant, asked: CommandRequest) -> object:
     if payload.valid_until is None:
         return "It holds until something replaces it."
     return format_html("It holds until {}.", moment(payload.valid_until, zone=plant.time_zone))
-
-
-# --- emergencies ----------------------------------------------------------------------------------------------
-
-
-def emergency_view(model_admin: "ModelAdmin[Any]", request: HttpRequest) -> HttpResponse:
-    """One page that names the plants and what happens; the button does it."""
-    ids = [int(text) for text in request.GET.get("plants", "").split(",") if text.isdecimal()][
-        : MAX_PLANTS + 1
-    ]
-    plants = (
-        list(_plants().filter(pk__in=ids).order_by("name")[:MAX_PLANTS]) if len(ids) <= MAX_PLANTS else []
-    )
-    if not plants:
-        messages.error(request, f"Choose between 1 and {MAX_PLANTS} plants first.")
-        return redirect("admin:plants_plant_changelist")
-    form = EmergencyForm(posted(request), plants=len(plants), initial={"key": str(uuid.uuid4())})
-    if request.method == "POST" and form.is_valid():
-        done = _send_emergencies(request, form, plants)
-        if done is not None:
-            return done
-    return show_page(model_admin, request, page=_emergency_page(plants), form=form)
-
-
-def _emergency_page(plants: Sequence[Plant]) -> Page:
-    one = plants[0]
-    named = one.name if len(plants) == 1 else f"{len(plants)} plants"
-    return Page(
-        title=f"Emergency for {named}?",
-        submit=f"Send the emergency to {named}",
-        facts=plant_facts(one) if len(plants) == 1 else [("Plants", lines(plant for plant in plants))],
-        effects=(
-            "The emergency goes before everything else in the outbox and is issued again until it is delivered.",
-            "Commands of the plant that were not sent yet are taken back.",
-            "The plant is latched: nothing else is sent to it until a person releases it with a reason.",
-        ),
-        back=change_url(one) if len(plants) == 1 else reverse("admin:plants_plant_changelist"),
-        danger=True,
-    )
-
-
-def _send_emergencies(
-    request: HttpRequest, form: EmergencyForm, plants: Sequence[Plant]
-) -> HttpResponse | None:
-    """Each plant for itself: one that can't be reached must not spare the others."""
-    sent: list[Command] = []
-    refused: list[str] = []
-    key = form.cleaned_data["key"]
-    for plant in plants:
-        try:
-            submitted = send_emergency(
-                organisation_id=plant.organisation_id,
-                request=CommandRequest(
-                    external_plant_id=plant.external_plant_id,
-                    payload=Emergency(
-                        type=EmergencyType(form.cleaned_data["type"]), reason=form.cleaned_data["reason"]
-                    ),
-                    reason=form.cleaned_data["reason"],
-                    batch_ref=f"emergency-{key[:8]}" if len(plants) > 1 else "",
-                    idempotency_key=f"{key}:{plant.pk}",
-                ),
-                actor=actor_of(request),
-                at=clock.now(),
-                policy=current_policy(),
-            )
-            sent.append(submitted.command)
-        except REFUSALS as error:
-            refused.append(f"{plant.name}: {texts_of(problems_of(error))}")
-    for text in refused:
-        form.add_error(None, text)
-    if not sent:
-        return None
-    return _after_emergencies(request, sent, refused)
-
-
-def _after_emergencies(request: HttpRequest, sent: Sequence[Command], refused: Sequence[str]) -> HttpResponse:
-    messages.warning(request, f"Emergency sent to {'1 plant' if len(sent) == 1 else f'{len(sent)} plants'}.")
-    for text in refused:
-        messages.error(request, f"Not sent to {text}")
-    if len(sent) == 1:
-        return redirect(change_url(sent[0]))
-    return redirect(f"{reverse('admin:dispatch_command_changelist')}?q={sent[0].batch_ref}")
-
-
-def release_view(model_admin: "ModelAdmin[Any]", request: HttpRequest, plant_id: int) -> HttpResponse:
-    """Release a plant's emergency with a reason."""
-    plant: Plant = get_object_or_404(_plants(), pk=plant_id)
-    latch = open_latch(plant_id=plant.pk)
-    if latch is None:
-        messages.info(request, f"{plant.name} has no emergency to release.")
-        return redirect(change_url(plant))
-    form = ReasonForm(posted(request))
-    page = Page(
-        title=f"Release the emergency of {plant.name}?",
-        submit="Release",
-        facts=[
-            ("Emergency", latch_chip(latch.type)),
-            ("Set by", latch.set_by_name),
-            ("Set", ago(latch.set_at, now=clock.now(), zone=plant.time_zone)),
-            *plant_facts(plant),
-        ],
-        effects=(
-            f"The base mode of the plant is sent: {label_text(plant.base_mode)}.",
-            "Commands and plans may be sent to the plant again.",
-            "If the emergency has not left yet, it is taken back.",
-        ),
-        back=change_url(plant),
-    )
-
-    def act(asked: dict[str, Any]) -> HttpResponse:
-        command = release(
-            organisation_id=plant.organisation_id,
-            external_plant_id=plant.external_plant_id,
-            actor=actor_of(request),
-            reason=asked["reason"],
-            at=clock.now(),
-            policy=current_policy(),
-        )
-        level = messages.WARNING if command.state == State.CANCELLED else messages.SUCCESS
-        messages.add_message(request, level, released_text(plant.name, command))
-        return redirect(change_url(command))
-
-    return run_page(model_admin, request, page=page, form=form, act=act, row=plant)
