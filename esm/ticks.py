@@ -59,6 +59,7 @@ from schedules.services.finishing import finish_plans, prune_overrides, prune_pl
 from schedules.services.overrides import BATCH as OVERRIDE_BATCH
 from schedules.services.overrides import expire_overrides
 from schedules.services.proof import prove_slots_due
+from schedules.services.uploads import prune_uploads
 from schedules.services.voke_turns import TURNS_BATCH, run_voke_turns
 from trading_api.services import prune_journal, prune_updates
 from watch.limits import current_limits
@@ -156,6 +157,7 @@ def _plans(at: datetime) -> None:
     keep_days = settings.PLAN_RETENTION_DAYS
     prune_plans(at=at, keep_days=keep_days)
     prune_overrides(at=at, keep_days=keep_days)
+    prune_uploads(at=at)
 
 
 def _gaps(at: datetime) -> None:

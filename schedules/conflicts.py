@@ -121,6 +121,11 @@ def blocks_publication(problems: Iterable[Problem]) -> bool:
     return any(problem.severity is Severity.ERROR for problem in problems)
 
 
+def news_of(problems: Iterable[Problem]) -> list[Problem]:
+    """Without the slots that are over: that needs no telling and nobody's consent, they are left out."""
+    return [one for one in problems if one.code is not Code.PAST or one.slot is None]
+
+
 def _check_shape(slots: Sequence[PlannedSlot], day: date, facts: PlanFacts) -> Iterator[Problem]:
     bounds = local_day(day, zone=facts.zone)
     grid = {

@@ -8,7 +8,7 @@ from schedules.models import PlanSlot, PlanVersion
 from schedules.slots import PlannedSlot
 from vcp import MAX_SLOTS, Direction, Priority, SetpointType, SiteSetpoint, Slot
 
-_MINUTE_S = 60
+_MINUTE = timedelta(minutes=1)
 
 
 def planned(row: PlanSlot) -> PlannedSlot:
@@ -45,8 +45,7 @@ def setpoint_of(slot: PlannedSlot, *, begins_at: datetime, overlap: timedelta) -
     """What our dispatcher sends for a slot, from `begins_at` (its start, or now when it runs already).
 
     It holds until the slot's end plus `overlap`, so that a successor that comes late leaves no hole; the newer target
-    wins at Voke. What is left of an ENERGY slot that runs already is asked for in proportion.
-    """
+    X
     ends_at = slot.end_at + overlap
     if slot.type is SetpointType.POWER:
         return SiteSetpoint(
@@ -58,12 +57,11 @@ def setpoint_of(slot: PlannedSlot, *, begins_at: datetime, overlap: timedelta) -
             valid_from=begins_at,
             valid_until=ends_at,
         )
-    left_s = (slot.end_at - begins_at).total_seconds()
-    whole_s = (slot.end_at - slot.start_at).total_seconds()
-    minutes = max(1, round(left_s / _MINUTE_S))
+    left = slot.end_at - begins_at
+    minutes = max(1, -(-left // _MINUTE))
     return SiteSetpoint(
         type=SetpointType.ENERGY,
-        target_value_kwh=slot.value * left_s / whole_s,
+        target_value_kwh=slot.value * (minutes * _MINUTE / (slot.end_at - slot.start_at)),
         interval_minutes=minutes,
         direction=slot.direction,
         include_consumption=slot.include_consumption,

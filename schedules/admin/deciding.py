@@ -14,20 +14,25 @@ from dispatch.admin.forms import ReasonForm
 from dispatch.admin.sending import actor_of
 from esm import clock
 from plants.admin.marks import change_url
-from plants.admin.pages import Page, PageForm, posted, run_page
+from plants.admin.pages import Page, PageForm, posted, run_page, show_page
+from plants.admin.refusals import REFUSALS, problems_of, texts_of
 from plants.models import CancelPolicy, Plant, ScheduleCarrier
 from schedules.admin.choosing import date_input
-from schedules.admin.plan_list import news
+from schedules.admin.findings import findings_of, news
+from schedules.admin.looks import counted, id_in
+from schedules.conflicts import news_of
 from schedules.diffs import diff
 from schedules.models import DayPlan, PlanState, PlanVersion
 from schedules.policy import current_schedule_policy
+from schedules.selectors.marks import review_marks_of
 from schedules.selectors.versions import slots_of
 from schedules.services.copying import MOST_DAYS, copy_day
-from schedules.services.drafts import OPEN, check_version, discard_draft
+from schedules.services.drafts import OPEN, check_version, discard_draft, find_problems, stored_problem
 from schedules.services.publishing import cancel_plan, publish, republish
 from schedules.slots import current_slot, span_text
 
 _SHOWN_CHANGES = 40
+_SHOWN_ERRORS = 3
 _CARRIERS = {
     ScheduleCarrier.DISPATCHER: "our dispatcher, with a site setpoint for each slot",
     ScheduleCarrier.VOKE: "Voke, as a schedule of its own",
@@ -40,9 +45,41 @@ _CANCELS = {
 
 
 class PublishForm(PageForm):
-    """Whether the warnings are accepted; only asked where there are any."""
+    """What was looked at, and whether its warnings are accepted: only asked where there are any."""
 
-    accept_warnings = forms.BooleanField(required=False, label="Publish in spite of the warnings")
+    seen = forms.CharField(widget=forms.HiddenInput, max_length=64)
+    accept_warnings = forms.BooleanField(
+        label="Publish in spite of the warnings",
+        error_messages={"required": "There are warnings: accept them, or change the plan."},
+    )
+
+    def __init__(self, *args: Any, warnings: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not warnings:
+            del self.fields["accept_warnings"]
+
+
+class VersionForm(PageForm):
+    """Which version the page spoke of: by the time of the answer another may stand in its place."""
+
+    version = forms.CharField(required=False, widget=forms.HiddenInput, max_length=64)
+
+    def is_about(self, version: PlanVersion) -> bool:
+        """Whether it is still that one."""
+        return self.cleaned_data["version"] in ("", str(version.pk))
+
+
+class CancelForm(ReasonForm, VersionForm):
+    """Why, and what."""
+
+
+class HandOverForm(VersionForm, PageForm):
+    """Whether the warnings are accepted, where there are any."""
+
+    accept_warnings = forms.BooleanField(
+        label="Hand over in spite of the warnings",
+        error_messages={"required": "There are warnings: accept them, or change the plan."},
+    )
 
     def __init__(self, *args: Any, warnings: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -93,8 +130,9 @@ def check_now(request: HttpRequest, plan: DayPlan, version: PlanVersion) -> Http
     problems = check_version(
         organisation_id=plan.organisation_id, version_id=version.pk, actor=actor_of(request), at=clock.now()
     )
-    if problems:
-        messages.warning(request, f"{len(problems)} findings; see the slots below.")
+    found = len(news_of(problems))
+    if found:
+        messages.warning(request, f"{counted(found, 'finding')}; see the slots below.")
     else:
         messages.success(request, f"Version {version.number} is checked: nothing stands against it.")
     return redirect(change_url(plan))
@@ -103,32 +141,54 @@ def check_now(request: HttpRequest, plan: DayPlan, version: PlanVersion) -> Http
 def publish_page(
     model_admin: "ModelAdmin[Any]", request: HttpRequest, plan: DayPlan, version: PlanVersion
 ) -> HttpResponse:
-    """Say what will be sent, and publish."""
-    warnings = sum(1 for one in version.problems if one.get("severity") == "WARNING")
+    """Say what will be sent, and publish what was looked at.
+
+    Not within `attempt`: what a refusal found is kept, and the page is shown anew with it.
+    """
+    form = PublishForm(
+        posted(request), warnings=len(news(version.problems)), initial={"seen": mark_of_plan(plan)}
+    )
+    if request.method == "POST" and form.is_valid():
+        try:
+            done = publish(
+                organisation_id=plan.organisation_id,
+                version_id=version.pk,
+                actor=actor_of(request),
+                at=clock.now(),
+                policy=current_schedule_policy(),
+                accept_warnings=form.cleaned_data.get("accept_warnings", False),
+                seen=seen_in(form),
+            )
+        except REFUSALS as refused:
+            messages.error(request, _refused_text(refused))
+            version.refresh_from_db()
+            return redirect(request.path if version.state == PlanState.CHECKED else change_url(plan))
+        messages.success(request, f"Version {done.number} is published. Its slots are followed below.")
+        return redirect(change_url(plan))
     page = Page(
         title=f"Publish the plan of {_named(plan)}?",
         submit="Publish",
         effects=publish_effects(plan, version),
         back=change_url(plan),
-        extra={"found": findings_of(version)},
+        extra={"found": findings_of([version])[version.pk]},
+    )
+    return show_page(
+        model_admin, request, page=page, form=form, row=plan, template="admin/schedules/publish.html"
     )
 
-    def act(asked: dict[str, Any]) -> HttpResponse:
-        done = publish(
-            organisation_id=plan.organisation_id,
-            version_id=version.pk,
-            actor=actor_of(request),
-            at=clock.now(),
-            policy=current_schedule_policy(),
-            accept_warnings=asked.get("accept_warnings", False),
-        )
-        messages.success(request, f"Version {done.number} is published. Its slots are followed below.")
-        return redirect(change_url(plan))
 
-    form = PublishForm(posted(request), warnings=warnings)
-    return run_page(
-        model_admin, request, page=page, form=form, act=act, row=plan, template="admin/schedules/publish.html"
-    )
+def seen_in(form: forms.Form) -> int:
+    """The mark that came back with a form; nonsense is no mark that any plan has."""
+    mark = id_in(form.cleaned_data["seen"])
+    return -1 if mark is None else mark
+
+
+def _refused_text(refused: Exception) -> str:
+    """Why not, in a line; many errors are counted, each stands at its slot on the plan's page."""
+    found = problems_of(refused)
+    if len(found) <= _SHOWN_ERRORS:
+        return f"Not published. {texts_of(found)}"
+    return f"Not published: {len(found)} errors stand against it. {texts_of(found[:_SHOWN_ERRORS])}"
 
 
 def publish_effects(plan: DayPlan, version: PlanVersion) -> list[str]:
@@ -166,7 +226,11 @@ def discard_page(
         danger=True,
     )
 
+    form = VersionForm(posted(request), initial={"version": version.pk})
+
     def act(_asked: dict[str, Any]) -> HttpResponse:
+        if not form.is_about(version):
+            return _look_again(request, plan)
         discard_draft(
             organisation_id=plan.organisation_id,
             version_id=version.pk,
@@ -176,7 +240,12 @@ def discard_page(
         messages.success(request, f"Version {version.number} is discarded.")
         return redirect(change_url(plan))
 
-    return run_page(model_admin, request, page=page, form=PageForm(posted(request)), act=act, row=plan)
+    return run_page(model_admin, request, page=page, form=form, act=act, row=plan)
+
+
+def _look_again(request: HttpRequest, plan: DayPlan) -> HttpResponse:
+    messages.error(request, "Nothing was done: another version stands there by now. Look again.")
+    return redirect(change_url(plan))
 
 
 def cancel_page(
@@ -185,13 +254,18 @@ def cancel_page(
     """End the plan without a successor."""
     page = Page(
         title=f"Cancel the plan of {_named(plan)}?",
+        lead=f"Version {version.number} is in force.",
         submit="Cancel the plan",
         effects=cancel_effects(plan.plant, version),
         back=change_url(plan),
         danger=True,
     )
 
+    form = CancelForm(posted(request), initial={"version": version.pk})
+
     def act(asked: dict[str, Any]) -> HttpResponse:
+        if not form.is_about(version):
+            return _look_again(request, plan)
         cancel_plan(
             organisation_id=plan.organisation_id,
             version_id=version.pk,
@@ -203,7 +277,7 @@ def cancel_page(
         messages.success(request, "The plan is cancelled. Nothing more of it is sent.")
         return redirect(change_url(plan))
 
-    return run_page(model_admin, request, page=page, form=ReasonForm(posted(request)), act=act, row=plan)
+    return run_page(model_admin, request, page=page, form=form, act=act, row=plan)
 
 
 def cancel_effects(plant: Plant, version: PlanVersion) -> Sequence[str]:
@@ -252,7 +326,9 @@ def hand_over_page(
     model_admin: "ModelAdmin[Any]", request: HttpRequest, plan: DayPlan, version: PlanVersion
 ) -> HttpResponse:
     """Let the plant's other carrier carry the published plan out."""
-    warnings = sum(1 for one in version.problems if one.get("severity") == "WARNING")
+    at = clock.now()
+    version.problems = [stored_problem(one) for one in find_problems(version, at=at)]
+    warnings = len(news(version.problems))
     carrier = _CARRIERS[ScheduleCarrier(plan.plant.schedule_carrier)]
     page = Page(
         title=f"Hand the plan of {_named(plan)} over?",
@@ -262,10 +338,12 @@ def hand_over_page(
             "What is in force stays until the new carrier has taken over: no gap, nothing twice.",
         ),
         back=change_url(plan),
-        extra={"found": findings_of(version)},
+        extra={"found": findings_of([version])[version.pk]},
     )
 
     def act(asked: dict[str, Any]) -> HttpResponse:
+        if not form.is_about(version):
+            return _look_again(request, plan)
         done = republish(
             organisation_id=plan.organisation_id,
             version_id=version.pk,
@@ -277,25 +355,15 @@ def hand_over_page(
         messages.success(request, f"Version {done.number} is carried out by {carrier}.")
         return redirect(change_url(plan))
 
-    form = PublishForm(posted(request), warnings=max(1, warnings))
+    form = HandOverForm(posted(request), warnings=warnings, initial={"version": version.pk})
     return run_page(
         model_admin, request, page=page, form=form, act=act, row=plan, template="admin/schedules/publish.html"
     )
 
 
-def findings_of(version: PlanVersion) -> list[dict[str, object]]:
-    """What stands against a version, each with the time of its slot; slots that are over are no news."""
-    told = news(version.problems)
-    if not told:
-        return []
-    slots = slots_of(version_ids=[version.pk]).get(version.pk, [])
-    zone = version.plan.time_zone
-    return [
-        {**one, "when": span_text(slots[index], zone=zone)}
-        if isinstance(index := one.get("slot"), int) and index < len(slots)
-        else dict(one)
-        for one in told
-    ]
+def mark_of_plan(plan: DayPlan) -> int:
+    """What `publish` compares."""
+    return review_marks_of(plan_ids=[plan.pk]).get(plan.pk, 0)
 
 
 def _named(plan: DayPlan) -> str:

@@ -22,7 +22,8 @@ from plants.admin.pages import Page, PageForm, posted, show_page
 from plants.admin.refusals import attempt
 from plants.errors import Invalid
 from plants.models import Plant
-from schedules.admin.plan_list import news
+from schedules.admin.findings import news
+from schedules.admin.looks import counted
 from schedules.admin.sheet import DIRECTIONS, UNITS, Row, Sheet
 from schedules.models import DayPlan, PlanVersion
 from schedules.selectors.marks import mark_of
@@ -202,16 +203,14 @@ def _store(
 
 
 def _say_findings(request: HttpRequest, version: PlanVersion) -> None:
-    errors = sum(1 for one in version.problems if one.get("severity") == "ERROR")
-    warnings = len(version.problems) - errors
+    found = news(version.problems)
+    errors = sum(1 for one in found if one.get("severity") == "ERROR")
     if errors:
-        messages.error(
-            request, f"Version {version.number} is saved; {errors} findings stand against publishing it."
-        )
-    elif warnings:
-        messages.warning(
-            request, f"Version {version.number} is checked; {warnings} warnings are to be accepted."
-        )
+        text = f"{counted(errors, 'error')} must be changed before it can be published; see the slots below."
+        messages.error(request, f"Version {version.number} is saved. {text}")
+    elif found:
+        text = f"{counted(len(found), 'warning')} to be accepted when it is published; see the slots below."
+        messages.warning(request, f"Version {version.number} is checked. {text}")
     else:
         messages.success(request, f"Version {version.number} is checked: nothing stands against it.")
 

@@ -1,6 +1,6 @@
 """The list of day plans: what is planned, what stands against it, and what is done with many at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -10,14 +10,14 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.http import content_disposition_header
 from django.utils.safestring import SafeString
 
 from dispatch.admin.sending import actor_of
 from esm import clock
 from metering.days import local_day
 from plants.admin.base import MachineOwned, RoomChangeList
-from plants.admin.marks import NOTHING, Family, Look, chip, chips, stack
-from plants.admin.pages import Page, PageForm, posted, require, run_page
+from plants.admin.marks import NOTHING, chips, stack
 from plants.admin.refusals import problems_of, texts_of
 from plants.admin.theme import (
     ActionVariant,
@@ -30,14 +30,14 @@ from plants.admin.theme import (
 from plants.errors import DomainError
 from plants.models import ScheduleCarrier
 from plants.words import energy_text
+from schedules.admin.findings import finding_chips
 from schedules.admin.listing import PlanFacts, facts_of_plans
-from schedules.admin.looks import plan_chip
-from schedules.conflicts import Code
+from schedules.admin.looks import counted, plan_chip
+from schedules.conflicts import blocks_publication
 from schedules.models import DayPlan, PlanState, PlanVersion
-from schedules.policy import current_schedule_policy
 from schedules.selectors.versions import export_plans
 from schedules.services.drafts import OPEN, check_version
-from schedules.services.publishing import MOST_AT_ONCE, publish_many
+from schedules.services.publishing import MOST_AT_ONCE
 
 _FACTS = "_plan_facts"
 _STATES = {
@@ -139,33 +139,52 @@ class PlanList(MachineOwned):
     @admin.action(description="Check the drafts", permissions=["plan"])
     def check_selected(self, request: HttpRequest, queryset: "QuerySet[DayPlan]") -> None:
         """Let the rules run over the open versions."""
-        passed = failed = 0
-        for version in _open_of(queryset):
-            problems = check_version(
-                organisation_id=version.plan.organisation_id,
-                version_id=version.pk,
-                actor=actor_of(request),
-                at=clock.now(),
-            )
-            blocked = any(one.severity.value == "ERROR" for one in problems)
+        versions = _open_of(queryset)
+        if not self._few_enough(request, versions):
+            return
+        passed = failed = gone = 0
+        for version in versions:
+            try:
+                problems = check_version(
+                    organisation_id=version.plan.organisation_id,
+                    version_id=version.pk,
+                    actor=actor_of(request),
+                    at=clock.now(),
+                )
+            except DomainError:  # published or discarded since the list was read
+                gone += 1
+                continue
+            blocked = blocks_publication(problems)
             passed, failed = passed + (not blocked), failed + blocked
-        level = messages.WARNING if failed else messages.SUCCESS
+        text = f"{counted(passed, 'draft')} checked, {failed} can't be published as they are."
+        if gone:
+            text += f" {gone} changed meanwhile."
+        self.message_user(request, text, messages.WARNING if failed or gone else messages.SUCCESS)
+
+    def _few_enough(self, request: HttpRequest, found: Sequence[object]) -> bool:
+        """Nothing is done by halves: more than one request can do are refused, and that is said."""
+        if len(found) <= MOST_AT_ONCE:
+            return True
         self.message_user(
-            request, f"{passed} drafts are checked, {failed} can't be published as they are.", level
+            request, f"Nothing was done: choose at most {MOST_AT_ONCE} plans at once.", messages.ERROR
         )
+        return False
 
     @admin.action(description="Publish what is checked", permissions=["publish"])
-    def publish_selected(self, request: HttpRequest, queryset: "QuerySet[DayPlan]") -> HttpResponse:
+    def publish_selected(self, request: HttpRequest, queryset: "QuerySet[DayPlan]") -> HttpResponse | None:
         """To the page that names what would be published."""
-        ids = ",".join(
-            str(version.pk) for version in _open_of(queryset) if version.state == PlanState.CHECKED
-        )
+        versions = _open_of(queryset)
+        if not self._few_enough(request, versions):
+            return None
+        ids = ",".join(str(version.pk) for version in versions if version.state == PlanState.CHECKED)
         return redirect(f"{reverse('admin:schedules_dayplan_publish')}?versions={ids}")
 
     @admin.action(description="Export as CSV", permissions=["view"])
     def export_selected(self, request: HttpRequest, queryset: "QuerySet[DayPlan]") -> HttpResponse | None:
         """What speaks for the selected days, as an import takes it back."""
         plans = list(queryset[: MOST_AT_ONCE + 1])
+        if not plans or not self._few_enough(request, plans):
+            return None
         organisations = {plan.organisation_id for plan in plans}
         if len(organisations) > 1:
             self.message_user(request, "Choose plans of one organisation.", messages.ERROR)
@@ -177,63 +196,6 @@ class PlanList(MachineOwned):
             self.message_user(request, texts_of(problems_of(error)), messages.ERROR)
             return None
         return csv_response(text, f"plans-{clock.now():%Y-%m-%d}.csv")
-
-    def publish_page_of_many(self, request: HttpRequest) -> HttpResponse:
-        """What would be published, with its warnings; then a result for each."""
-        require(request, "schedules.publish_plan")
-        ids = [int(text) for text in request.GET.get("versions", "").split(",") if text.isdecimal()]
-        rows = PlanVersion.objects.filter(pk__in=ids[:MOST_AT_ONCE], state=PlanState.CHECKED)
-        versions = list(rows.select_related("plan__plant").order_by("plan__day", "plan__plant__name"))
-        if not versions:
-            messages.error(request, "None of the selected plans has a checked draft. Check them first.")
-            return redirect("admin:schedules_dayplan_changelist")
-        warnings = sum(len(version.problems) for version in versions)
-        page = Page(
-            title=f"Publish {len(versions)} plans?",
-            submit=f"Publish {len(versions)} plans",
-            lead=f"{warnings} warnings stand against them and are accepted by publishing."
-            if warnings
-            else "Nothing stands against them.",
-            back=reverse("admin:schedules_dayplan_changelist"),
-            extra={"versions": versions},
-        )
-
-        def act(_asked: dict[str, Any]) -> HttpResponse:
-            self._publish_all(request, versions)
-            return redirect("admin:schedules_dayplan_changelist")
-
-        return run_page(
-            self,
-            request,
-            page=page,
-            form=PageForm(posted(request)),
-            act=act,
-            template="admin/schedules/publish_many.html",
-        )
-
-    def _publish_all(self, request: HttpRequest, versions: list[PlanVersion]) -> None:
-        by_organisation: dict[int, list[PlanVersion]] = {}
-        for version in versions:
-            by_organisation.setdefault(version.plan.organisation_id, []).append(version)
-        done = 0
-        names = {version.pk: f"{version.plan.plant.name}, {version.plan.day}" for version in versions}
-        for organisation_id, group in by_organisation.items():
-            answers = publish_many(
-                organisation_id=organisation_id,
-                version_ids=[version.pk for version in group],
-                actor=actor_of(request),
-                at=clock.now(),
-                policy=current_schedule_policy(),
-                accept_warnings=True,
-            )
-            for answer in answers:
-                if answer.error is None:
-                    done += 1
-                    continue
-                words = texts_of(problems_of(answer.error))
-                messages.error(request, f"{names[answer.version_id]} is not published: {words}")
-        if done:
-            messages.success(request, f"{done} plans are published.")
 
     # --- who may ----------------------------------------------------------------------------------------------
 
@@ -301,34 +263,14 @@ def length_text(plan: DayPlan) -> str:
     return "" if hours == 24 else f"{hours:g} hours"
 
 
-def news(problems: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Findings that tell something: that a slot is over can be seen."""
-    return [one for one in problems if one.get("code") != Code.PAST or one.get("slot") is None]
-
-
-def finding_chips(version: PlanVersion) -> list[SafeString]:
-    """How many errors and warnings; those of a published version were accepted."""
-    found = news(version.problems)
-    errors = sum(1 for one in found if one.get("severity") == "ERROR")
-    warnings = len(found) - errors
-    marks = []
-    if errors:
-        marks.append(chip(Look(icon="report", word=f"{errors} to change", family=Family.FAIL)))
-    if warnings and version.state in OPEN:
-        marks.append(chip(Look(icon="warning", word=f"{warnings} to accept", family=Family.DOUBT)))
-    elif warnings:
-        marks.append(chip(Look(icon="info", word=f"{warnings} accepted", family=Family.WAIT)))
-    return marks or [NOTHING]
-
-
 def _open_of(plans: "QuerySet[DayPlan]") -> list[PlanVersion]:
     """The open versions of selected plans."""
     rows = PlanVersion.objects.filter(plan__in=plans.order_by(), state__in=OPEN)
-    return list(rows.select_related("plan__plant")[:MOST_AT_ONCE])
+    return list(rows.select_related("plan__plant").order_by("pk")[: MOST_AT_ONCE + 1])
 
 
 def csv_response(text: str, name: str) -> HttpResponse:
     """A file to keep."""
     response = HttpResponse(text, content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    response["Content-Disposition"] = content_disposition_header(as_attachment=True, filename=name)
     return response

@@ -19,8 +19,9 @@ from plants.errors import DomainError
 from plants.models import ScheduleCarrier
 from plants.words import energy_text, label_text
 from schedules.admin.chart import Drawn, day_chart
-from schedules.admin.looks import plan_chip, proof_chip, run_chip
-from schedules.admin.plan_list import finding_chips, length_text, news
+from schedules.admin.findings import finding_chips, news
+from schedules.admin.looks import id_in, plan_chip, proof_chip, run_chip
+from schedules.admin.plan_list import length_text
 from schedules.conflicts import PlanFacts, expected_soc
 from schedules.diffs import ask_text
 from schedules.facts import around, facts_of
@@ -86,7 +87,7 @@ def plan_panels(plan: DayPlan, *, asked: Mapping[str, str], at: datetime) -> dic
     versions = versions_of(organisation_id=plan.organisation_id, plan_id=plan.pk)
     if not versions:
         return {"plan": plan, "empty": True, "edit_url": _edit_url(plan)}
-    view = _view(plan, int(chosen) if chosen.isdecimal() else None)
+    view = _view(plan, id_in(chosen))
     facts = facts_of(plan.plant, zone=plan.time_zone)
     return {
         "plan": plan,
@@ -142,7 +143,7 @@ def _facts(view: DayView) -> list[tuple[str, object]]:
         ("Import planned", energy_text(taken)),
         ("Export planned", energy_text(given)),
         ("Carried out by", who if version.carrier else f"{who}, once published"),
-        ("Clock", f"{plan.time_zone} {length_text(plan)}".strip()),
+        ("Clock", ", ".join(filter(None, (plan.time_zone, length_text(plan))))),
         ("Note", version.note or NOTHING),
     ]
 
@@ -273,11 +274,11 @@ def _version_row(row: PlanVersion, shown: PlanVersion, plan: DayPlan) -> dict[st
 
 def _difference(plan: DayPlan, asked: Mapping[str, str]) -> dict[str, object] | None:
     """The two versions that were asked for, compared; None when none were."""
-    before, after = asked.get("from", ""), asked.get("to", "")
-    if not before.isdecimal() or not after.isdecimal():
+    before, after = id_in(asked.get("from", "")), id_in(asked.get("to", ""))
+    if before is None or after is None:
         return None
     try:
-        found = diff_of(organisation_id=plan.organisation_id, version_id=int(after), other_id=int(before))
+        found = diff_of(organisation_id=plan.organisation_id, version_id=after, other_id=before)
     except DomainError:
         return None
     return {

@@ -30,6 +30,7 @@ from schedules.admin.importing import confirm_view, import_view
 from schedules.admin.listing import facts_of_plans
 from schedules.admin.plan_list import PlanList, csv_response
 from schedules.admin.plan_page import plan_panels
+from schedules.admin.publishing_many import publish_many_page
 from schedules.models import DayPlan, PlanState, PlanVersion
 from schedules.selectors.versions import export_plans
 from schedules.services.drafts import OPEN
@@ -50,7 +51,7 @@ class DayPlanAdmin(PlanList):
         def own(view: Callable[..., HttpResponse]) -> Any:
             return self.admin_site.admin_view(lambda request, **kept: self._guarded(view, request, **kept))
 
-        many = self.admin_site.admin_view(self.publish_page_of_many)
+        many = self.admin_site.admin_view(lambda request: publish_many_page(self, request))
         return [
             path("plan/", own(choose_view), name="schedules_dayplan_choose"),
             path("plan/<int:plant_id>/<str:day_text>/", own(edit_view), name="schedules_dayplan_edit"),

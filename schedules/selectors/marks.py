@@ -10,11 +10,22 @@ from schedules.models import DayPlan, PlanEvent
 
 _CHANGES = ("MADE", "CHANGED", "DISCARDED", "PUBLISHED", "CANCELLED")
 """Events that change what an editor works on; Voke's words and the rules' findings do not."""
+_REVIEWED = (*_CHANGES, "CHECKED", "NOT_PASSED")
+"""Events that change what a person sees who is about to publish: the slots, and what was found against them."""
 
 
 def marks_of(*, plan_ids: Sequence[int]) -> dict[int, int]:
     """The newest change of each plan, as its event's id; a plan without any is not in it."""
-    rows = PlanEvent.objects.filter(Among(plan_ids, of="plan_id"), word__in=_CHANGES)
+    return _newest(plan_ids, _CHANGES)
+
+
+def review_marks_of(*, plan_ids: Sequence[int]) -> dict[int, int]:
+    """As `marks_of`, and checks count too: what `publish` takes as `seen`."""
+    return _newest(plan_ids, _REVIEWED)
+
+
+def _newest(plan_ids: Sequence[int], words: Sequence[str]) -> dict[int, int]:
+    rows = PlanEvent.objects.filter(Among(plan_ids, of="plan_id"), word__in=words)
     return dict(rows.order_by().values_list("plan_id").annotate(Max("pk")))
 
 

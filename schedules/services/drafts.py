@@ -20,7 +20,7 @@ from dispatch.requests import Actor
 from dispatch.services.bulk import Among
 from plants.errors import Conflict, Invalid, NotFound
 from plants.models import Plant
-from schedules.conflicts import Problem, blocks_publication, check_plan
+from schedules.conflicts import Problem, blocks_publication, check_plan, news_of
 from schedules.facts import around, facts_of
 from schedules.mapping import planned, rows_of
 from schedules.models import DayPlan, Origin, PlanEvent, PlanSlot, PlanState, PlanVersion
@@ -259,7 +259,7 @@ def check_version(*, organisation_id: int, version_id: int, actor: Actor, at: da
             problems=[stored_problem(one) for one in problems],
         )
         word = "CHECKED" if passed else "NOT_PASSED"
-        note_event(version.plan, version, word, actor=actor.name, at=at, problems=len(problems))
+        note_event(version.plan, version, word, actor=actor.name, at=at, problems=len(news_of(problems)))
     return problems
 
 

@@ -17,12 +17,13 @@ Edge cases (the concurrency policy):
 - The rules run again under the lock: what was checked an hour ago may not hold now. A refusal stores what it found
   in a transaction of its own, so that who looks sees why.
 - A warning that nobody has seen can't be accepted: one of a kind that the last check did not find is refused.
+- `seen` refuses a draft that somebody changed or checked anew since the person who publishes it looked.
 - A plan that is all over can't be published (PAST), slots that are over are left out.
 - Two who publish the same version at once: the second one finds it PUBLISHED (NOT_CHECKED).
 - The plant's carrier only counts when a version is published; `republish` publishes the same slots for the new one.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -32,10 +33,11 @@ from django.db import DatabaseError, transaction
 from dispatch.requests import Actor
 from plants.errors import Conflict, DomainError, Invalid, NotFound, Several
 from plants.models import Plant, ScheduleCarrier
-from schedules.conflicts import Code, Problem, Severity
+from schedules.conflicts import Code, Problem, Severity, news_of
 from schedules.mapping import planned
 from schedules.models import DayPlan, Origin, PlanState, PlanVersion
 from schedules.policy import SchedulePolicy
+from schedules.selectors.marks import review_marks_of
 from schedules.services.carried_by_us import close_runs, make_runs
 from schedules.services.carried_by_voke import create_schedules, withdraw_schedules
 from schedules.services.drafts import (
@@ -48,7 +50,7 @@ from schedules.services.drafts import (
     save_drafts,
     stored_problem,
 )
-from schedules.slots import number_text
+from schedules.slots import number_text, span_text
 
 logger = structlog.get_logger(__name__)
 
@@ -81,16 +83,20 @@ def publish(
     at: datetime,
     policy: SchedulePolicy,
     accept_warnings: bool = False,
+    seen: int | None = None,
 ) -> PlanVersion:
     """Make a checked version the one that is carried out, in the place of the published one.
 
-    Raises `NotFound`, `Conflict` (NOT_CHECKED, NOTHING_PLANNED, WARNINGS_NOT_ACCEPTED, NEW_WARNINGS: warnings that the
-    last check did not find) or `Several` (the errors that stand against it now).
+    `seen`: the plan's mark (`review_marks_of`) when the person looked, None = whatever it is. Raises `NotFound`,
+    `Conflict` (PLAN_CHANGED, NOT_CHECKED, NOTHING_PLANNED, WARNINGS_NOT_ACCEPTED, NEW_WARNINGS: warnings that the last
+    check did not find) or `Several` (the errors that stand against it now).
     """
     try:
         with transaction.atomic():
             version = lock_version(organisation_id=organisation_id, version_id=version_id)
             plant = _lock_plant(version.plan)
+            if seen is not None and review_marks_of(plan_ids=[version.plan_id]).get(version.plan_id) != seen:
+                raise Conflict("somebody changed the plan meanwhile; look again", code="PLAN_CHANGED")
             _require_publishable(version, at=at, accept_warnings=accept_warnings)
             _put_in_force(version, ScheduleCarrier(plant.schedule_carrier), actor=actor, at=at, policy=policy)
     except _NotPublished as refused:
@@ -111,27 +117,32 @@ def _require_publishable(version: PlanVersion, *, at: datetime, accept_warnings:
     if not version.slots.exists():
         raise Conflict("the plan has no slots; cancel the published one instead", code="NOTHING_PLANNED")
     problems = find_problems(version, at=at)
-    errors = _errors_of(problems)
+    errors = _errors_of(problems, version)
     if errors:
         raise _NotPublished(Several(errors))
-    if problems and not accept_warnings:
-        text = f"{len(problems)} warnings stand against it: accept them"
+    warnings = news_of(problems)
+    if warnings and not accept_warnings:
+        text = f"{len(warnings)} warnings stand against it: accept them"
         raise Conflict(text, code="WARNINGS_NOT_ACCEPTED")
-    # Slots go by while somebody reads, and that they are over is no news.
-    new = {one.code for one in problems} - {Code(one["code"]) for one in version.problems} - {Code.PAST}
+    new = {one.code for one in warnings} - {Code(one["code"]) for one in version.problems}
     if new:
         text = f"there are warnings that the last check did not find: {', '.join(sorted(new))}"
         raise _NotPublished(Conflict(text, code="NEW_WARNINGS"))
     version.problems = [stored_problem(one) for one in problems]
 
 
-def _errors_of(problems: Iterable[Problem]) -> list[DomainError]:
-    return [_told(one) for one in problems if one.severity is Severity.ERROR]
+def _errors_of(problems: Iterable[Problem], version: PlanVersion) -> list[DomainError]:
+    errors = [one for one in problems if one.severity is Severity.ERROR]
+    if not errors:
+        return []
+    zone = version.plan.time_zone
+    times = [span_text(planned(row), zone=zone) for row in version.slots.order_by("start_at")]
+    return [_told(one, times) for one in errors]
 
 
-def _told(problem: Problem) -> Invalid:
+def _told(problem: Problem, times: Sequence[str]) -> Invalid:
     path = "slots" if problem.slot is None else f"slots[{problem.slot}]"
-    text = problem.text
+    text = problem.text if problem.slot is None else f"{times[problem.slot]} {problem.text}"
     if problem.nearest is not None:
         text += f"; {number_text(problem.nearest)} {problem.nearest_unit} would fit"
     return Invalid(text, path=path, code=problem.code.value)
@@ -202,11 +213,13 @@ def publish_many(
     at: datetime,
     policy: SchedulePolicy,
     accept_warnings: bool = False,
+    seen: Mapping[int, int] | None = None,
 ) -> list[Published]:
     """Publish many versions, each in a transaction of its own: one that is refused holds up none of the others.
 
-    In the order asked for, each named once. A database that fails for one is told as its error (DATABASE_FAILED) and
-    the next one is tried. Raises `Invalid` (TOO_MANY_PLANS).
+    In the order asked for, each named once; `seen`: by version the mark of its plan that the person saw. A database
+    that fails for one is told as its error (DATABASE_FAILED) and the next one is tried. Raises `Invalid`
+    (TOO_MANY_PLANS).
     """
     wanted = list(dict.fromkeys(version_ids))
     if len(wanted) > MOST_AT_ONCE:
@@ -221,6 +234,7 @@ def publish_many(
                 at=at,
                 policy=policy,
                 accept_warnings=accept_warnings,
+                seen=None if seen is None else seen.get(version_id, 0),
             )
         except DomainError as error:
             answers.append(Published(version_id=version_id, error=error))
@@ -272,7 +286,7 @@ def republish(
             note=note,
         )
         problems = check_version(organisation_id=organisation_id, version_id=made.pk, actor=actor, at=at)
-        errors = _errors_of(problems)
+        errors = _errors_of(problems, made)
         if errors:
             raise Several(errors)
         return publish(

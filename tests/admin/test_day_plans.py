@@ -6,11 +6,12 @@ import pytest
 from django.urls import reverse
 
 from metering.days import local_day_of
-from plants.models import ConnectionMode
+from plants.models import ConnectionMode, Plant
 from schedules.models import DayPlan, PlanSlot, PlanState, PlanVersion, SlotRun
 from tests import factories
 from tests.admin.pages import page, text_of
 from tests.admin.seed_plans import make_override, make_plan, make_plans
+from tests.dispatch.helpers import ask, stop_now
 from tests.factories import AT
 from tests.queries import queries_of
 
@@ -40,6 +41,11 @@ def typed(response, **changes):
     for row in sheet.rows:
         data |= {f"d{row.index}": row.direction, f"v{row.index}": row.value, f"u{row.index}": row.unit}
     return data | changes
+
+
+def accepted(response, **changes):
+    """What the page of a publication would send back, its warnings accepted."""
+    return {"seen": response.context["form"]["seen"].value(), "accept_warnings": "on"} | changes
 
 
 def test_an_empty_list_says_so_and_offers_to_plan(jana):
@@ -115,7 +121,7 @@ def test_publishing_says_what_is_sent_and_makes_a_turn_of_each_slot(jana, plant)
     url = page("schedules_dayplan_publish_open", version.plan_id)
 
     asked = jana.get(url)
-    done = jana.post(url, {"accept_warnings": "on"})
+    done = jana.post(url, accepted(asked))
 
     version.refresh_from_db()
     assert "carried out by our dispatcher, with a site setpoint for each slot" in text_of(asked)
@@ -127,7 +133,8 @@ def test_warnings_must_be_accepted(jana, plant):
     version = make_plan(plant, at=AT, days=1, publishes=False)
     assert version.problems  # nobody knows the charge of tomorrow
 
-    answer = jana.post(page("schedules_dayplan_publish_open", version.plan_id), {})
+    url = page("schedules_dayplan_publish_open", version.plan_id)
+    answer = jana.post(url, accepted(jana.get(url), accept_warnings=""))
 
     version.refresh_from_db()
     assert "accept them" in text_of(answer)
@@ -208,7 +215,10 @@ def test_several_drafts_are_checked_and_published_at_once_each_with_its_result(j
     selected = [version.plan_id for version in versions]
 
     asked = jana.post(page(LIST), {"action": "publish_selected", "_selected_action": selected}, follow=True)
-    jana.post(asked.request["PATH_INFO"] + "?" + asked.request["QUERY_STRING"], {})
+    url = asked.request["PATH_INFO"] + "?" + asked.request["QUERY_STRING"]
+    refused = jana.post(url, accepted(asked, accept_warnings=""))
+    assert "There are warnings: accept them" in text_of(refused)
+    jana.post(url, accepted(asked))
 
     assert "Publish 2 plans?" in text_of(asked)
     assert set(PlanVersion.objects.values_list("state", flat=True)) == {PlanState.PUBLISHED}
@@ -277,3 +287,105 @@ def test_the_plants_page_tells_of_the_override_above_the_plan(jana, plant):
 
 def test_a_plant_without_a_plan_says_so(jana, plant):
     assert "Now nothing planned" in text_of(jana.get(page("plants_plant_change", plant.pk)))
+
+
+def test_what_was_checked_anew_since_somebody_looked_is_shown_before_it_is_published(jana, plant):
+    version = make_plan(plant, at=AT, days=1, publishes=False)
+    url = page("schedules_dayplan_publish_open", version.plan_id)
+    looked = accepted(jana.get(url))
+    make_plan(plant, at=AT, days=1, scale=0.5, publishes=False)  # the same draft, changed and checked by ann
+
+    answer = jana.post(url, looked, follow=True)
+
+    version.refresh_from_db()
+    assert version.state == PlanState.CHECKED
+    assert "somebody changed the plan meanwhile" in text_of(answer).lower()
+    assert jana.post(url, accepted(answer)).status_code == 302
+    version.refresh_from_db()
+    assert version.state == PlanState.PUBLISHED
+
+
+def test_a_warning_that_came_since_the_check_is_shown_and_may_then_be_accepted(jana, plant):
+    version = make_plan(plant, at=AT, days=1, publishes=False)
+    url = page("schedules_dayplan_publish_open", version.plan_id)
+    looked = accepted(jana.get(url))
+    ask(plant, stop_now(), at=AT)
+
+    shown = jana.post(url, looked, follow=True)
+
+    assert "under an emergency STOP" in text_of(shown)
+    assert jana.post(url, accepted(shown)).status_code == 302
+    version.refresh_from_db()
+    assert version.state == PlanState.PUBLISHED
+
+
+def test_an_error_that_came_since_the_check_leads_to_the_slots(jana, plant):
+    version = make_plan(plant, at=AT, days=1, publishes=False)
+    url = page("schedules_dayplan_publish_open", version.plan_id)
+    looked = accepted(jana.get(url))
+    Plant.objects.filter(pk=plant.pk).update(max_import_kw=1)
+
+    answer = jana.post(url, looked)
+
+    version.refresh_from_db()
+    assert answer["Location"] == page(CHANGE, version.plan_id)
+    assert (version.state, version.problems[0]["code"]) == (PlanState.DRAFT, "SITE_LIMIT")
+
+
+def test_slots_that_are_over_need_nobodys_consent(jana, plant):
+    Plant.objects.filter(pk=plant.pk).update(capacity_kwh=0)
+    version = make_plan(plant, at=AT, publishes=False)
+    assert {one["code"] for one in version.problems} == {"PAST"}
+    url = page("schedules_dayplan_publish_open", version.plan_id)
+
+    asked = jana.get(url)
+    jana.post(url, {"seen": asked.context["form"]["seen"].value()})
+
+    version.refresh_from_db()
+    assert "accept_warnings" not in asked.context["form"].fields
+    assert version.state == PlanState.PUBLISHED
+
+
+def test_a_page_that_spoke_of_another_version_cancels_nothing(jana, plant):
+    first = make_plan(plant, at=AT)
+    url = page("schedules_dayplan_cancel", first.plan_id)
+    shown = jana.get(url).context["form"]["version"].value()
+    second = make_plan(plant, at=AT, scale=0.5)
+
+    answer = jana.post(url, {"version": shown, "reason": "The contract ended"}, follow=True)
+
+    second.refresh_from_db()
+    assert "another version stands there by now" in text_of(answer)
+    assert second.state == PlanState.PUBLISHED
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31", "2026-02-30", "soon"])
+def test_a_day_that_cannot_be_planned_has_no_page(jana, plant, day):
+    assert jana.get(page("schedules_dayplan_edit", plant.pk, day)).status_code == 404
+
+
+def test_an_address_with_a_number_beyond_all_ids_shows_the_plan(jana, plant):
+    version = make_plan(plant, at=AT, days=1)
+    url = page(CHANGE, version.plan_id)
+
+    for query in (f"version={'9' * 30}", f"from={'9' * 5000}&to={version.pk}"):
+        assert jana.get(f"{url}?{query}").status_code == 200
+
+
+def test_more_than_a_request_can_do_is_refused_and_not_done_by_halves(jana, plant, monkeypatch):
+    monkeypatch.setattr("schedules.admin.plan_list.MOST_AT_ONCE", 1)
+    versions = [make_plan(plant, at=AT, days=days, publishes=False) for days in (1, 2)]
+    selected = [version.plan_id for version in versions]
+
+    for name in ("check_selected", "publish_selected", "export_selected"):
+        answer = jana.post(page(LIST), {"action": name, "_selected_action": selected}, follow=True)
+        assert "choose at most 1 plans at once" in text_of(answer)
+
+
+def test_the_name_of_an_exported_file_holds_whatever_the_plants_id_holds(jana, plant):
+    Plant.objects.filter(pk=plant.pk).update(external_plant_id='Přerov "2"')
+    version = make_plan(Plant.objects.get(pk=plant.pk), at=AT, days=1)
+
+    answer = jana.get(page("schedules_dayplan_export", version.plan_id))
+
+    assert answer["Content-Disposition"].startswith("attachment; filename*=utf-8''P%C5%99erov%20%222%22-")

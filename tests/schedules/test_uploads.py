@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from esm.ticks import BY_NAME
 from plants.errors import Invalid, NotFound
 from plants.models import User
 from schedules.csv_plans import MAX_BYTES
@@ -63,3 +64,11 @@ def test_what_nobody_confirmed_within_a_day_is_thrown_away():
 
     assert prune_uploads(at=AT) == 1
     assert list(PlanUpload.objects.all()) == [fresh]
+
+
+def test_the_retention_of_plans_throws_them_away_too():
+    kept(person(), at=AT - timedelta(hours=25))
+
+    BY_NAME["plan_retention"].run(AT)
+
+    assert not PlanUpload.objects.exists()

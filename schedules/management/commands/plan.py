@@ -18,7 +18,7 @@ from dispatch.requests import Actor
 from esm import clock
 from plants.errors import DomainError, Invalid, NotFound, Several
 from plants.models import Organisation, Plant
-from schedules.conflicts import Problem, blocks_publication
+from schedules.conflicts import Problem, blocks_publication, news_of
 from schedules.csv_plans import MAX_BYTES
 from schedules.management import texts
 from schedules.models import PlanState, PlanVersion
@@ -206,7 +206,7 @@ class Command(BaseCommand):
     def _publish(self, organisation_id: int, options: dict[str, Any]) -> None:
         version = _version(organisation_id, options, OPEN)
         problems = self._problems(organisation_id, version, options)
-        if blocks_publication(problems) or (problems and not options["accept_warnings"]):
+        if blocks_publication(problems) or (news_of(problems) and not options["accept_warnings"]):
             self._tell_problems(version, problems, options)
             raise SystemExit(1)
         version = publish(
