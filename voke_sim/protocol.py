@@ -51,6 +51,7 @@ from voke_sim.transport.port import Inbound
 from voke_sim.turn import Turn
 
 MAX_BODY_BYTES = 1024 * 1024
+_SCHEDULES = (Family.SCHEDULE_CREATE, Family.SCHEDULE_CANCEL)
 _BOUNDED = frozenset({Family.COMMAND_SITE_SETPOINT, Family.COMMAND_DEVICE})
 
 
@@ -159,7 +160,7 @@ class Reception:
     def _is_lost(self, site: Site, message: Message, turn: Turn) -> bool:
         if turn.faults.for_site(FaultKind.SILENT, site.names) is not None:
             return True
-        swallowed = message.family in COMMANDS and turn.faults.for_message(
+        swallowed = message.family in (*COMMANDS, *_SCHEDULES) and turn.faults.for_message(
             FaultKind.SWALLOW, message.family, site.names
         )
         return bool(swallowed)

@@ -13,7 +13,8 @@ What takes a version's place decides when its schedules are cancelled:
 
 Edge cases (the concurrency policy):
 - Locks are taken in the order plan, plant, commands (all of a plan's schedules at once, by id), schedules. What Voke
-  tells takes the last two only.
+  tells takes the last two only. Plan and plant are locked without their keys (`no_key`): what Voke tells appends to the
+  plan's history while it holds commands.
 - A create that was never sent is taken back instead of cancelled.
 - Every version that still stands at Voke is withdrawn, not only the last one: a version that was replaced before it was
   accepted leaves the one before it to its own successor.

@@ -62,8 +62,8 @@ def published(
         origin=Origin.PERSON,
     )
     with transaction.atomic():
-        plan = DayPlan.objects.select_for_update().get(pk=version.plan_id)
-        Plant.objects.select_for_update().get(pk=plant.pk)
+        plan = DayPlan.objects.select_for_update(no_key=True).get(pk=version.plan_id)
+        Plant.objects.select_for_update(no_key=True).get(pk=plant.pk)
         before = plan.versions.filter(state=PlanState.PUBLISHED).first()
         if before is not None:
             PlanVersion.objects.filter(pk=before.pk).update(state=PlanState.REPLACED, ended_at=now)
@@ -81,8 +81,8 @@ def published(
 def cancelled(version: PlanVersion, *, now: datetime = NOON) -> None:
     """What cancelling a plan does."""
     with transaction.atomic():
-        DayPlan.objects.select_for_update().get(pk=version.plan_id)
-        Plant.objects.select_for_update().get(pk=version.plan.plant_id)
+        DayPlan.objects.select_for_update(no_key=True).get(pk=version.plan_id)
+        Plant.objects.select_for_update(no_key=True).get(pk=version.plan.plant_id)
         PlanVersion.objects.filter(pk=version.pk).update(state=PlanState.CANCELLED, ended_at=now)
         withdraw_schedules(version, successor=None, actor=OPERATOR, at=now, policy=policy())
 
