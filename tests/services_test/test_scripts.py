@@ -20,10 +20,10 @@ READERS = {"text", "integer", "number", "boolean", "choice", "words", "versioned
 
 
 def _settings_read() -> set[str]:
-    """Every name that esm/settings.py and esm/env.py read from the environment."""
+    """Every name that esm/settings*.py and esm/env.py read from the environment."""
     names = set()
-    for source in ("settings.py", "env.py"):
-        for node in ast.walk(ast.parse((ROOT / "esm" / source).read_text())):
+    for source in (*(ROOT / "esm").glob("settings*.py"), ROOT / "esm" / "env.py"):
+        for node in ast.walk(ast.parse(source.read_text())):
             if (
                 isinstance(node, ast.Call)
                 and isinstance(node.func, ast.Attribute)
