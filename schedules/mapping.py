@@ -45,8 +45,8 @@ def setpoint_of(slot: PlannedSlot, *, begins_at: datetime, overlap: timedelta) -
     """What our dispatcher sends for a slot, from `begins_at` (its start, or now when it runs already).
 
     It holds until the slot's end plus `overlap`, so that a successor that comes late leaves no hole; the newer target
-    wins at Voke. What is left of an ENERGY slot that runs already is asked for in proportion: at its mean power, in whole
-    minutes of which the last may be begun only; the end of its validity, or its successor, cuts it.
+    wins at Voke. What is left of an ENERGY slot that runs already is asked for in proportion: at its mean power, in
+    whole minutes of which the last may be begun only; the end of its validity, or its successor, cuts it.
     """
     ends_at = slot.end_at + overlap
     if slot.type is SetpointType.POWER:
