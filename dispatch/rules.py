@@ -26,6 +26,8 @@ from vcp import (
 )
 
 _LONGEST_TEXT = 128
+_NEARLY = 1e-6
+"""In kW: what an energy's mean power may be over a limit by being computed."""
 _CHARGES = frozenset(
     {
         DeviceCommandType.BESS_CHARGE,
@@ -127,7 +129,7 @@ def _check_setpoint(payload: SiteSetpoint, site: SiteFacts, due_at: datetime) ->
     yield from _check_end(payload.valid_until, due_at)
     limit = site.max_import_kw if payload.direction is Direction.IMPORT else site.max_export_kw
     power = setpoint_power_kw(payload)
-    if limit is not None and power > limit:
+    if limit is not None and power > limit + _NEARLY:
         field = "targetValueKw" if payload.type is SetpointType.POWER else "targetValueKwh"
         word = payload.direction.value.lower()
         text = f"{power:g} kW is over the site's {word} limit of {limit:g} kW"

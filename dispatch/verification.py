@@ -7,13 +7,14 @@ without it the plant's own: battery minus PV.
   a target that beats it. Interpretation: Voke follows the target of the highest priority, among equals the one that
   starts last, then the one that was asked for last. Mode commands, emergencies and retractions end what began before.
 - A POWER target is judged from the settling time on: the plant needs a while to ramp. What is left must last `least`.
-- An ENERGY target is judged over its whole interval, or not at all: a part of it proves nothing.
+- An ENERGY target is judged over its whole interval, or not at all: a part of it proves nothing. Only its last minute
+  may be cut, since an interval is told in whole minutes; what is asked for is then judged in proportion.
 - VERIFIED: the measured value lies within the tolerance. NO_DATA: less than `coverage_pct` of the time is covered.
 """
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
 from operator import attrgetter
@@ -22,6 +23,7 @@ from typing import Any
 from vcp import Direction, Priority, SetpointType
 
 _EPSILON = 1e-9
+_MINUTE = timedelta(minutes=1)
 _HOUR_S = 3600.0
 LOOKS_AGAIN = tuple(timedelta(minutes=minutes) for minutes in (5, 30, 120, 480, 1440, 4320, 10080))
 """How long after a verdict that late measurements may change somebody looks for them."""
@@ -78,6 +80,13 @@ class Aim:
     @property
     def unit(self) -> str:
         return "kW" if self.interval is None else "kWh"
+
+    def within(self, window: "Window") -> "Aim":
+        """What of it falls to a window: an energy in proportion."""
+        if self.interval is None:
+            return self
+        judged = window.to_at - window.from_at
+        return replace(self, value=self.value * (judged / self.interval), interval=judged)
 
 
 def aim_of(payload: Mapping[str, Any]) -> Aim:
@@ -160,9 +169,7 @@ def _end_of(target: Target, enders: Sequence[tuple[datetime, int]]) -> datetime 
     return stopped_at if target.ends_at is None else min(target.ends_at, stopped_at)
 
 
-def window_of(
-    aim: Aim, asked_at: datetime, force: Window | None, rules: ProofRules, *, least: bool = True
-) -> Window | None:
+def window_of(aim: Aim, asked_at: datetime, force: Window | None, rules: ProofRules) -> Window | None:
     """What is judged of a target that was in force then; None = too little of it.
 
     Interpretation: an ENERGY interval begins with `validFrom`; a little too late (the settling time) is still then.
@@ -176,8 +183,11 @@ def window_of(
         return Window(from_at=begins_at, to_at=force.to_at)
     late = force.from_at - asked_at > rules.settling
     begins_at = force.from_at if late else asked_at
-    whole = Window(from_at=begins_at, to_at=begins_at + aim.interval)
-    return whole if force.to_at >= whole.to_at else None
+    whole_until = begins_at + aim.interval
+    ends_at = min(whole_until, force.to_at)
+    if whole_until - ends_at >= _MINUTE or ends_at - begins_at < min(rules.least, aim.interval):
+        return None
+    return Window(from_at=begins_at, to_at=ends_at)
 
 
 @dataclass(frozen=True, kw_only=True)

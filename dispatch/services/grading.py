@@ -88,6 +88,7 @@ def judge_cases(*, cases: Sequence[Case], rules: MeasuringRules) -> list[Outcome
     """Measure and judge; a constant number of statements for all of them on PostgreSQL."""
     if not cases:
         return []
+    cases = [case._replace(aim=case.aim.within(case.window)) for case in cases]
     facts = _facts({case.plant_id for case in cases})
     spans = [_span(case, facts[case.plant_id]) for case in cases]
     powers = mean_powers(spans=spans, rules=rules.rollups)

@@ -139,9 +139,20 @@ def test_an_energy_that_came_a_little_late_still_counts_from_its_start():
     assert window_of(aim, AT, window(0.5, 15), RULES) == window(0, 15)
 
 
-@pytest.mark.parametrize("force", [window(0, 14.9), window(3, 15)])
+def test_an_energy_whose_last_minute_is_not_whole_is_judged_in_proportion():
+    """An interval is told in whole minutes; what is left of a slot is not."""
+    aim = Aim(value=4.0, interval=timedelta(minutes=8), own=False)
+    judged = window_of(aim, AT, window(0, 7.5), RULES)
+
+    assert judged == window(0, 7.5)
+    assert aim.within(judged) == Aim(value=3.75, interval=timedelta(minutes=7.5), own=False)
+    assert aim.within(window(0, 8)) == aim
+    assert POWER.within(judged) == POWER
+
+
+@pytest.mark.parametrize("force", [window(0, 14), window(3, 15), window(0, 0.9)])
 def test_a_part_of_an_energy_proves_nothing(force):
-    aim = Aim(value=5.0, interval=timedelta(minutes=15), own=False)
+    aim = Aim(value=5.0, interval=timedelta(minutes=15 if force.seconds > 60 else 1), own=False)
 
     assert window_of(aim, AT, force, RULES) is None
 

@@ -104,6 +104,20 @@ def test_what_is_left_of_a_running_energy_slot_is_asked_for_in_proportion():
     assert (payload["targetValueKwh"], payload["intervalMinutes"]) == (1.5, 15)
 
 
+@pytest.mark.parametrize("late_s", [7 * 60 + 31, 7 * 60 + 29, 14 * 60 + 40, 333])
+def test_what_is_left_of_an_energy_slot_keeps_its_mean_power_whatever_minutes_are_left(late_s):
+    """At the site's limit: an interval that was cut to less than what is left asked for more, and was refused."""
+    plant = plain_plant(max_import_kw=31.2)
+    plan = put_in_force(plant, slot("10:00", 7.8, type=SetpointType.ENERGY))
+
+    tick(at("10:00") + late_s * S)
+
+    assert runs_of(plan) == [("COMMANDED", "")]
+    payload = Command.objects.get().payload
+    assert payload["targetValueKwh"] * 60 / payload["intervalMinutes"] == pytest.approx(31.2)
+    assert 0 <= payload["intervalMinutes"] * 60 - (900 - late_s) < 60
+
+
 @pytest.mark.parametrize(("day", "quarters"), [(date(2026, 3, 29), 92), (date(2026, 10, 25), 100)])
 def test_on_the_days_of_the_clock_change_each_quarter_is_sent_once_without_gap_or_double(day, quarters):
     plant = plain_plant()
