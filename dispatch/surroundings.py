@@ -111,7 +111,7 @@ def clock_finding(*, skews_ms: dict[str, int]) -> Finding:
     """Our clock against Voke's: by the timestamps of streams, or by a REST answer's Date."""
     if not skews_ms:
         return _clock(Result.OPEN, "NO_TIMESTAMPS", "nothing with a timestamp arrived lately")
-    source, least = min(skews_ms.items(), key=lambda one: abs(one[1]))
+    source, least = min(skews_ms.items(), key=lambda one: one[1])
     words = f"our clock is {abs(least) / 1000:.1f} s {'ahead' if least > 0 else 'behind'} ({source})"
     if abs(least) > TOLERATED_SKEW.total_seconds() * 1000:
         return _clock(Result.WRONG, "BEYOND_TOLERANCE", words)

@@ -383,6 +383,21 @@ def test_a_clock_beyond_what_voke_tolerates_explains_the_silence(skew_s, cause):
     assert (row.cause, row.stage) == (cause, DiagnosisStage.LOG)
 
 
+def test_a_stream_that_waited_in_a_queue_does_not_hide_a_clock_that_is_behind():
+    """Waiting makes the difference larger: the least of all streams is the nearest to the clocks'."""
+    command = silent_command()
+    StreamHealth.objects.update(skew_ms=-400_000)
+    StreamHealth.objects.create(
+        connection=command.connection,
+        stream=StreamHealth.Stream.METER,
+        last_at=LATER,
+        last_sent_at=LATER,
+        skew_ms=2_000,
+    )
+
+    assert finding(explained(command), "CLOCK")["code"] == "BEYOND_TOLERANCE"
+
+
 def test_what_nothing_explains_is_undecided_only_when_the_log_cannot_be_asked():
     row = explained(silent_command(plant=no_rest()))
 
