@@ -39,9 +39,9 @@ def stop_of(batch: DeviceBatch, *, leave: Collection[str] = ()) -> DeviceBatch |
     return DeviceBatch(commands=tuple(stops.values())) if stops else None
 
 
-def without_stop(batch: DeviceBatch) -> list[str]:
-    """The devices of a batch whose order has no end that we know."""
-    return sorted({one.device_id for one in batch.commands if one.command not in STOP_OF})
+def without_stop(batch: DeviceBatch) -> list[int]:
+    """The places in a batch of the orders that have no end that we know."""
+    return [place for place, one in enumerate(batch.commands) if one.command not in STOP_OF]
 
 
 def devices_in(payloads: Iterable[Mapping[str, Any]]) -> set[str]:

@@ -19,6 +19,7 @@ from dispatch.admin.proof import ProofFilter, proof_facts, proof_mark
 from dispatch.admin.sending import send_view
 from dispatch.admin.silence import SilenceFilter, silence_view
 from dispatch.admin.taking_back import cancel_view, may_be_taken_back
+from dispatch.admin.timed import timed_facts, timed_of
 from dispatch.models import Command, CommandEvent, OutboundMessage
 from dispatch.selectors import DOUBTFUL, messages_of, timeline
 from dispatch.signatures import check_signature
@@ -187,13 +188,13 @@ class CommandAdmin(MachineOwned):
     def life(self, command: Command) -> dict[str, Any]:
         """Everything that the page of one command shows."""
         at = clock.now()
-        events = timeline(command_id=command.pk)
+        events, timed = timeline(command_id=command.pk), timed_of(command)
         return {
             "title": command_title(command.kind, command.payload),
             "silence": silence_view(command),
             "chips": chips(self._chips(command)),
-            "facts": self._facts(command),
-            "steps": steps_of(command, events, zone=command.plant.time_zone, at=at),
+            "facts": [*self._facts(command), *timed_facts(command, timed, events, at=at)],
+            "steps": steps_of(command, events, zone=command.plant.time_zone, at=at, timed=timed),
             "messages": self._messages(command),
             "heard": [_heard(event) for event in events if event.inbound is not None],
         }

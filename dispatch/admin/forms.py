@@ -5,6 +5,7 @@ Times are typed on the plant's wall clock: the view sets that zone while a form 
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
@@ -14,7 +15,7 @@ from dispatch.requests import FAMILY, CommandPayload, CommandRequest
 from plants.admin.pages import PageForm
 from plants.admin.theme import local_time_input, style_form
 from plants.models import Asset, Plant
-from plants.words import label_text, limit_text
+from plants.words import age_text, label_text, limit_text
 from vcp import (
     AssetType,
     DeviceCommandType,
@@ -52,6 +53,11 @@ def time_field(**kwargs: Any) -> forms.DateTimeField:
     return forms.DateTimeField(required=False, widget=local_time_input(), **kwargs)
 
 
+def _length_text(seconds: int) -> str:
+    """A length of time without rounding."""
+    return f"{seconds}\u202fs" if seconds % 60 else age_text(timedelta(seconds=seconds))
+
+
 class ReasonForm(PageForm):
     """Why."""
 
@@ -70,7 +76,7 @@ class CommandForm(PageForm):
         required=False, max_length=128, label="Batch", help_text="Groups commands here; Voke is not told."
     )
     idempotency_key = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
-    SHARED = ("due_at", "reason", "batch_ref")
+    SHARED: tuple[str, ...] = ("due_at", "reason", "batch_ref")
     PATHS: Mapping[str, str] = {"dueAt": "due_at", "payload.reason": "reason"}
 
     def __init__(self, *args: Any, plant: Plant, **kwargs: Any) -> None:
@@ -131,7 +137,7 @@ class SetpointForm(CommandForm):
         help_text="The target is meant at the grid connection, local consumption included.",
     )
     valid_from = time_field(label="Valid from", help_text="Empty: from now on.")
-    valid_until = time_field(label="Valid until", help_text="Empty: as long as the plant's settings say.")
+    valid_until = time_field(label="Valid until")
     PATHS = {
         **CommandForm.PATHS,
         "payload.type": "type",
@@ -156,6 +162,10 @@ class SetpointForm(CommandForm):
             field.conditional = True  # so the page does not call it optional
         limits = f"import {limit_text(plant.max_import_kw)}, export {limit_text(plant.max_export_kw)}"
         self.fields["target_value_kw"].help_text = f"Limits of the site: {limits}."
+        self.fields["valid_until"].help_text = (
+            f"Empty: {_length_text(plant.setpoint_valid_s)} after it begins, as the plant is set; "
+            "a target of energy at least for its interval."
+        )
 
     def wire(self) -> dict[str, Any]:
         asked = self.cleaned_data
@@ -202,6 +212,17 @@ class DeviceForm(CommandForm):
 
     kind = Kind.DEVICE
     SHOWN_ASSETS = 100
+    stop_at = time_field(
+        label="Stop at", help_text="A second command ends it then. Empty: it runs until another command."
+    )
+    duration_min = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=7 * 24 * 60,
+        label="Or stop after, min",
+        help_text="Counted from its start, instead of a time.",
+    )
+    SHARED = ("due_at", "stop_at", "duration_min", "reason", "batch_ref")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -254,9 +275,18 @@ class DeviceForm(CommandForm):
             )
             if filled and not cleaned.get(self.row_name(asset, "command")):
                 self.add_error(self.row_name(asset, "command"), "Choose a command, or clear the number.")
+        if cleaned.get("stop_at") and cleaned.get("duration_min"):
+            self.add_error("duration_min", "Give a time or a duration, not both.")
         if not self.errors and not self.chosen():
             raise forms.ValidationError("Choose a command for at least one device.")
         return cleaned
+
+    def end(self) -> tuple[datetime | None, timedelta | None] | None:
+        """When its stop is asked for, as (instant, duration after the start); None = no stop of its own."""
+        stop_at, minutes = self.cleaned_data["stop_at"], self.cleaned_data["duration_min"]
+        if stop_at is None and minutes is None:
+            return None
+        return stop_at, None if minutes is None else timedelta(minutes=minutes)
 
     def wire(self) -> dict[str, Any]:
         return {"commands": [self._device(asset) for asset in self.chosen()]}
@@ -282,6 +312,8 @@ class DeviceForm(CommandForm):
         chosen = self.chosen()
         if found and int(found[1]) < len(chosen):
             return self.row_name(chosen[int(found[1])], _DEVICE_FIELDS.get(found[2], "command"))
+        if path == "stopAt":
+            return "stop_at" if self.cleaned_data["stop_at"] else "duration_min"
         return super().field_of(path)
 
     def own_fields(self) -> Sequence[forms.BoundField]:

@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString
 
 from dispatch.admin.looks import STATE_LOOKS
 from dispatch.diagnosis_words import confidence_word, step_words
-from dispatch.models import Command, CommandEvent
+from dispatch.models import Command, CommandEvent, TimedCommand
 from dispatch.services.life import NOTE
 from dispatch.states import State, Verdict
 from dispatch.words import cause_text, deviation_text, lateness_text, state_word
@@ -39,8 +39,15 @@ class Step:
     outbound_id: int | None = None
 
 
-def steps_of(command: Command, events: Sequence[CommandEvent], *, zone: str, at: datetime) -> list[Step]:
-    """The whole life: each event as recorded, the silences between them, and what comes next."""
+def steps_of(
+    command: Command,
+    events: Sequence[CommandEvent],
+    *,
+    zone: str,
+    at: datetime,
+    timed: TimedCommand | None = None,
+) -> list[Step]:
+    """The whole life: each event as recorded, the silences between them, and what comes next; `timed`: its end."""
     steps: list[Step] = []
     heard_at = command.requested_at
     for event in events:
@@ -49,7 +56,10 @@ def steps_of(command: Command, events: Sequence[CommandEvent], *, zone: str, at:
         steps.append(_step(command, event, zone))
         if event.cause not in _SILENCES:
             heard_at = event.at
-    return [*steps, *_ahead(command, zone=zone, at=at)]
+    ahead = [next_word(command)]
+    if timed is not None and timed.ended_at is None and timed.stop_id is None:
+        ahead.append(("Its stop is made, signed and sent", timed.retry_at or timed.stop_at))
+    return [*steps, *(_ahead(text, due_at, zone=zone, at=at) for text, due_at in ahead if text)]
 
 
 def _step(command: Command, event: CommandEvent, zone: str) -> Step:
@@ -99,6 +109,10 @@ _SENTENCES: Mapping[str, str] = {
     "winner": "Pre-empted by command #%s.",
     "messageId": "New message %s.",
     "log": "Voke's command log says %s.",
+    "by": "By command #%s.",
+    "stops": "It ends command #%s.",
+    "takesBack": "It takes back command #%s.",
+    "lateS": "%s\u202fs after its time.",
 }
 
 
@@ -155,17 +169,14 @@ def _silence(span: timedelta) -> Step:
     )
 
 
-def _ahead(command: Command, *, zone: str, at: datetime) -> Iterator[Step]:
+def _ahead(text: str, due_at: datetime | None, *, zone: str, at: datetime) -> Step:
     """What is waited for, and until when."""
-    text, due_at = next_word(command)
-    if not text:
-        return
     lines: list[str | SafeString] = []
     if due_at is not None:
         passed = due_at <= at
         gap = age_text(at - due_at if passed else due_at - at)
         lines.append(f"{'Overdue since' if passed else 'In'} {gap}.")
-    yield Step(
+    return Step(
         offset="",
         icon="pending",
         family=Family.WAIT,

@@ -6,6 +6,7 @@ was checked against plant, assets, limits, scopes, switches and latch a moment b
 
 import json
 import uuid
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
@@ -28,9 +29,12 @@ from dispatch.models import Command, Kind
 from dispatch.policy import current_policy
 from dispatch.requests import Actor, CommandRequest
 from dispatch.selectors import open_latch
-from dispatch.services.commands import check, submit
+from dispatch.services.commands import Submitted, check, submit
+from dispatch.services.timed import check_timed, submit_timed
+from dispatch.stops import stop_of
+from dispatch.timed_policy import current_timed_policy
 from dispatch.validity import with_end
-from dispatch.words import command_title
+from dispatch.words import command_title, device_text
 from esm import clock
 from plants.admin.base import without_secrets
 from plants.admin.looks import mode_chip
@@ -39,8 +43,9 @@ from plants.admin.pages import Page, PageForm, posted, run_page, show_page
 from plants.admin.refusals import attempt
 from plants.admin.theme import autocomplete
 from plants.models import Plant
-from plants.words import grid_text, percent_text
+from plants.words import age_text, grid_text, percent_text
 from vcp import (
+    DeviceBatch,
     Family,
     Mode,
     SiteSetpoint,
@@ -49,6 +54,7 @@ from vcp import (
     to_wire,
 )
 
+End = tuple[datetime | None, timedelta | None]
 _TABS = ((Kind.SITE_SETPOINT, "Setpoint"), (Kind.DEVICE, "Devices"), (Kind.MODE, "Mode"))
 
 
@@ -120,18 +126,18 @@ def _act(model_admin: "ModelAdmin[Any]", request: HttpRequest, form: CommandForm
         case "review":
             return _review(model_admin, request, form)
         case "dry_run":
-            data = _completed(request.POST, form)
+            data = _completed(request.POST, form, clock.now())
             checked = _bound(form, data)
             if _check(form, checked) is not None:
                 messages.success(request, "Dry run: this fits. Nothing was stored or sent.")
     return None
 
 
-def _completed(posted: QueryDict, form: CommandForm) -> QueryDict:
+def _completed(posted: QueryDict, form: CommandForm, at: datetime) -> QueryDict:
     """The form's data with what the reviewed request must hold still: its start and its idempotency key."""
     data = posted.copy()
     if isinstance(form, SetpointForm) and not form.cleaned_data["valid_from"]:
-        starts = form.cleaned_data["due_at"] or clock.now()
+        starts = form.cleaned_data["due_at"] or at
         data["valid_from"] = format_timestamp(starts)
     data["idempotency_key"] = str(uuid.uuid4())
     return data
@@ -147,41 +153,56 @@ def _check(form: CommandForm, completed: CommandForm) -> CommandRequest | None:
     """The request if it would be taken now; else the form says why not."""
 
     def work() -> CommandRequest:
-        request = completed.command_request()
-        check(
-            organisation_id=form.plant.organisation_id,
-            request=request,
-            at=clock.now(),
-            policy=current_policy(),
-        )
+        request, end = completed.command_request(), end_of(completed)
+        facts: dict[str, Any] = {
+            "organisation_id": form.plant.organisation_id,
+            "request": request,
+            "at": clock.now(),
+            "policy": current_policy(),
+        }
+        if end is None:
+            check(**facts)
+        else:
+            check_timed(**facts, timed=current_timed_policy(), stop_at=end[0], duration=end[1])
         return request
 
     return attempt(form, work, field_of=form.field_of)
 
 
 def _review(model_admin: "ModelAdmin[Any]", request: HttpRequest, form: CommandForm) -> HttpResponse | None:
-    completed = _bound(form, _completed(request.POST, form))
+    at = clock.now()
+    data = _completed(request.POST, form, at)
+    completed = _bound(form, data)
     asked = _check(form, completed)
     if asked is None:
         return None
-    page = _review_page(form.plant, asked)
+    if isinstance(asked.payload, SiteSetpoint) and asked.payload.valid_until is None:
+        # What is shown is what is sent: the plant's time counts from now, not from the second click.
+        ended = with_end(asked.payload, form.plant, max(asked.due_at or at, at))
+        data["valid_until"] = to_wire(ended)["validUntil"]
+        completed = _bound(form, data)
+        asked = completed.command_request()
+    page = _review_page(form.plant, asked, end_of(completed), at)
     return show_page(
         model_admin, request, page=page, form=completed, template="admin/dispatch/command/review.html"
     )
 
 
 def _send(request: HttpRequest, form: CommandForm) -> HttpResponse | None:
-    done = attempt(
-        form,
-        lambda: submit(
-            organisation_id=form.plant.organisation_id,
-            request=form.command_request(),
-            actor=actor_of(request),
-            at=clock.now(),
-            policy=current_policy(),
-        ),
-        field_of=form.field_of,
-    )
+    def work() -> Submitted:
+        end = end_of(form)
+        facts: dict[str, Any] = {
+            "organisation_id": form.plant.organisation_id,
+            "request": form.command_request(),
+            "actor": actor_of(request),
+            "at": clock.now(),
+            "policy": current_policy(),
+        }
+        if end is None:
+            return submit(**facts)
+        return submit_timed(**facts, timed=current_timed_policy(), stop_at=end[0], duration=end[1])
+
+    done = attempt(form, work, field_of=form.field_of)
     if done is None:
         return None
     if done.created:
@@ -191,6 +212,11 @@ def _send(request: HttpRequest, form: CommandForm) -> HttpResponse | None:
     else:
         messages.info(request, f"Command #{done.command.pk} had already been sent by this form.")
     return redirect(change_url(done.command))
+
+
+def end_of(form: CommandForm) -> End | None:
+    """(instant, duration) of the stop that a form of devices asks for; None = no stop of its own."""
+    return form.end() if isinstance(form, DeviceForm) else None
 
 
 def _form_page(plant: Plant, form: CommandForm) -> Page:
@@ -231,7 +257,7 @@ def plant_facts(plant: Plant) -> list[tuple[str, object]]:
     return facts
 
 
-def _review_page(plant: Plant, asked: CommandRequest) -> Page:
+def _review_page(plant: Plant, asked: CommandRequest, end: End | None, at: datetime) -> Page:
     wire = to_wire(asked.payload)
     family = {Kind.SITE_SETPOINT: Family.COMMAND_SITE_SETPOINT, Kind.DEVICE: Family.COMMAND_DEVICE}.get(
         asked.kind, Family.COMMAND_MODE
@@ -239,18 +265,50 @@ def _review_page(plant: Plant, asked: CommandRequest) -> Page:
     connection = plant.connection
     signed = connection is not None and must_be_signed(family, connection.signed_families)
     title = command_title(asked.kind, wire)
+    stop = _stop_wire(asked) if end is not None else None
     return Page(
         title=f"{title}: send it to {plant.name}?",
         submit="Send",
         facts=plant_facts(plant),
         effects=[
             _when_text(plant, asked),
-            _until_text(plant, asked),
+            *(_stop_texts(plant, asked, end, stop, at) if end and stop else [_until_text(plant, asked)]),
             f"One message on {family.value}, {'signed' if signed else 'not signed'}.",
             "Checked just now against assets, limits, scopes, switches and emergencies; it is checked again when sent.",
         ],
-        extra={"wire": json.dumps(wire, indent=2, ensure_ascii=False), "kind": asked.kind.value},
+        extra={"wire": _json(wire), "stop_wire": stop and _json(stop), "kind": asked.kind.value},
     )
+
+
+def _stop_wire(asked: CommandRequest) -> dict[str, Any] | None:
+    stop = stop_of(asked.payload) if isinstance(asked.payload, DeviceBatch) else None
+    return None if stop is None else to_wire(stop)
+
+
+def _stop_texts(
+    plant: Plant, asked: CommandRequest, end: End, stop: dict[str, Any], at: datetime
+) -> list[object]:
+    """That the end is a command of its own, and when it goes out."""
+    stop_at, duration = end
+    devices = ", ".join(device_text(one) for one in stop["commands"])
+    starts_at = max(asked.due_at or at, at)
+    if stop_at is not None:
+        when: object = moment(stop_at, zone=plant.time_zone)
+    else:
+        after = duration or timedelta()
+        counted = "after it is sent" if asked.due_at is None else "after its start"
+        when = format_html(
+            "{} ({} {})", moment(starts_at + after, zone=plant.time_zone), age_text(after), counted
+        )
+    return [
+        format_html("Its end is a second command, {}, which goes out at {}.", devices, when),
+        "The stop is made, checked and signed then, and made again if it comes to nothing.",
+        "Cancelling this command sends its stop at once.",
+    ]
+
+
+def _json(wire: dict[str, Any]) -> str:
+    return json.dumps(wire, indent=2, ensure_ascii=False)
 
 
 def _when_text(plant: Plant, asked: CommandRequest) -> object:
@@ -261,10 +319,13 @@ def _when_text(plant: Plant, asked: CommandRequest) -> object:
 
 
 def _until_text(plant: Plant, asked: CommandRequest) -> object:
-    """Of what is sent: a setpoint without an end of its own has the plant's."""
-    payload = with_end(asked.payload, plant, asked.due_at or clock.now())
+    """The end as it is on the wire."""
+    payload = asked.payload
     if not isinstance(payload, SiteSetpoint | Mode):
-        return "It holds until another command: a stop is a second command with its own time."
+        return "It has no end of its own: it runs until another command for its devices."
     if payload.valid_until is None:
-        return "It holds until something replaces it."
-    return format_html("It holds until {}.", moment(payload.valid_until, zone=plant.time_zone))
+        return "It holds until another mode is set."
+    until = payload.valid_until
+    return format_html(
+        "It holds until {}.", moment(until, zone=plant.time_zone, precise=until.microsecond > 0)
+    )

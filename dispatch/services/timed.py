@@ -30,7 +30,7 @@ from dispatch.messages import NewId
 from dispatch.models import Command, EmergencyLatch, Kind, TimedCommand
 from dispatch.policy import Policy
 from dispatch.requests import Actor, CommandRequest
-from dispatch.services.commands import Submitted, lock_plant, submit
+from dispatch.services.commands import Submitted, check, lock_plant, submit
 from dispatch.services.life import Note, append_notes
 from dispatch.services.undoing import (
     IN_FORCE,
@@ -79,12 +79,7 @@ def submit_timed(
     Raises as `submit` does, and `Invalid` (no end, an end before the start or too far off) or `Conflict` (STOP_UNKNOWN:
     a device of the batch has no stop; IDEMPOTENCY_KEY_REUSED: the key's command has another end).
     """
-    payload = request.payload
-    if not isinstance(payload, DeviceBatch):
-        raise Invalid("only device commands have a stop", path="payload", code="STOP_UNKNOWN")
-    unknown = without_stop(payload)
-    if unknown:
-        raise Conflict(f"no stop is known for {', '.join(unknown)}", path="payload", code="STOP_UNKNOWN")
+    stop = _stop_for(request)
     starts_at = max(request.due_at or at, at)
     with transaction.atomic():
         done = submit(
@@ -99,11 +94,36 @@ def submit_timed(
             _require_same_end(done.command, stop_at, duration)
             return done
         ends_at = _end_of(starts_at, stop_at, duration, timed)
-        stop = stop_of(payload)
-        if stop is None:
-            raise Conflict("no stop is known", path="payload", code="STOP_UNKNOWN")
         TimedCommand.objects.create(start=done.command, stop_payload=to_wire(stop), stop_at=ends_at)
     return done
+
+
+def check_timed(
+    *,
+    organisation_id: int,
+    request: CommandRequest,
+    at: datetime,
+    policy: Policy,
+    timed: TimedPolicy,
+    stop_at: datetime | None = None,
+    duration: timedelta | None = None,
+) -> datetime:
+    """A dry run of `submit_timed`: raises what it would raise, stores nothing; answers when the stop would be due."""
+    _stop_for(request)
+    check(organisation_id=organisation_id, request=request, at=at, policy=policy)
+    return _end_of(max(request.due_at or at, at), stop_at, duration, timed)
+
+
+def _stop_for(request: CommandRequest) -> DeviceBatch:
+    if not isinstance(request.payload, DeviceBatch):
+        raise Invalid("only device commands have a stop", path="payload", code="STOP_UNKNOWN")
+    asked = request.payload.commands
+    unknown, stop = without_stop(request.payload), stop_of(request.payload)
+    if unknown or stop is None:
+        named = ", ".join(sorted({asked[place].device_id for place in unknown}))
+        path = f"payload.commands[{unknown[0]}].command" if unknown else "payload"
+        raise Conflict(f"no stop is known for {named or 'nothing'}", path=path, code="STOP_UNKNOWN")
+    return stop
 
 
 def _end_of(
