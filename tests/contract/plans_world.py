@@ -8,6 +8,7 @@ There are two plants, with the same plans: we carry out those of one, Voke's own
 """
 
 import itertools
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from dispatch.policy import current_policy
 from dispatch.requests import CommandPayload, CommandRequest
 from dispatch.services.commands import submit
 from dispatch.services.emergency import release, send_emergency
+from dispatch.services.timed import submit_timed
+from dispatch.timed_policy import current_timed_policy
 from esm import clock
 from esm.ticks import run_tick
 from esm.virtual_day.plan import carried_by, publish_plan
@@ -41,9 +44,22 @@ from tests import factories
 from tests.contract.plans_life import Life, Point, death_is_silent
 from tests.contract.world import Wiring, eventually, site_of
 from tests.factories import OPERATOR
-from vcp import Direction, Emergency, EmergencyType, Priority, SetpointType, SiteSetpoint, format_timestamp
+from vcp import (
+    AssetType,
+    DeviceBatch,
+    DeviceCommand,
+    DeviceCommandType,
+    DeviceParams,
+    Direction,
+    Emergency,
+    EmergencyType,
+    Priority,
+    SetpointType,
+    SiteSetpoint,
+    format_timestamp,
+)
 from voke_sim.config import ExecutionConfig, RestConfig, SimConfig, TelemetryConfig
-from voke_sim.faults import FaultBoard
+from voke_sim.faults import FaultBoard, FaultKind
 from voke_sim.journal import Journal
 from voke_sim.notes import Note
 from voke_sim.simulator import Simulator, SimulatorFailed
@@ -51,9 +67,12 @@ from voke_sim.simulator import Simulator, SimulatorFailed
 ZONE = ZoneInfo("Europe/Prague")
 QUARTER = timedelta(minutes=15)
 LEAD = timedelta(seconds=20)
-PERIOD_S = 300.0
+SETTLED = timedelta(seconds=61)
+"""So long after a target begins a plant has reached it, and says so with its next reading."""
+READING_S, EXPECTED_S = 60.0, 300.0
+"""A plant may say something every minute; it is expected to speak every five."""
 PACES = (-LEAD, timedelta(), timedelta(minutes=5), timedelta(minutes=10))
-"""Where in each quarter of an hour the clock stops: when its slot is sent, when it begins, and at each reading."""
+"""Where in each quarter of an hour the clock stops: when its slot is sent, when it begins, and at readings."""
 TICKS = (
     "queue_due", "timed_commands", "settle_late", "ack_overdue", "execution_overdue", "emergencies",
     "overrides", "plan_slots", "plan_schedules", "plans_done", "verification", "diagnosis",
@@ -82,7 +101,8 @@ class _Readings:
         self.count = 0
 
     def __call__(self) -> datetime:
-        self.count += 1
+        if threading.current_thread().name.startswith("voke-sim_"):  # its REST has threads of other names
+            self.count += 1
         return clock.now()
 
 
@@ -106,7 +126,7 @@ class PlansWorld:
         self.day = local_day(day, zone=str(ZONE))
         self._wiring_of = wiring
         self._paces, self._ticks = paces, ticks
-        self._rest = RestConfig(api_key="key") if rest else None
+        self._has_rest = rest
         self._begins = begins
         self._stack = ExitStack()
         self._readings = _Readings()
@@ -129,9 +149,6 @@ class PlansWorld:
         self.journal = Journal(":memory:")
         self._stack.callback(self.journal.close)
         self._start_voke()
-        if self.voke.rest_url is not None:
-            self.connection.rest_base_url = f"{self.voke.rest_url}/api/v1"
-            self.connection.save(update_fields=["rest_base_url"])
         self._life = Life(self._wiring.transport)
         self.go_to(self.now)
         return self
@@ -146,11 +163,13 @@ class PlansWorld:
             self._stack.close()
 
     def _expect_readings(self) -> None:
+        self.connection.realtime_period_s = READING_S
+        self.connection.save(update_fields=["realtime_period_s"])
         for plant in self.plants:
             set_period(
                 plant=plant,
                 stream=Stream.REALTIME,
-                period_s=PERIOD_S,
+                period_s=EXPECTED_S,
                 by_name=OPERATOR.name,
                 at=self.now,
                 rules=current_rules(),
@@ -161,9 +180,9 @@ class PlansWorld:
             partner=self._wiring.partner,
             transport=self._wiring.config,
             sites=tuple(site_of(plant) for plant in self.plants),
-            telemetry=TelemetryConfig(realtime_period_s=PERIOD_S, meter_period_s=86_400.0),
+            telemetry=TelemetryConfig(realtime_period_s=READING_S, meter_period_s=86_400.0),
             execution=ExecutionConfig(stable_plant_s=10.0, deadline_plant_s=600.0),
-            rest=self._rest,
+            rest=RestConfig(api_key=str(self.connection.api_key)) if self._has_rest else None,
             physics_step_s=10.0,
             tick_period_s=0.02,
         )
@@ -177,6 +196,10 @@ class PlansWorld:
         self.voke.declare_topology()
         self.voke.start()
         eventually(lambda: self.voke.is_connected, what="the stand-in is connected")
+        if self.voke.rest_url is not None:
+            Connection.objects.filter(pk=self.connection.pk).update(
+                rest_base_url=f"{self.voke.rest_url}/api/v1"
+            )
 
     def _mind(self, note: Note) -> None:
         if self._kill_voke_at is not None and self._kill_voke_at(note):
@@ -185,12 +208,13 @@ class PlansWorld:
     def crash_voke(self) -> None:
         """End the stand-in between two of its ticks without a word, and build it anew from its journal."""
         self._kill_voke_at = lambda _note: True
-        self._move(self.now + timedelta(seconds=PERIOD_S))  # it has something to say: a reading
+        self._move(self.now + timedelta(seconds=READING_S))  # it has something to say: a reading
         eventually(lambda: self.voke.failure is not None, what="the stand-in died")
         try:
             self.voke.stop()
         except SimulatorFailed:
             self._kill_voke_at = None
+        self._move(self.now + timedelta(seconds=1))  # a plant has one reading of an instant
         self._start_voke()
         self.go_to(self.now)
 
@@ -202,9 +226,12 @@ class PlansWorld:
         """Let the time pass until an instant at which the loops die as they were told to."""
         self.run_until(self.instant(when) - timedelta(milliseconds=1))
         self._move(self.instant(when))
-        self._run_ticks()
-        eventually(self._life.mortality.over.is_set, what="the platform's loops died")
+        eventually(self._died, what="the platform's loops died")
         self._life.kill()
+
+    def _died(self) -> bool:
+        self._run_ticks()
+        return self._life.mortality.over.is_set()
 
     def kill_platform(self) -> None:
         """End the platform's loops now, as kill -9 does."""
@@ -278,6 +305,8 @@ class PlansWorld:
         if self._readings.count < self._moved_at + 2:
             return "the stand-in has not ticked"
         waiting = OutboundMessage.objects.filter(outcome=Outcome.PENDING)
+        if not self.voke.is_taking:  # what the broker does not take stays in the outbox
+            waiting = waiting.filter(attempts=0)
         if waiting.filter(Q(not_before_at=None) | Q(not_before_at__lte=self.now)).exists():
             return "the outbox holds messages"
         if self._told("SELECT COUNT(DISTINCT message_id) FROM messages") != _delivered().count():
@@ -293,6 +322,11 @@ class PlansWorld:
         if self._told(spoken + "= 'event.telemetry.realtime'") != TelemetryReading.objects.count():
             return "readings are under way"
         return None
+
+    def wait_for_intake(self, kind: FaultKind | None) -> None:
+        """Wait until the broker takes what goes to Voke, or no longer does, as a fault wants it."""
+        bound = kind not in (FaultKind.UNBOUND, FaultKind.FULL)
+        eventually(lambda: self.voke.is_taking is bound, what=f"bound={bound}")
 
     def _marks(self) -> tuple[int, int, int]:
         return OutboundMessage.objects.count(), _delivered().count(), InboundMessage.objects.count()
@@ -351,26 +385,50 @@ class PlansWorld:
 
     def override(self, plant: Plant, kw: float, *, until: str) -> Override:
         """Put an import above the plan."""
-        until_at = self.instant(until)
-        payload = SiteSetpoint(
-            type=SetpointType.POWER,
-            target_value_kw=kw,
-            direction=Direction.IMPORT,
-            include_consumption=True,
-            priority=Priority.HIGH,
-            valid_from=self.now,
-            valid_until=until_at,
-        )
         return begin_override(
             organisation_id=plant.organisation_id,
             external_plant_id=plant.external_plant_id,
-            payload=payload,
-            until_at=until_at,
+            payload=self.import_of(kw, until=until),
+            until_at=self.instant(until),
             actor=OPERATOR,
             reason="scenario",
             at=self.now,
             policy=current_schedule_policy(),
         )
+
+    def import_of(self, kw: float, *, until: str) -> SiteSetpoint:
+        """A power at the grid connection from now on."""
+        return SiteSetpoint(
+            type=SetpointType.POWER,
+            target_value_kw=kw,
+            direction=Direction.IMPORT,
+            include_consumption=True,
+            priority=Priority.NORMAL,
+            valid_from=self.now,
+            valid_until=self.instant(until),
+        )
+
+    def charge(self, kw: float, *, minutes: float) -> Command:
+        """Let the battery of the plant that we carry charge for so long."""
+        charging = DeviceCommand(
+            device_id="B1",
+            asset_type=AssetType.BESS,
+            command=DeviceCommandType.BESS_CHARGE,
+            params=DeviceParams(power_kw=kw, respect_limits=True),
+        )
+        return submit_timed(
+            organisation_id=self.ours.organisation_id,
+            request=CommandRequest(
+                external_plant_id=self.ours.external_plant_id,
+                payload=DeviceBatch(commands=(charging,)),
+                reason="scenario",
+            ),
+            actor=OPERATOR,
+            at=self.now,
+            policy=current_policy(),
+            timed=current_timed_policy(),
+            duration=timedelta(minutes=minutes),
+        ).command
 
     def send(self, plant: Plant, payload: CommandPayload) -> Command:
         """Ask for a command as an operator."""

@@ -8,7 +8,16 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 
-from dispatch.models import EmergencyLatch, Kind, OutboundMessage, Proof
+from dispatch.models import (
+    CommandEvent,
+    Diagnosis,
+    EmergencyLatch,
+    Kind,
+    OutboundMessage,
+    Proof,
+    TimedCommand,
+)
+from dispatch.services.retracting import retract
 from dispatch.states import State
 from plants.models import CancelPolicy, DeadLetter, Plant
 from schedules.models import (
@@ -24,11 +33,25 @@ from schedules.models import (
 from schedules.policy import current_schedule_policy
 from schedules.services.overrides import end_override
 from tests.contract.conftest import MakePlans
-from tests.contract.plans_life import Point
-from tests.contract.plans_world import LEAD, QUARTER, TICKS, US, VOKE, ZONE, PlansWorld
+from tests.contract.plans_life import Killed, Point
+from tests.contract.plans_world import LEAD, QUARTER, SETTLED, TICKS, US, VOKE, ZONE, PlansWorld
 from tests.contract.world import memory_wiring
 from tests.factories import OPERATOR
-from voke_sim.faults import FaultKind, FaultRule
+from voke_sim.faults import FaultKind, FaultRule, OfflineAck
+
+CAUSES = {
+    "KNOWN_TO_VOKE": lambda site: FaultRule(
+        kind=FaultKind.DROP, site=site, families=("event.command", "event.execution")
+    ),
+    "UNKNOWN_TO_VOKE": lambda site: FaultRule(kind=FaultKind.SWALLOW, site=site),
+    "CLOCK_SKEW": lambda _site: FaultRule(kind=FaultKind.CLOCK_SKEW, skew_s=400.0),
+    "SITE_OFFLINE": lambda site: FaultRule(kind=FaultKind.OFFLINE, site=site, offline_ack=OfflineAck.DELAYED),
+    "LINK_SILENT": lambda _site: FaultRule(kind=FaultKind.DROP, families=("event",)),
+    "RETURNED": lambda _site: FaultRule(kind=FaultKind.UNBOUND),
+}
+"""What keeps the answer to a slot's setpoint away, by the cause that the platform must name."""
+LOOKS_S = (65, 75, 90, 110, 140, 180, 240, 300)
+"""When it is looked for, in seconds after the setpoint was sent."""
 
 SETPOINT, CREATE, CANCEL, MODE = (
     Kind.SITE_SETPOINT.value, Kind.SCHEDULE_CREATE.value, Kind.SCHEDULE_CANCEL.value, Kind.MODE.value,
@@ -48,6 +71,12 @@ def verdicts(version):
 def proofs(commands):
     """What the measurement said of commands."""
     return [command.verification.verdict for command in commands]
+
+
+def command_words(command):
+    """The states that a command went through."""
+    events = CommandEvent.objects.filter(command=command, verdict="APPLIED").order_by("pk")
+    return list(events.values_list("word", flat=True))
 
 
 def values(commands):
@@ -110,8 +139,10 @@ def test_an_override_that_expires_and_one_that_is_ended_give_way_to_the_slot_tha
                 ("06:33:00", 44.0), ("06:37:00", 25.0), ("06:45:00", None),
             ]  # fmt: skip
         preempted = SlotRun.objects.filter(slot__version=ours, state=RunState.PREEMPTED)
-        assert preempted.exists()
-        assert all("45" in winner or "44" in winner for winner in preempted.values_list("winner", flat=True))
+        assert set(preempted.values_list("winner", flat=True)) == {
+            "override by operator until 05:20Z",
+            "override by operator until 05:50Z",
+        }
         ends = Override.objects.filter(plant=world.ours).order_by("pk").values_list("end_cause", flat=True)
         assert list(ends) == [OverrideEnd.EXPIRED, OverrideEnd.ENDED]
 
@@ -153,15 +184,16 @@ def test_a_plan_replaced_in_mid_day_leaves_no_gap_and_no_double_and_what_is_equa
     with make_plans() as world:
         olds = world.plan(20, 30, 40, 45)
         world.run_until("06:20")
-        news = world.plan(20, 35, 40, 15)
+        news = world.plan(20, 35, 40, 36)
+        world.run_until(world.now + SETTLED)
         world.run_until("07:02")
 
         for plant in world.plants:
             assert world.steps(plant) == [
                 ("06:00:00", 20.0), ("06:15:00", 30.0), ("06:20:00", 35.0), ("06:30:00", 40.0),
-                ("06:45:00", 15.0), ("07:00:00", None),
+                ("06:45:00", 36.0), ("07:00:00", None),
             ]  # fmt: skip
-        assert values(world.sent(world.ours, SETPOINT)) == [20.0, 30.0, 35.0, 40.0, 15.0]
+        assert values(world.sent(world.ours, SETPOINT)) == [20.0, 30.0, 35.0, 40.0, 36.0]
         assert [len(world.sent(world.vokes, kind)) for kind in (CREATE, CANCEL, SETPOINT)] == [2, 1, 0]
         assert proofs(world.sent(world.ours, SETPOINT))[2:] == [Proof.VERIFIED] * 3
         assert verdicts(news[1])[-3:] == [Proof.VERIFIED] * 3
@@ -193,10 +225,10 @@ def test_carriers_are_exchanged_in_mid_day_without_gap_and_double(make_plans: Ma
 
 def test_a_cancelled_plan_ends_as_the_plants_policy_says_and_at_voke_at_once(make_plans: MakePlans):
     with make_plans() as world:
-        for first, at, policy in (
-            ("06:00", "06:05", CancelPolicy.BASE_MODE),
-            ("06:15", "06:20", CancelPolicy.EXPIRE),
-            ("06:45", "06:50", CancelPolicy.ZERO),
+        for first, at, until, policy in (
+            ("06:00", "06:05", "06:10", CancelPolicy.BASE_MODE),
+            ("06:15", "06:20", "06:30:30", CancelPolicy.EXPIRE),
+            ("06:45", "06:50", "07:00:30", CancelPolicy.ZERO),
         ):
             Plant.objects.filter(pk=world.ours.pk).update(cancel_policy=policy)
             versions = world.plan(20, 30, first=first)
@@ -204,9 +236,7 @@ def test_a_cancelled_plan_ends_as_the_plants_policy_says_and_at_voke_at_once(mak
             for version in versions:
                 world.cancel(version)
             world.go_to(world.now)
-            world.run_until(world.now + timedelta(minutes=5))
-
-            world.run_until(world.instant(first) + timedelta(minutes=15, seconds=30))
+            world.run_until(until)
 
         assert world.steps(world.ours) == [
             ("06:00:00", 20.0), ("06:05:00", None),
@@ -266,6 +296,118 @@ def test_a_stand_in_that_crashes_and_one_that_forgets_are_found_out_and_get_what
         assert kws in ([20.0, 30.0, None, 30.0, 25.0, 22.0, None], [20.0, 30.0, None, 25.0, 22.0, None])
         assert [len(world.sent(world.vokes, kind)) for kind in (CREATE, SETPOINT)] == [2, 0]
         assert [world.effects(one) for one in world.sent(world.ours, SETPOINT)] == [1, 1, 1, 1]
+
+
+def test_whatever_keeps_an_answer_away_is_named_nothing_is_sent_again_and_the_next_slot_goes_out(
+    make_plans: MakePlans, settings
+):
+    """One cause at the beginning of each slot; it is gone before the next one is sent."""
+    settings.SITE_REPORT_EVERY_S = 0
+    told, first_turns = {}, []
+    with make_plans(rest=True, ticks=(*TICKS, "diagnosis_rest")) as world:
+        world.plan(*[20.0 + number for number in range(len(CAUSES) + 1)])
+        for number, (expected, fault) in enumerate(CAUSES.items()):
+            begins = world.instant("06:00") + number * QUARTER
+            world.run_until(begins - timedelta(minutes=1))
+            rule = fault(str(world.ours.voke_uuid))
+            mark = world.faults.add(rule)
+            world.wait_for_intake(rule.kind)
+            world.run_until(begins - LEAD)
+            run = SlotRun.objects.get(plant=world.ours, slot__start_at=begins, turn=1)
+            for seconds in LOOKS_S:
+                world.go_to(begins - LEAD + timedelta(seconds=seconds))
+            row = Diagnosis.objects.filter(command_id=run.command_id).first()
+            told[expected] = None if row is None else row.cause
+            first_turns.append(run.command)
+            world.faults.remove(mark)
+            world.wait_for_intake(None)
+        world.run_until(begins + QUARTER)
+
+        assert told == {cause: cause for cause in CAUSES}
+        assert [command.messages.count() for command in first_turns] == [1] * len(CAUSES)
+        messages = OutboundMessage.objects.filter(command__plant=world.ours)
+        assert set(messages.values_list("attempts", flat=True)) == {1}
+        assert world.steps(world.ours)[-1] == (
+            f"{(begins + QUARTER).astimezone(ZONE):%H:%M:%S}",
+            20.0 + len(CAUSES),
+        )
+
+
+def test_a_cancellation_that_crosses_its_acknowledgement_ends_the_target_and_the_answer_still_counts(
+    make_plans: MakePlans,
+):
+    with make_plans() as world:
+        late = FaultRule(kind=FaultKind.DELAY, families=("event.command", "event.execution"), delay_s=30.0)
+        mark = world.faults.add(late)
+        world.go_to("06:00")
+        command = world.send(world.ours, world.import_of(20.0, until="06:15"))
+        world.go_to("06:00")
+        world.go_to("06:00:10")
+        taken_back = retract(
+            command_id=command.pk,
+            actor=OPERATOR,
+            reason="scenario",
+            at=world.now,
+            policy=current_schedule_policy().dispatch,
+        )
+        world.go_to("06:00:10")
+        world.faults.remove(mark)
+        before = command_words(command)
+        world.go_to("06:00:45")
+        world.go_to("06:02")
+
+        assert world.steps(world.ours) == [("06:00:00", 20.0), ("06:00:10", None)]
+        assert State.ACCEPTED not in before
+        assert State.ACCEPTED in command_words(command)
+        assert taken_back is not None
+        assert taken_back.by_command.kind == MODE
+        taken_back.by_command.refresh_from_db()
+        assert taken_back.by_command.state == State.COMPLETED
+        assert [one.messages.count() for one in (command, taken_back.by_command)] == [1, 1]
+
+
+def test_the_stop_of_a_timed_device_command_goes_out_once_although_its_sender_was_killed(
+    make_plans: MakePlans,
+):
+    with make_plans() as world:
+        world.go_to("06:00")
+        start = world.charge(20.0, minutes=5)
+        world.go_to("06:00")
+        world.go_to("06:01:01")
+        world.die_at(Point.BEFORE_SENDING)
+        world.run_to_death("06:05")
+        before = TimedCommand.objects.get(start=start)
+        world.start_platform(after=timedelta(minutes=2))
+        world.go_to("06:08:30")
+
+        assert before.ended_at is None
+        timed = TimedCommand.objects.select_related("stop").get(start=start)
+        assert timed.ended_at is not None
+        assert [command.pk for command in world.sent(world.ours, start.kind)] == [start.pk, timed.stop_id]
+        assert [world.effects(command) for command in (start, timed.stop)] == [1, 1]
+        assert timed.stop.state == State.COMPLETED
+
+
+def test_a_tick_that_is_killed_before_its_commit_leaves_nothing_and_the_next_one_sends_the_slot(
+    make_plans: MakePlans, monkeypatch
+):
+    def killed(*_args, **_changes):
+        raise Killed
+
+    with make_plans() as world:
+        world.plan(20, 30)
+        world.run_until("06:05")
+        with monkeypatch.context() as patched, pytest.raises(Killed):
+            patched.setattr("schedules.services.carried_by_us.write_runs", killed)
+            world.run_until("06:15")
+        left = OutboundMessage.objects.filter(command__due_at__gt=world.instant("06:05")).count()
+        world.kill_platform()
+        world.start_platform()
+        world.run_until("06:32")
+
+        assert left == 0
+        assert world.steps(world.ours) == [("06:00:00", 20.0), ("06:15:00", 30.0), ("06:30:00", None)]
+        assert values(world.sent(world.ours, SETPOINT)) == [20.0, 30.0]
 
 
 @pytest.mark.parametrize(
