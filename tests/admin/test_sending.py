@@ -6,6 +6,7 @@ import pytest
 
 from dispatch.models import Command, OutboundMessage
 from dispatch.states import State
+from esm import clock
 from plants.models import Asset, ConnectionMode
 from plants.services.connections import set_connection_dispatch
 from tests import factories
@@ -53,6 +54,64 @@ def test_a_setpoint_is_reviewed_then_sent_signed_off_by_the_person(jana, admin_u
     assert (command.state, command.requested_by, command.automatic) == (State.QUEUED, admin_user, False)
     assert command.payload["validUntil"] == "2026-01-02T03:30:00.000Z"
     assert OutboundMessage.objects.filter(command=command).count() == 1
+
+
+WITHOUT_END = {name: value for name, value in SETPOINT.items() if name != "valid_until"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "holds_s", "shown", "sent"),
+    [
+        ({}, 900, "04:15:00", "2026-01-02T03:15:00.000Z"),
+        ({}, 90, "04:01:30", "2026-01-02T03:01:30.000Z"),
+        ({"valid_from": "2026-01-02T05:00"}, 900, "05:15:00", "2026-01-02T04:15:00.000Z"),
+        ({"due_at": "2026-01-02T05:00"}, 900, "05:15:00", "2026-01-02T04:15:00.000Z"),
+        ({"valid_from": "2026-01-02T03:50"}, 900, "04:15:00", "2026-01-02T03:15:00.000Z"),
+        (
+            {"type": "ENERGY", "target_value_kwh": "5", "interval_minutes": "60"},
+            900,
+            "05:00:00",
+            "2026-01-02T04:00:00.000Z",
+        ),
+    ],
+    ids=["from now", "90 s", "begins later", "sent later", "began before", "an hour of energy"],
+)
+def test_the_end_that_the_review_shows_is_the_one_that_is_sent_however_long_it_is_read(
+    jana, changes, holds_s, shown, sent
+):
+    plant = factories.plant(setpoint_valid_s=holds_s)
+
+    reviewed = review(jana, plant, WITHOUT_END | changes)
+    with clock.frozen(AT + timedelta(seconds=40)):
+        jana.post(url_of(plant), hidden(reviewed) | {"do": "send"})
+
+    assert f"It holds until Fri 2 Jan {shown}." in text_of(reviewed)
+    assert sent in reviewed.context["wire"]
+    assert Command.objects.get().payload["validUntil"] == sent
+
+
+def test_a_review_that_was_left_open_until_its_end_sends_nothing(jana):
+    plant = factories.plant()
+    reviewed = review(jana, plant, WITHOUT_END)
+
+    with clock.frozen(AT + timedelta(seconds=900)):
+        response = jana.post(url_of(plant), hidden(reviewed) | {"do": "send"})
+
+    assert "Is over before the command is due" in str(response.context["form"].errors["valid_until"])
+    assert not Command.objects.exists()
+
+
+@pytest.mark.parametrize(("holds_s", "told"), [(900, "15 min"), (90, "90 s"), (5400, "1 h 30 min")])
+def test_the_form_says_how_long_a_setpoint_without_an_end_holds(jana, holds_s, told):
+    shown = text_of(jana.get(url_of(factories.plant(setpoint_valid_s=holds_s))))
+
+    assert f"Empty: {told} after it begins, as the plant is set" in shown
+
+
+def test_a_mode_without_an_end_holds_until_another_one(jana):
+    shown = text_of(review(jana, factories.plant(), {"mode": "PEAK_SHAVING"}, "mode"))
+
+    assert "It holds until another mode is set." in shown
 
 
 def test_the_second_click_sends_nothing(jana):
