@@ -52,7 +52,7 @@ _EVENT_WORDS: Mapping[str, tuple[str, str]] = {
 }
 _DETAILS: Mapping[str, str] = {
     "slots": "{} slots",
-    "problems": "{} findings",
+    "problems": "{} found",
     "carrier": "carried out by {}",
     "by": "by version {}",
     "origin": "{}",

@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 from dispatch.models import Command, EmergencyLatch
 from dispatch.states import State
 from plants.models import Plant
+from schedules.models import DayPlan, PlanState, PlanVersion
 from tests import factories
 from tests.admin.seed import seed
 from tests.factories import AT
@@ -116,6 +117,38 @@ def test_an_emergency_is_confirmed_on_its_own_page_and_released_with_a_reason(en
 
     expect(page.get_by_role("heading", name="Mode: standard")).to_be_visible()
     assert EmergencyLatch.objects.get().release_reason == "False alarm"
+
+
+def test_a_day_is_planned_a_mistake_is_shown_at_its_slot_it_is_published_and_cancelled(enter):
+    plant = factories.plant(name="Brewery Přerov", max_import_kw=100.0, capacity_kwh=0.0)
+    page = enter()
+    page.goto(reverse("admin:plants_plant_change", args=[plant.pk]))
+    page.get_by_role("link", name="Plan a day").first.click()
+    page.get_by_role("button", name="Continue").click()
+    page.locator("select[name=fill_first]").select_option(label="10:00")
+    page.locator("select[name=fill_last]").select_option(label="11:00")
+    page.get_by_placeholder("How much").fill("20")
+    page.get_by_role("button", name="Fill in").click()
+    page.get_by_label("How much, 10:30-10:45").fill("120")
+    page.get_by_role("button", name="Save and check").click()
+
+    row = page.get_by_role("row", name="10:30-10:45")
+    expect(row).to_contain_text("120 kW is over the site's import limit of 100 kW; 100 kW would fit")
+    page.get_by_role("link", name="Edit the slots").click()
+    page.get_by_label("How much, 10:30-10:45").fill("100")
+    page.get_by_role("button", name="Save and check").click()
+    expect(page.get_by_text("1 warning to be accepted")).to_be_visible()
+    plan = DayPlan.objects.get()
+    page.locator(f"a[href='{reverse('admin:schedules_dayplan_publish_open', args=[plan.pk])}']").click()
+    page.get_by_label("Publish in spite of the warnings").check()
+    page.get_by_role("button", name="Publish", exact=True).click()
+    expect(page.get_by_role("row", name="10:30-10:45")).to_contain_text("Waiting")
+
+    page.goto(reverse("admin:schedules_dayplan_cancel", args=[plan.pk]))
+    page.locator("#id_reason").fill("The contract ended")
+    page.get_by_role("button", name="Cancel the plan").click()
+    expect(page.get_by_text("Nothing more of it is sent")).to_be_visible()
+    assert list(PlanVersion.objects.values_list("state", flat=True)) == [PlanState.CANCELLED]
 
 
 def test_credentials_are_issued_the_secret_is_copied_once_and_gone_afterwards(enter):
