@@ -52,7 +52,8 @@ class CommandRequest:
     """One command to one plant.
 
     `due_at` None = now. `idempotency_key` makes a repeated request harmless within the organisation. `automatic` says
-    that no person asked for it. `batch_ref` groups commands on our side only.
+    that no person asked for it. `batch_ref` groups commands on our side only. `deliver_by_at`: until when it may be
+    sent, where it is not its kind's own time.
     """
 
     external_plant_id: str
@@ -62,6 +63,7 @@ class CommandRequest:
     idempotency_key: str | None = None
     batch_ref: str = ""
     automatic: bool = False
+    deliver_by_at: datetime | None = None
 
     @property
     def kind(self) -> Kind:

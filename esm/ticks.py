@@ -24,6 +24,7 @@ from dispatch.services.draining import DrainRules, retire_drained
 from dispatch.services.due import DUE_BATCH, queue_due
 from dispatch.services.emergency import care_for_undelivered
 from dispatch.services.emergency_doubt import watch_latched
+from dispatch.services.following import FOLLOW_BATCH, follow_up
 from dispatch.services.grading import measuring_rules
 from dispatch.services.late import settle_late
 from dispatch.services.orders import carry_on
@@ -96,6 +97,9 @@ def _queue_due(at: datetime) -> None:
 
 def _timed(at: datetime) -> None:
     policy, timed = current_policy(), current_timed_policy()
+    for _ in range(MAX_ROUNDS):
+        if follow_up(at=at) < FOLLOW_BATCH:
+            break
     send_due(at=at, policy=policy)
     for _ in range(MAX_ROUNDS):
         if run_timed(at=at, policy=policy, timed=timed) < STOP_BATCH:

@@ -11,9 +11,11 @@ from django.utils.html import format_html
 from dispatch.admin.forms import ReasonForm
 from dispatch.admin.looks import state_chip
 from dispatch.admin.sending import actor_of
-from dispatch.models import Command, Kind, Retraction
+from dispatch.admin.timed import timed_of
+from dispatch.models import Command, Kind, Retraction, TimedCommand
 from dispatch.policy import current_policy
-from dispatch.services.retracting import Undoing, retract, undoing_of
+from dispatch.services.inverse import Undoing, undoing_of
+from dispatch.services.retracting import retract
 from dispatch.services.undoing import IN_FORCE
 from dispatch.states import BEFORE_SENT, State
 from dispatch.words import cause_text, command_title
@@ -75,11 +77,32 @@ def _effects(command: Command) -> list[object]:
         text = f"{refusal.message[:1].upper()}{refusal.message[1:]}."
     attempted = command.messages.filter(attempted_at__isnull=False).exists()
     if State(command.state) in BEFORE_SENT and not attempted:
-        unsent = "Nothing of it was sent yet: it is taken back, and nothing goes to Voke."
-        return [unsent, format_html("Should it leave before you press the button: {}", text)]
+        unsent = f"Nothing of it was sent yet: it is taken back, and nothing goes to Voke{_no_stop(command)}."
+        return [
+            unsent,
+            format_html("Should it leave before you press the button: {}", text),
+            *_made_again(command),
+        ]
     if State(command.state) in BEFORE_SENT:
         return ["It may be on its way to Voke, so it counts as sent; it is not sent again.", text]
     return [text]
+
+
+def _open_end(command: Command) -> TimedCommand | None:
+    timed = timed_of(command)
+    return None if timed is None or timed.ended_at is not None else timed
+
+
+def _no_stop(command: Command) -> str:
+    return "" if _open_end(command) is None else ", no stop either"
+
+
+def _made_again(command: Command) -> list[str]:
+    """Of an unsent stop: taking it back ends nothing."""
+    of = TimedCommand.objects.filter(stop=command, ended_at__isnull=True).first()
+    return (
+        [] if of is None else [f"It is the stop of #{of.pk}: another one is made while that has not ended."]
+    )
 
 
 def _effect(command: Command, undoing: Undoing) -> object:
@@ -106,9 +129,17 @@ def _effect(command: Command, undoing: Undoing) -> object:
         case _How.ZERO:
             return "By the plant's policy 0 kW is sent, for the rest of its time."
         case _How.STOP if undoing.payload is not None:
-            return f"Its devices are stopped: {command_title(Kind.DEVICE, to_wire(undoing.payload))}."
+            return _stop_text(command, command_title(Kind.DEVICE, to_wire(undoing.payload)))
         case _:
             return "The schedule is cancelled at Voke."
+
+
+def _stop_text(command: Command, stop: str) -> object:
+    timed = _open_end(command)
+    if timed is None:
+        return f"Its devices are stopped: {stop}."
+    due = moment(timed.stop_at, zone=command.plant.time_zone)
+    return format_html("Its stop goes out at once, not at {}: {}.", due, stop)
 
 
 def _told(command: Command, row: Retraction | None) -> tuple[int, str]:

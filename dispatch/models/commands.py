@@ -88,6 +88,8 @@ class Command(models.Model):
                 condition=models.Q(kind="schedule-create"),
                 name="command_schedules_by_end",
             ),
+            # Plans look each second for base modes that ended what their slots had asked for.
+            models.Index(fields=["due_at"], condition=models.Q(kind="mode"), name="command_modes_by_time"),
             # Plans look each second for setpoints that came to nothing while their slots run.
             models.Index(
                 fields=["state_at"],

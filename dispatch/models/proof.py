@@ -187,6 +187,12 @@ class Retraction(models.Model):
         null=True,
         help_text="When what undoes it is sent, where its target is not in force yet; NULL = decided.",
     )
+    follow_until = models.DateTimeField(
+        null=True, help_text="Until when it matters whether Voke has what was sent for it; NULL = settled."
+    )
+    attempts = models.PositiveSmallIntegerField(
+        default=0, help_text="How often what was sent for it came to nothing."
+    )
     asked_at = models.DateTimeField()
     asked_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     asked_by_name = models.CharField(max_length=150)
@@ -194,7 +200,12 @@ class Retraction(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["due_at"], condition=models.Q(due_at__isnull=False), name="retraction_due")
+            models.Index(fields=["due_at"], condition=models.Q(due_at__isnull=False), name="retraction_due"),
+            models.Index(
+                fields=["follow_until"],
+                condition=models.Q(follow_until__isnull=False),
+                name="retraction_followed",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -172,6 +172,8 @@ def deliver_by(
     """
     if request.kind is Kind.EMERGENCY:
         return None
+    if request.deliver_by_at is not None:
+        return request.deliver_by_at
     if isinstance(request.payload, SiteSetpoint):
         soon, until = due_at + policy.setpoint_deliver_by, request.payload.valid_until
         if until is None:

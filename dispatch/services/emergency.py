@@ -7,6 +7,8 @@ Edge cases (the concurrency policy):
 - A HOLD is refused while a STOP is in force (STOP_IN_FORCE): sent after it, it would weaken it. STOP replaces a HOLD,
   and a HOLD that was not delivered yet is taken back by it: issued again later, it would reach Voke after the STOP.
 - Releasing while the emergency was never delivered takes the emergency back.
+- The base mode of a release waits for the link, before whatever is sent after it; one that comes to nothing is made
+  anew (`dispatch.services.following`).
 - A latch can always be released. Where the base mode can't be sent (a switch is off, the connection observes, no scope,
   no connection), its command is recorded and ends as CANCELLED with that reason: it is not sent later by itself, when
   nobody thinks of the release any more.
@@ -28,9 +30,10 @@ from dispatch.policy import Policy
 from dispatch.requests import FAMILY, Actor, CommandRequest
 from dispatch.services.bulk import Among
 from dispatch.services.commands import Submitted, find_by_key, lock_plant, refuse_weaker, store_command
+from dispatch.services.following import follow_releases
 from dispatch.services.life import Move, Note, advance_many, append_notes
 from dispatch.services.outbox import store_messages, unsent_commands, withdraw_unattempted
-from dispatch.services.undoing import base_mode_of, store_or_record
+from dispatch.services.undoing import ENDS_WITHIN, base_mode_of, store_or_record
 from dispatch.states import State
 from plants.encryption import UndecryptableSecret
 from plants.errors import Conflict, Invalid
@@ -144,23 +147,26 @@ def release(
             released_at=at, released_by_name=actor.name[:150], release_reason=reason[:500]
         )
         withdraw_undelivered([plant.pk], at=at)
-        return store_or_record(
+        base_mode = store_or_record(
             plant=plant,
-            request=released_request(plant, reason),
+            request=released_request(plant, reason, at=at),
             last_connection_id=latch.command.connection_id,
             actor=actor,
             at=at,
             policy=policy,
             new_id=new_id,
         )
+        follow_releases({latch.command_id: base_mode}, actor=actor, reason=reason, at=at)
+    return base_mode
 
 
-def released_request(plant: Plant, reason: str) -> CommandRequest:
-    """What a release sends: the plant's base mode."""
+def released_request(plant: Plant, reason: str, *, at: datetime) -> CommandRequest:
+    """What a release sends: the plant's base mode, at its place in the plant's order however long the link is down."""
     return CommandRequest(
         external_plant_id=plant.external_plant_id,
         payload=base_mode_of(plant, f"Emergency released: {reason}"),
         reason=reason,
+        deliver_by_at=at + ENDS_WITHIN,
     )
 
 

@@ -33,6 +33,7 @@ from dispatch.rules import check_request
 from dispatch.services.bulk import Among, insert_rows
 from dispatch.services.commands import Submitted
 from dispatch.services.emergency import released_request, take_back_all_unsent, withdraw_undelivered
+from dispatch.services.following import follow_releases
 from dispatch.services.many import Answer, plants_to_command, store_many
 from dispatch.services.undoing import cut_reason, record_refused
 from plants.errors import Conflict, Invalid, NotFound, Several
@@ -307,26 +308,36 @@ def _release_batch(
     plants = [plant for plant in plants if plant.pk in latches]
     if not plants:
         return 0
-    last_connection = dict(
-        mine.filter(Among(ids, of="plant_id")).values_list("plant_id", "command__connection_id")
-    )
+    told = mine.filter(Among(ids, of="plant_id"))
+    emergencies = {
+        plant_id: (command_id, connection_id)
+        for plant_id, command_id, connection_id in told.values_list(
+            "plant_id", "command_id", "command__connection_id"
+        )
+    }
     EmergencyLatch.objects.filter(Among(list(latches.values()))).update(
         released_at=at, released_by_name=actor.name[:150], release_reason=order.release_reason
     )
     withdraw_undelivered([plant.pk for plant in plants], at=at)
-    asked = [(plant, released_request(plant, order.release_reason)) for plant in plants]
+    asked = [(plant, released_request(plant, order.release_reason, at=at)) for plant in plants]
     answers = store_many(asked=asked, actor=actor, at=at, policy=policy, new_id=new_id)
     for (plant, request), answer in zip(asked, answers, strict=True):
         if not isinstance(answer, Submitted):
             record_refused(
                 plant=plant,
                 request=request,
-                last_connection_id=last_connection[plant.pk],
+                last_connection_id=emergencies[plant.pk][1],
                 actor=actor,
                 refusal=answer,
                 at=at,
                 policy=policy,
             )
+    base_modes = {
+        emergencies[plant.pk][0]: answer.command
+        for (plant, _), answer in zip(asked, answers, strict=True)
+        if isinstance(answer, Submitted)
+    }
+    follow_releases(base_modes, actor=actor, reason=order.release_reason, at=at)
     return len(plants)
 
 

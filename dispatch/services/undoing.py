@@ -5,9 +5,10 @@ It is stored like any command, or recorded with the reason why it can't be sent.
 A release, a taking back and the end of a timed command are decided by a person or a plan, and hold whether or not their
 message can be sent now: where it can't (a switch is off, the connection observes, no scope, no connection), the command
 is recorded and ends as CANCELLED with that reason. It is not sent later by itself, when nobody thinks of it any more.
+One that only waits for the link keeps its place in the plant's order, for as long as it is of use.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -25,7 +26,9 @@ from plants.models import Connection, Plant
 from plants.selectors.connections import SECRET_FIELDS
 from vcp import MAX_REASON_LENGTH, Mode, OperatingMode
 
-TAKEN_BACK = "TAKEN_BACK"
+TAKEN_BACK, NEVER_CONFIRMED = "TAKEN_BACK", "NEVER_CONFIRMED"
+ENDS_WITHIN = timedelta(hours=24)
+"""So long a message waits for the link when what it ends has no end of its own, and so long it is followed."""
 # On its way to Voke or there, and neither refused nor failed.
 IN_FORCE = frozenset(State) - NEVER_SENT - {State.REJECTED, State.FAILED, State.RETURNED, State.REFUSED}
 

@@ -25,7 +25,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from dispatch.models import Command, EmergencyLatch, OutboundMessage, Outcome
+from dispatch.models import Command, EmergencyLatch, OutboundMessage, Outcome, Retraction
+from dispatch.services.following import follow_up
 from dispatch.services.late import settle_late
 from dispatch.services.retracting import send_due
 from plants.errors import DomainError
@@ -184,15 +185,17 @@ class CarryingOut(RuleBasedStateMachine):
         self._tick()
 
     def _tick(self) -> None:
+        settle_late(at=self.now, policy=policy().dispatch)
+        follow_up(at=self.now, chance=lambda: 0.0)
         send_due(at=self.now, policy=policy().dispatch)
         tick(self.now)
         self._relay()
-        self.settled = self.link_up and not self._lost_a_mode()
+        self.settled = self.link_up and not self._waits_for_another_try()
 
-    def _lost_a_mode(self) -> bool:
-        """Whether a base mode grew too old while the link was down: it is not sent later by itself (`undoing`)."""
-        modes = Command.objects.filter(plant=self.plant, kind="mode").order_by("-pk")
-        return modes.filter(state="EXPIRED").exists()
+    def _waits_for_another_try(self) -> bool:
+        """Whether a base mode that came to nothing is made anew within seconds (`dispatch.services.following`)."""
+        rows = Retraction.objects.filter(command__plant=self.plant, attempts__gt=0)
+        return rows.filter(due_at__lte=self.now + timedelta(minutes=1)).exists()
 
     def _relay(self) -> None:
         """Hand over what waits. What arrives at once after a person's act is no new judgement of what is owed."""
