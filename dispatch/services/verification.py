@@ -16,7 +16,8 @@ Edge cases (the concurrency policy):
 - A tick that dies in between has written whole batches; the rest is still due.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -43,7 +44,10 @@ BATCH = 1000
 ENDS_PROOF = NEVER_SENT | {State.REJECTED}
 """States after which there is nothing to measure."""
 _LONG = timedelta(hours=2)
-"""Targets that hold longer are judged apart: what is read around a batch reaches as far as its longest."""
+"""Targets that hold longer are judged apart, and so are those that were looked at more often, being older.
+
+What is read around a batch reaches from its earliest to its latest.
+"""
 _EXECUTION = (State.EXECUTING, State.COMPLETED, State.DEVIATED, State.FAILED)
 _COLUMNS = (
     "command_id", "plant_id", "begins_at", "ends_at", "rank", "due_at", "verdict", "unit", "source", "samples",
@@ -90,7 +94,7 @@ def verify_due(*, at: datetime, rules: MeasuringRules, limit: int = BATCH) -> in
     due = _read(rows.filter(verdict=Proof.PENDING, due_at__lte=at).order_by("due_at", "pk")[:limit])
     again = _read(rows.filter(again_at__lte=at).order_by("again_at", "pk")[:limit])
     for some in (due, again):
-        for part in _by_length(some):
+        for part in _alike(some):
             _judge(part, at=at, rules=rules)
     return max(len(due), len(again))
 
@@ -125,10 +129,12 @@ def _read(rows: "QuerySet[Verification]") -> list[_Row]:
     return [_Row(*row) for row in rows.values_list(*_READ)]
 
 
-def _by_length(rows: Sequence[_Row]) -> list[list[_Row]]:
-    short = [row for row in rows if row.ends_at - row.begins_at <= _LONG]
-    long = [row for row in rows if row.ends_at - row.begins_at > _LONG]
-    return [part for part in (short, long) if part]
+def _alike(rows: Sequence[_Row]) -> Iterable[list[_Row]]:
+    """In parts of one length and about one age: a few, however many rows there are."""
+    parts: dict[tuple[bool, int], list[_Row]] = defaultdict(list)
+    for row in rows:
+        parts[(row.ends_at - row.begins_at > _LONG, row.looks)].append(row)
+    return parts.values()
 
 
 def _judge(rows: Sequence[_Row], *, at: datetime, rules: MeasuringRules) -> None:

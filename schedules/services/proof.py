@@ -10,7 +10,7 @@ row keeps it.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -49,8 +49,8 @@ def prove_slots_due(*, at: datetime, rules: MeasuringRules, limit: int = BATCH) 
     rows = SlotProof.objects.all()
     due = _read(rows.filter(verdict=Proof.PENDING, due_at__lte=at).order_by("due_at", "pk")[:limit])
     again = _read(rows.filter(again_at__lte=at).order_by("again_at", "pk")[:limit])
-    for some in (due, again):
-        _judge(some, at=at, rules=rules)
+    for part in (due, *_by_age(again)):
+        _judge(part, at=at, rules=rules)
     return max(len(due), len(again))
 
 
@@ -96,6 +96,14 @@ _READ = (
 
 def _read(rows: "QuerySet[SlotProof]") -> list[_Row]:
     return [_Row(*row) for row in rows.values_list(*_READ)]
+
+
+def _by_age(rows: Sequence[_Row]) -> Iterable[list[_Row]]:
+    """What was looked at as often is about as old: what is read around a part reaches no farther than it must."""
+    parts: dict[int, list[_Row]] = defaultdict(list)
+    for row in rows:
+        parts[row.looks].append(row)
+    return parts.values()
 
 
 def _judge(rows: Sequence[_Row], *, at: datetime, rules: MeasuringRules) -> None:

@@ -5,10 +5,11 @@ from datetime import timedelta
 import pytest
 
 from dispatch.models import Command, Proof, Verification
-from dispatch.services import grading
+from dispatch.services import grading, verification
 from dispatch.services.commands import cancel
 from dispatch.services.verification import verify_due
 from dispatch.states import State
+from dispatch.targets import targets_of
 from plants.models import Alarm, Asset, PlantState, TimeConfigOrigin
 from plants.services.time_config import Author, set_time_config
 from plants.time_config import Block
@@ -473,6 +474,27 @@ def test_a_backfill_in_parts_is_judged_by_what_there_is_each_time():
 
     assert (first.verdict, second.verdict, second.first_verdict) == ("OFF_TARGET", "VERIFIED", "NO_DATA")
     assert second.measured == pytest.approx((-2.0 * 480 - 20.7 * 360) / 840)
+
+
+def test_what_is_looked_at_again_after_a_day_does_not_widen_what_is_read_for_the_others(monkeypatch):
+    """Both at once: all that was asked of their plants in the day between would be read."""
+    read = []
+
+    def noted(*, low, high, **facts):
+        read.append(high - low)
+        return targets_of(low=low, high=high, **facts)
+
+    later = AT + timedelta(days=1)
+    sent(factories.plant(), setpoint(10.0))
+    sent(factories.plant(), setpoint(10.0, valid_from=later, valid_until=later + SLOT), at=later)
+    verify_due(at=DUE, rules=RULES)
+    verify_due(at=later + SLOT + GRACE, rules=RULES)  # the second's first look, the first one's second
+    Verification.objects.update(again_at=later + SLOT + GRACE)
+    monkeypatch.setattr(verification, "targets_of", noted)
+
+    verify_due(at=later + SLOT + GRACE, rules=RULES)
+
+    assert read == [SLOT, SLOT]
 
 
 def test_a_verified_target_is_not_looked_at_again():
