@@ -19,6 +19,12 @@ class PlanState(models.TextChoices):
     DONE = "DONE", "Done"
 
 
+OPEN = (PlanState.DRAFT, PlanState.CHECKED)
+"""Versions that are edited: at most one of a plan."""
+IN_FORCE = (PlanState.PUBLISHED, PlanState.DONE)
+"""Versions that are carried out, or were until their day ended."""
+
+
 class Origin(models.TextChoices):
     """Where a version came from."""
 
@@ -54,7 +60,7 @@ class DayPlan(models.Model):
 
 
 class PlanVersion(models.Model):
-    """One set of slots. A draft may be changed; from CHECKED on the slots stay, and a change makes the next version."""
+    """One set of slots. An open one is edited in place; one that is published stays, a change makes the next one."""
 
     plan = models.ForeignKey(DayPlan, on_delete=models.CASCADE, related_name="versions", db_index=False)
     number = models.PositiveIntegerField(help_text="1, 2, 3 ... within the plan.")

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from dispatch.models import OutboundMessage, Outcome, Proof
-from schedules.models import PlanSlot, PlanState, RunState, SlotProof, SlotRun, VokeSchedule
+from schedules.models import IN_FORCE, PlanSlot, RunState, SlotProof, SlotRun, VokeSchedule
 
-_IN_FORCE = (PlanState.PUBLISHED, PlanState.DONE)
 _WORST_FIRST = (Proof.OFF_TARGET, Proof.VERIFIED, Proof.NO_DATA, Proof.NOT_IN_FORCE, Proof.PENDING)
 
 
@@ -35,7 +34,7 @@ def tally_slots(*, organisation_id: int, day: date, plants: Iterable[str] = ()) 
     slots = PlanSlot.objects.filter(
         version__plan__organisation_id=organisation_id,
         version__plan__day=day,
-        version__state__in=_IN_FORCE,
+        version__state__in=IN_FORCE,
     )
     names = list(plants)
     if names:

@@ -22,12 +22,12 @@ from schedules.admin.findings import findings_of, news
 from schedules.admin.looks import counted, id_in
 from schedules.conflicts import news_of
 from schedules.diffs import diff
-from schedules.models import DayPlan, PlanState, PlanVersion
+from schedules.models import OPEN, DayPlan, PlanState, PlanVersion
 from schedules.policy import current_schedule_policy
 from schedules.selectors.marks import review_marks_of
 from schedules.selectors.versions import slots_of
 from schedules.services.copying import MOST_DAYS, copy_day
-from schedules.services.drafts import OPEN, check_version, discard_draft, find_problems, stored_problem
+from schedules.services.drafts import check_version, discard_draft, find_problems, stored_problem
 from schedules.services.publishing import cancel_plan, publish, republish
 from schedules.slots import current_slot, span_text
 

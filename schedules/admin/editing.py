@@ -25,10 +25,10 @@ from plants.models import Plant
 from schedules.admin.findings import news
 from schedules.admin.looks import counted
 from schedules.admin.sheet import DIRECTIONS, UNITS, Row, Sheet
-from schedules.models import DayPlan, PlanVersion
+from schedules.models import OPEN, DayPlan, PlanVersion
 from schedules.selectors.marks import mark_of
 from schedules.selectors.versions import newest_versions, slots_of
-from schedules.services.drafts import OPEN, check_version, refuse_days, save_draft
+from schedules.services.drafts import check_version, refuse_days, save_draft
 from schedules.slots import PlannedSlot, grid_of_day
 
 

@@ -7,9 +7,8 @@ from django.utils.safestring import SafeString
 
 from plants.admin.marks import NOTHING, Family, Look, chip
 from schedules.conflicts import Code
-from schedules.models import PlanVersion
+from schedules.models import OPEN, PlanVersion
 from schedules.selectors.versions import slots_of
-from schedules.services.drafts import OPEN
 from schedules.slots import PlannedSlot, span_text
 
 

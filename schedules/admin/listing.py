@@ -5,11 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dispatch.services.bulk import Among
-from schedules.models import DayPlan, PlanSlot, PlanState, PlanVersion
-from schedules.services.drafts import OPEN
+from schedules.models import IN_FORCE, OPEN, DayPlan, PlanSlot, PlanVersion
 from vcp import Direction, SetpointType
-
-_IN_FORCE = (PlanState.PUBLISHED, PlanState.DONE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +30,7 @@ def facts_of_plans(plans: Iterable[DayPlan]) -> dict[int, PlanFacts]:
     ids = [plan.pk for plan in plans]
     edited: dict[int, PlanVersion] = {}
     in_force: dict[int, PlanVersion] = {}
-    rows = PlanVersion.objects.filter(Among(ids, of="plan_id"), state__in=[*OPEN, *_IN_FORCE])
+    rows = PlanVersion.objects.filter(Among(ids, of="plan_id"), state__in=[*OPEN, *IN_FORCE])
     for version in rows.order_by("number"):
         (edited if version.state in OPEN else in_force)[version.plan_id] = version
     shown = {plan_id: in_force.get(plan_id) or edited.get(plan_id) for plan_id in ids}

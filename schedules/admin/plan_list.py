@@ -34,9 +34,9 @@ from schedules.admin.findings import finding_chips
 from schedules.admin.listing import PlanFacts, facts_of_plans
 from schedules.admin.looks import counted, plan_chip
 from schedules.conflicts import blocks_publication
-from schedules.models import DayPlan, PlanState, PlanVersion
+from schedules.models import OPEN, DayPlan, PlanState, PlanVersion
 from schedules.selectors.versions import export_plans
-from schedules.services.drafts import OPEN, check_version
+from schedules.services.drafts import check_version
 from schedules.services.publishing import MOST_AT_ONCE
 
 _FACTS = "_plan_facts"

@@ -31,9 +31,8 @@ from schedules.admin.listing import facts_of_plans
 from schedules.admin.plan_list import PlanList, csv_response
 from schedules.admin.plan_page import plan_panels
 from schedules.admin.publishing_many import publish_many_page
-from schedules.models import DayPlan, PlanState, PlanVersion
+from schedules.models import OPEN, DayPlan, PlanState, PlanVersion
 from schedules.selectors.versions import export_plans
-from schedules.services.drafts import OPEN
 
 
 @admin.register(DayPlan)

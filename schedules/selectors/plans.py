@@ -16,6 +16,8 @@ from dispatch.services.bulk import Among
 from plants.errors import NotFound
 from schedules.mapping import planned
 from schedules.models import (
+    IN_FORCE,
+    OPEN,
     DayPlan,
     PlanEvent,
     PlanSlot,
@@ -29,7 +31,6 @@ from schedules.slots import PlannedSlot
 
 MOST_LISTED = 200
 MOST_EVENTS = 500
-_OPEN = (PlanState.DRAFT, PlanState.CHECKED)
 
 
 class _Graded(TypedDict):
@@ -61,10 +62,8 @@ def plans_of(
         rows = rows.filter(day__lte=last_day)
     if state is not None:
         rows = rows.filter(pk__in=PlanVersion.objects.filter(state=state).order_by().values("plan_id"))
-    in_force = PlanVersion.objects.filter(
-        plan=OuterRef("pk"), state__in=(PlanState.PUBLISHED, PlanState.DONE)
-    ).order_by("-number")
-    edited = PlanVersion.objects.filter(plan=OuterRef("pk"), state__in=_OPEN)
+    in_force = PlanVersion.objects.filter(plan=OuterRef("pk"), state__in=IN_FORCE).order_by("-number")
+    edited = PlanVersion.objects.filter(plan=OuterRef("pk"), state__in=OPEN)
     columns = {"id": "pk", "state": "state", "number": "number"}
     found = {f"in_force_{name}": Subquery(in_force.values(of)[:1]) for name, of in columns.items()}
     found |= {f"open_{name}": Subquery(edited.values(of)[:1]) for name, of in columns.items()}
@@ -194,7 +193,7 @@ def plan_of_day(
 def _wanted(found: Sequence[PlanVersion], version_id: int | None) -> PlanVersion | None:
     if version_id is not None:
         return next((one for one in found if one.pk == version_id), None)
-    for states in ((PlanState.PUBLISHED,), (PlanState.DONE,), _OPEN):
+    for states in ((PlanState.PUBLISHED,), (PlanState.DONE,), OPEN):
         for one in found:
             if one.state in states:
                 return one

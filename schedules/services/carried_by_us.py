@@ -34,7 +34,7 @@ from dispatch.services.retracting import retract
 from dispatch.states import NEVER_SENT, State
 from plants.models import Plant, ScheduleCarrier
 from schedules.mapping import planned, setpoint_of
-from schedules.models import PlanSlot, PlanState, PlanVersion, RunState, SlotRun
+from schedules.models import IN_FORCE, PlanSlot, PlanState, PlanVersion, RunState, SlotRun
 from schedules.policy import SchedulePolicy
 from schedules.services.runs import Turned, spread, write_runs
 from schedules.services.standing import LATCHED, NOTHING, OVERRIDDEN, Standing, standing_over
@@ -230,7 +230,7 @@ def _claim(*, at: datetime, limit: int, plant_id: int | None) -> tuple[dict[int,
 def _without_command(run: SlotRun, above: Standing, *, at: datetime, policy: SchedulePolicy) -> Turned | None:
     """What becomes of a run that is not to be commanded now; None = it is."""
     slot = run.slot
-    if slot.version.state not in (PlanState.PUBLISHED, PlanState.DONE):
+    if slot.version.state not in IN_FORCE:
         return _ended(run, RunState.WITHDRAWN, PLAN_ENDED, at)
     if above.latch:
         return _ended(run, RunState.PREEMPTED, LATCHED, at, winner=above.latch)

@@ -22,8 +22,8 @@ from django.db import transaction
 from dispatch.requests import Actor
 from plants.errors import Conflict, Invalid, NotFound
 from schedules.mapping import planned
-from schedules.models import DayPlan, Origin, PlanState, PlanVersion
-from schedules.services.drafts import OPEN, Draft, lock_plans, refuse_days, save_drafts
+from schedules.models import IN_FORCE, OPEN, DayPlan, Origin, PlanState, PlanVersion
+from schedules.services.drafts import Draft, lock_plans, refuse_days, save_drafts
 from schedules.slots import PlannedSlot, Span, grid_of_day
 from vcp import SetpointType
 
@@ -108,7 +108,7 @@ def _source(
         found = versions.filter(pk=version_id).first()
     else:
         newest = {PlanState(version.state): version for version in versions.order_by("number")}
-        states = (PlanState.PUBLISHED, PlanState.DONE, *OPEN)
+        states = (*IN_FORCE, *OPEN)
         found = next((newest[state] for state in states if state in newest), None)
     if found is None:
         raise NotFound(f"nothing is planned for {from_day}", path="fromDay", code="PLAN_NOT_FOUND")

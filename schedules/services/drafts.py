@@ -23,7 +23,7 @@ from plants.models import Plant
 from schedules.conflicts import Problem, blocks_publication, check_plan, news_of
 from schedules.facts import around, facts_of
 from schedules.mapping import planned, rows_of
-from schedules.models import DayPlan, Origin, PlanEvent, PlanSlot, PlanState, PlanVersion
+from schedules.models import OPEN, DayPlan, Origin, PlanEvent, PlanSlot, PlanState, PlanVersion
 from schedules.selectors.marks import marks_of
 from schedules.slots import FIRST_DAY, LAST_DAY, PlannedSlot
 
@@ -31,7 +31,6 @@ MOST_SLOTS = 400
 """A day of 25 hours has 300 slots of five minutes."""
 MOST_PLANS = 5_000
 """So many days can be written at once: each row of the largest file may be of another one."""
-OPEN = (PlanState.DRAFT, PlanState.CHECKED)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,13 +35,12 @@ from plants.errors import Conflict, DomainError, Invalid, NotFound, Several
 from plants.models import Plant, ScheduleCarrier
 from schedules.conflicts import Code, Problem, Severity, news_of
 from schedules.mapping import planned
-from schedules.models import DayPlan, Origin, PlanState, PlanVersion
+from schedules.models import OPEN, DayPlan, Origin, PlanState, PlanVersion
 from schedules.policy import SchedulePolicy
 from schedules.selectors.marks import review_marks_of
 from schedules.services.carried_by_us import close_runs, make_runs
 from schedules.services.carried_by_voke import create_schedules, withdraw_schedules
 from schedules.services.drafts import (
-    OPEN,
     Draft,
     check_version,
     find_problems,

@@ -8,12 +8,11 @@ from datetime import datetime
 
 from plants.selectors.alarms import open_platform_alarm_ids
 from plants.services.alarms import clear_platform_alarm, raise_platform_alarm
-from schedules.models import PlanState, PlanVersion, VokeSchedule
+from schedules.models import OPEN, PlanState, PlanVersion, VokeSchedule
 
 NOT_CARRIED, NOT_CANCELLED = "PLAN_NOT_CARRIED_OUT", "SCHEDULE_NOT_CANCELLED"
 _OF_PLAN, _OF_SCHEDULE = "plan:", "schedule:"
 _MOST = 1_000
-_NEVER_IN_FORCE = (PlanState.DRAFT, PlanState.CHECKED)
 
 
 def raise_not_carried(row: VokeSchedule, why: str, at: datetime) -> None:
@@ -59,7 +58,7 @@ def clear_settled_alarms(*, at: datetime) -> int:
 def _still_not_carried(plan_id: int, at: datetime) -> bool:
     if not VokeSchedule.objects.filter(version__plan=plan_id, ends_at__gt=at).exists():
         return False
-    versions = PlanVersion.objects.filter(plan=plan_id).exclude(state__in=_NEVER_IN_FORCE)
+    versions = PlanVersion.objects.filter(plan=plan_id).exclude(state__in=OPEN)
     newest = versions.order_by("number").last()
     if newest is None or newest.state != PlanState.PUBLISHED:
         return newest is not None

@@ -21,12 +21,12 @@ from plants.models import Organisation, Plant
 from schedules.conflicts import Problem, blocks_publication, news_of
 from schedules.csv_plans import MAX_BYTES
 from schedules.management import texts
-from schedules.models import PlanState, PlanVersion
+from schedules.models import OPEN, PlanState, PlanVersion
 from schedules.policy import current_schedule_policy
 from schedules.selectors.plans import history, plan_of_day, plans_of
 from schedules.selectors.versions import diff_of, export_plans, newest_versions, slots_of
 from schedules.services.copying import copy_day
-from schedules.services.drafts import OPEN, check_version
+from schedules.services.drafts import check_version
 from schedules.services.importing import preview_import, store_import
 from schedules.services.publishing import cancel_plan, publish, republish
 
