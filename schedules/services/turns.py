@@ -4,6 +4,8 @@ Everything here follows from what the tables say now, not from what happened sin
 missed, a crash or a stop of hours changes nothing but the hour.
 
 - A command that an emergency came after was taken back or overruled: its run is PREEMPTED, and names the emergency.
+- A base mode that took another command back, or was made anew for a release, ended the slot's target too: its run is
+  PREEMPTED, and names the base mode. One that a person sent for its own sake is that person's word.
 - A command that ended without having reached Voke (RETURNED, REFUSED, EXPIRED, CANCELLED because it could not be built)
   gives its slot another turn after a pause, `most_turns` in all; the run that had it is MISSED with that cause. What a
   person cancelled is not sent again, nor what Voke REJECTED, nor what nobody knows about (UNCONFIRMED).
@@ -19,26 +21,28 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
 
-from dispatch.models import EmergencyLatch
+from dispatch.models import Command, EmergencyLatch, Kind, Retraction
 from dispatch.services.bulk import Among
+from dispatch.services.undoing import IN_FORCE as AT_WORK
 from dispatch.states import State
 from schedules.models import Override, PlanState, RunState, SlotRun
 from schedules.policy import SchedulePolicy
 from schedules.services.runs import Turned, lock_free_plants, spread, write_runs
 from schedules.services.standing import LATCHED, LONGEST_SLOT, latch_text
 
-TAKEN_BACK = "TAKEN_BACK"
+TAKEN_BACK, BASE_MODE = "TAKEN_BACK", "BASE_MODE"
 _CAME_TO_NOTHING = (State.CANCELLED, State.EXPIRED, State.REFUSED, State.RETURNED, State.SUPERSEDED)
 _BY_A_PERSON = "CANCELLED"
 """The cause of a command that was cancelled, not refused."""
 
 
 def give_turns(*, at: datetime, policy: SchedulePolicy, limit: int) -> int:
-    """All three steps, each in a transaction of its own; answers how many runs were changed or made."""
+    """All steps, each in a transaction of its own; answers how many runs were changed or made."""
     return (
         mark_overruled(at=at, limit=limit)
+        + mark_ended_by_mode(at=at, limit=limit)
         + turn_after_nothing(at=at, policy=policy, limit=limit)
         + turn_after_stronger(at=at, policy=policy, limit=limit)
     )
@@ -94,6 +98,65 @@ def _overruled(plant_ids: Collection[int], at: datetime) -> QuerySet[SlotRun]:
         state=RunState.COMMANDED,
         due_at__gt=at - LONGEST_SLOT,
     ).order_by("pk")
+
+
+# --- under a base mode ------------------------------------------------------------------------------------------------
+
+
+def mark_ended_by_mode(*, at: datetime, limit: int) -> int:
+    """Runs whose targets ended with a base mode that was sent for the sake of something else are PREEMPTED."""
+    plant_ids = set(_base_modes(at).values_list("plant_id", flat=True))
+    if not plant_ids:
+        return 0
+    with transaction.atomic():
+        found = list(_ended_by_mode(plant_ids, at)[:limit])
+        free = lock_free_plants([run.plant_id for run in found])
+        runs = _ended_by_mode(free, at).filter(Among([run.pk for run in found]))
+        changed = [
+            Turned(
+                pk=run.pk,
+                state=RunState.PREEMPTED,
+                due_at=run.due_at,
+                cause=BASE_MODE,
+                winner=f"base mode #{run.mode_id}",
+                command_id=run.command_id,
+                decided_at=at,
+            )
+            for run in runs
+        ]
+        write_runs(changed)
+    return len(changed)
+
+
+def _base_modes(at: datetime) -> QuerySet[Command]:
+    """Base modes that are on their way or there, and take something back: of as long ago as a slot may run."""
+    takes_back = Retraction.objects.filter(by_command=OuterRef("pk"), how=Retraction.How.BASE_MODE)
+    return Command.objects.filter(
+        Exists(takes_back),
+        kind=Kind.MODE,
+        due_at__gt=at - LONGEST_SLOT,
+        state__in=[state.value for state in AT_WORK],
+    )
+
+
+def _ended_by_mode(plant_ids: Collection[int], at: datetime) -> QuerySet[Any]:
+    later = _base_modes(at).filter(
+        plant_id=OuterRef("plant_id"),
+        pk__gt=OuterRef("command_id"),
+        due_at__gte=OuterRef("slot__start_at"),
+    )
+    return (
+        SlotRun.objects.filter(
+            Exists(later),
+            Among(plant_ids, of="plant_id"),
+            state=RunState.COMMANDED,
+            due_at__gt=at - LONGEST_SLOT,
+            slot__end_at__gt=at,
+            command__retraction__isnull=True,
+        )
+        .annotate(mode_id=Subquery(later.order_by("-pk").values("pk")[:1]))
+        .order_by("pk")
+    )
 
 
 # --- after a command that came to nothing -----------------------------------------------------------------------------

@@ -7,7 +7,9 @@ import pytest
 from dispatch.models import Command
 from dispatch.services.commands import cancel as cancel_command
 from plants.models import Plant
-from tests.dispatch.helpers import lease
+from schedules.models import SlotRun
+from tests.dispatch.helpers import ask, lease, mode, setpoint
+from tests.dispatch.taking_back import take_back
 from tests.factories import OPERATOR
 from tests.schedules.carrying import (
     asked_of,
@@ -94,6 +96,54 @@ def test_a_command_that_a_person_took_back_is_not_sent_again():
     tick(at("10:03"))
 
     assert runs_of(version) == [("MISSED", "TAKEN_BACK")]
+
+
+# --- under a base mode that took something else back ------------------------------------------------------------------
+
+
+def test_a_slot_that_the_base_mode_of_another_taking_back_ended_has_another_turn_after_it():
+    plant = plain_plant()
+    version = put_in_force(plant, slot("10:00", 5))
+    lease(plant.connection)
+    tick(at("10:00"))
+    by_hand = ask(plant, setpoint(9.0, valid_from=at("10:02"), valid_until=at("10:15")), at=at("10:02"))
+    sent(plant, at("10:02"))
+
+    base_mode = take_back(by_hand, at=at("10:05")).by_command
+    tick(at("10:05") + S)
+    tick(at("10:05") + 2 * S)
+
+    assert runs_of(version) == [("PREEMPTED", "BASE_MODE"), ("COMMANDED", "")]
+    assert SlotRun.objects.get(state="PREEMPTED").winner == f"base mode #{base_mode.pk}"
+    again = Command.objects.latest("pk")
+    assert again.pk > base_mode.pk
+    assert again.payload["targetValueKw"] == 5
+
+
+def test_a_mode_that_a_person_sent_for_its_own_sake_stands_until_the_next_slot():
+    plant = plain_plant()
+    version = put_in_force(plant, slot("10:00", 5))
+    lease(plant.connection)
+    tick(at("10:00"))
+    ask(plant, mode(), at=at("10:05"))
+
+    tick(at("10:05") + S)
+
+    assert runs_of(version) == [("COMMANDED", "")]
+
+
+def test_a_slot_whose_own_command_a_person_took_back_is_not_said_again():
+    plant = plain_plant()
+    version = put_in_force(plant, slot("10:00", 5))
+    lease(plant.connection)
+    tick(at("10:00"))
+    sent(plant, at("10:00"))
+    take_back(Command.objects.get(), at=at("10:05"))
+
+    tick(at("10:05") + S)
+    tick(at("10:05") + 2 * S)
+
+    assert runs_of(version) == [("COMMANDED", "")]
 
 
 # --- publishing, replacing, cancelling --------------------------------------------------------------------------------
