@@ -15,6 +15,7 @@ from plants.admin.pages import Page, PageForm, posted, run_page, show_page
 from plants.admin.refusals import REFUSALS, problems_of, texts_of
 from plants.errors import NotFound
 from plants.models import Organisation
+from schedules.admin.looks import counted
 from schedules.csv_plans import COLUMNS, MAX_BYTES, MAX_ROWS
 from schedules.models import PlanUpload
 from schedules.services.importing import ImportPreview, PlanPreview, confirm_import, preview_import
@@ -102,10 +103,10 @@ def confirm_view(model_admin: "ModelAdmin[Any]", request: HttpRequest, upload_id
 
 def _preview_page(upload: PlanUpload, preview: ImportPreview) -> Page:
     plans, wrong = len(preview.plans), len(preview.problems)
-    title = f"{upload.name}: {plans} plans in {preview.rows:,} rows"
+    title = f"{upload.name}: {counted(plans, 'plan')} in {counted(preview.rows, 'row')}"
     if wrong:
         lead = (
-            f"{wrong} problems. Nothing is imported until the file has none: correct it and upload it again."
+            f"{counted(wrong, 'problem')}. Nothing is imported until the file has none: correct it and upload it again."
         )
     elif not plans:
         lead = "There is no row in this file."
@@ -114,7 +115,7 @@ def _preview_page(upload: PlanUpload, preview: ImportPreview) -> Page:
     return Page(
         title=title,
         lead=lead,
-        submit=f"Import {plans} plans",
+        submit=f"Import {counted(plans, 'plan')}",
         back=reverse("admin:schedules_dayplan_import"),
         extra={
             "problems": preview.problems[:_SHOWN_PROBLEMS],
@@ -152,5 +153,5 @@ def _confirm(request: HttpRequest, upload: PlanUpload, digest: str) -> HttpRespo
         name=upload.name,
     )
     drop_upload(upload_id=upload.pk)
-    messages.success(request, f"{len(made)} drafts are made from {upload.name}. Check and publish them.")
+    messages.success(request, f"{counted(len(made), 'draft')} made from {upload.name}. Check, then publish.")
     return redirect(_LIST)

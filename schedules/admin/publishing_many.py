@@ -55,8 +55,8 @@ def publish_many_page(model_admin: "ModelAdmin[Any]", request: HttpRequest) -> H
     seen = {version.pk: marks.get(version.plan_id, 0) for version in versions}
     form = PublishManyForm(posted(request), warnings=warnings, initial={"seen": _seen_text(seen)})
     page = Page(
-        title=f"Publish {len(versions)} plans?",
-        submit=f"Publish {len(versions)} plans",
+        title=f"Publish {counted(len(versions), 'plan')}?",
+        submit=f"Publish {counted(len(versions), 'plan')}",
         lead=f"{counted(warnings, 'warning')} to be accepted."
         if warnings
         else "Nothing stands against them.",
@@ -96,7 +96,7 @@ def _publish_all(request: HttpRequest, versions: list[PlanVersion], seen: Mappin
             words = texts_of(problems_of(answer.error))
             messages.error(request, f"{names[answer.version_id]} is not published: {words}")
     if done:
-        messages.success(request, f"{done} plans are published.")
+        messages.success(request, f"{counted(done, 'plan')} published.")
 
 
 def _seen_text(seen: Mapping[int, int]) -> str:

@@ -151,6 +151,22 @@ def test_a_day_is_planned_a_mistake_is_shown_at_its_slot_it_is_published_and_can
     assert list(PlanVersion.objects.values_list("state", flat=True)) == [PlanState.CANCELLED]
 
 
+def test_a_file_of_plans_is_chosen_shown_and_imported(enter):
+    plant = factories.plant(name="Brewery Přerov")
+    rows = f"plant,start,type,value,direction\n{plant.external_plant_id},2026-01-03 10:00,POWER,5,IMPORT\n"
+    page = enter()
+    page.goto(reverse("admin:schedules_dayplan_import"))
+    page.locator("#id_organisation").select_option(label=plant.organisation.name)
+    page.locator("#id_file").set_input_files(
+        {"name": "plans.csv", "mimeType": "text/csv", "buffer": rows.encode()}
+    )
+    page.get_by_role("button", name="Show what it would do").click()
+    page.get_by_role("button", name="Import 1 plan", exact=True).click()
+
+    expect(page.get_by_text("1 draft made from plans.csv")).to_be_visible()
+    assert PlanVersion.objects.get().state == PlanState.DRAFT
+
+
 def test_credentials_are_issued_the_secret_is_copied_once_and_gone_afterwards(enter):
     factories.organisation(name="Moravia Flex")
     page = enter()

@@ -21,3 +21,8 @@ document.addEventListener("DOMContentLoaded", () => {
     frame.scrollTop = row.offsetTop - frame.clientHeight / 3;
   }
 });
+
+// The theme writes a chosen file's name into a text field beside it, and fails where there is none.
+document.addEventListener("DOMContentLoaded", () => {
+  for (const input of document.querySelectorAll(".page-form input[type=file]")) input.hasChangeListener = true;
+});
