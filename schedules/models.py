@@ -52,7 +52,10 @@ class DayPlan(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["plant", "day"], name="one_plan_per_plant_and_day"),
         ]
-        indexes = [models.Index(fields=["organisation", "-day", "plant"], name="plan_by_organisation")]
+        indexes = [
+            models.Index(fields=["organisation", "-day", "plant"], name="plan_by_organisation"),
+            models.Index(fields=["day", "id"], name="plan_by_day"),
+        ]
         permissions = [("publish_plan", "Can publish and cancel day plans and overrides")]
 
     def __str__(self) -> str:
