@@ -11,8 +11,9 @@ Edge cases (the concurrency policy):
   or a newer target may have made it needless, or have to go first.
 - After a pause that grows, with jitter, `MOST_ATTEMPTS` in all; then an alarm stands until it is settled or over. The
   alarm of a release stands from the first one that came to nothing: people think that the emergency has ended.
-- What was CANCELLED or SUPERSEDED is not made anew: it could not be sent and said so, a person took it back, or an
-  emergency stands above it.
+- What could not be sent at once (a switch is off ...) said so to who asked, and is not made anew. What could not later
+  on (the key of the next connection has no scope) came to nothing like the others.
+- What a person took back, or an emergency stands above, is not made anew.
 - Two ticks at once: rows are claimed with SKIP LOCKED; after a crash they are as before.
 """
 
@@ -76,7 +77,8 @@ def _open() -> QuerySet[Retraction]:
 def _settle(at: datetime, limit: int) -> int:
     # Of a release only a mode: what a person asked for since does not end the emergency.
     ends = ~Q(command__kind=Kind.EMERGENCY) | Q(by_command__kind=Kind.MODE)
-    dropped = Q(by_command__isnull=True) | Q(by_command__state__in=[State.CANCELLED, State.SUPERSEDED])
+    by_a_person = Q(by_command__state=State.CANCELLED, by_command__cause=State.CANCELLED.value)
+    dropped = Q(by_command__isnull=True) | Q(by_command__state=State.SUPERSEDED) | by_a_person
     over = Q(by_command__state__in=_DONE) & ends | dropped | Q(follow_until__lte=at)
     rows = list(_open().filter(over).select_related("command").order_by("pk")[:limit])
     for row in rows:
@@ -90,8 +92,10 @@ def _settle(at: datetime, limit: int) -> int:
 
 @transaction.atomic
 def _plan_again(at: datetime, limit: int, chance: Callable[[], float]) -> int:
-    lost = Q(by_command__state__in=_NOTHING) | Q(
-        by_command__state=State.UNCONFIRMED, by_command__cause=NEVER_CONFIRMED
+    lost = (
+        Q(by_command__state__in=_NOTHING)
+        | Q(by_command__state=State.UNCONFIRMED, by_command__cause=NEVER_CONFIRMED)
+        | Q(by_command__state=State.CANCELLED) & ~Q(by_command__cause=State.CANCELLED.value)
     )
     failed = _open().filter(lost, attempts__lt=MOST_ATTEMPTS, follow_until__gt=at)
     rows = list(failed.select_related("command__plant", "by_command").order_by("pk")[:limit])

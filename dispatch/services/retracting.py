@@ -166,6 +166,8 @@ def _write_down(
         "due_at": undoing.due_at,
         "follow_until": follow_until_of(command, by_command, at=at),
     }
+    if by_command is not None and by_command.state == State.CANCELLED and not _is_tried_again(command):
+        decided["follow_until"] = None  # who asked is told at once that it can't be sent
     row, _ = Retraction.objects.update_or_create(
         command=command,
         defaults=decided,
@@ -180,9 +182,13 @@ def _write_down(
     return row
 
 
+def _is_tried_again(command: Command) -> bool:
+    return Retraction.objects.filter(pk=command.pk, attempts__gt=0).exists()
+
+
 def follow_until_of(command: Command, by_command: Command | None, *, at: datetime) -> datetime | None:
     """Until when it matters whether Voke has what took a command back; None = it needs no following."""
-    if by_command is None or State(by_command.state) in NEVER_SENT or by_command.kind == Kind.EMERGENCY:
+    if by_command is None or by_command.kind == Kind.EMERGENCY:
         return None
     if TimedCommand.objects.filter(pk=command.pk).exists():  # follows its stops itself
         return None

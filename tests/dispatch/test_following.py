@@ -9,14 +9,13 @@ from django.test.utils import CaptureQueriesContext
 from dispatch.models import Command, EmergencyLatch, OutboundMessage, Outcome, Retraction
 from dispatch.services.following import NOT_DONE, follow_up
 from dispatch.services.late import settle_late
-from plants.models import Alarm
+from plants.models import Alarm, Plant
 from tests import factories
 from tests.dispatch.helpers import (
     ask,
     batch,
     broker_says,
     claims,
-    device,
     hold_now,
     lease,
     mode,
@@ -236,6 +235,32 @@ def test_taken_back_once_more_by_a_person_it_is_made_anew_and_the_alarm_ends_wit
 
     assert modes() == ["RETURNED", "ACCEPTED"]
     assert not open_alarms()
+
+
+def test_one_that_can_not_be_sent_at_once_says_so_and_is_not_tried_again():
+    plant = factories.plant()
+    command = sent(plant, setpoint())
+    Plant.objects.update(dispatch_enabled=False)
+
+    take_back(command)
+    for second in range(1, 60):
+        follow(LATER + second * S)
+
+    assert modes() == ["CANCELLED"]
+    assert not open_alarms()
+
+
+def test_one_that_can_not_be_made_anew_is_tried_and_told_in_the_end():
+    plant = factories.plant()
+    row = take_back(sent(plant, setpoint()))
+    come_to_nothing(row.by_command)
+    Plant.objects.update(dispatch_enabled=False)
+
+    for second in range(1, 120):
+        follow(LATER + second * S)
+
+    assert modes() == ["RETURNED", *["CANCELLED"] * 4]
+    assert len(open_alarms()) == 1
 
 
 # --- a release --------------------------------------------------------------------------------------------------------
