@@ -5,7 +5,9 @@ from datetime import timedelta
 
 from django.conf import settings
 
-_LONGEST_PAUSE_S = 60.0
+from dispatch.pauses import pause_after
+
+_LONGEST_PAUSE = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +22,7 @@ class TimedPolicy:
 
     def pause_after(self, attempts: int, chance: float) -> timedelta:
         """The pause after so many stops that came to nothing: at least half of it, the rest by chance."""
-        whole_s = min(self.first_pause.total_seconds() * 2 ** min(attempts - 1, 20), _LONGEST_PAUSE_S)
-        return timedelta(seconds=whole_s * (0.5 + 0.5 * chance))
+        return pause_after(attempts, first=self.first_pause, longest=_LONGEST_PAUSE, chance=chance)
 
 
 def current_timed_policy() -> TimedPolicy:
