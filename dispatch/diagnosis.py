@@ -20,7 +20,16 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from dispatch.models import Silence
+
+class Silence(StrEnum):
+    """What there is to explain."""
+
+    NO_ACK = "NO_ACK"
+    NOT_CONFIRMED = "NOT_CONFIRMED"
+    RETURNED = "RETURNED"
+    REFUSED = "REFUSED"
+    EXPIRED = "EXPIRED"
+    NO_EXECUTION = "NO_EXECUTION"
 
 
 class Cause(StrEnum):

@@ -1,9 +1,9 @@
-"""Causes of silence, next steps, checks and how sure they are, in the words that people use: the one table of them."""
+"""Silences, their causes, next steps, checks and how sure they are, in the words that people use: one table of all."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from dispatch.diagnosis import Cause, Check, Confidence, NextStep, Result
+from dispatch.diagnosis import Cause, Check, Confidence, NextStep, Result, Silence
 
 
 class Words(NamedTuple):
@@ -12,6 +12,15 @@ class Words(NamedTuple):
     title: str
     text: str
 
+
+SILENCES: Mapping[Silence, str] = {
+    Silence.NO_ACK: "Sent, and Voke did not answer",
+    Silence.NOT_CONFIRMED: "Handed to the broker, never confirmed",
+    Silence.RETURNED: "Returned by the broker",
+    Silence.REFUSED: "Refused by the broker",
+    Silence.EXPIRED: "Its time passed before it was sent",
+    Silence.NO_EXECUTION: "Accepted, and no report of its execution",
+}
 
 CAUSES: Mapping[Cause, Words] = {
     Cause.BYTES_WRONG: Words(

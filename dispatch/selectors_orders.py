@@ -82,8 +82,3 @@ def plants_of_order(*, order: EmergencyOrder, counted_as: str = "") -> QuerySet[
 def latched_by_order(*, order: EmergencyOrder) -> int:
     """How many plants the order's own latches hold still."""
     return EmergencyLatch.objects.filter(order=order, released_at__isnull=True).count()
-
-
-def orders_of(*, organisation_id: int) -> QuerySet[EmergencyOrder]:
-    """The organisation's orders, newest first; callers page."""
-    return EmergencyOrder.objects.filter(organisation_id=organisation_id).order_by("-pk")

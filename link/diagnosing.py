@@ -19,9 +19,8 @@ from uuid import UUID
 
 import structlog
 
-from dispatch.diagnosis import JUDGED, KNOWN, UNKNOWN, Check, Finding, Result
+from dispatch.diagnosis import JUDGED, KNOWN, UNKNOWN, Check, Finding, Result, Silence
 from dispatch.diagnosis_rules import DiagnosisRules
-from dispatch.models import Silence
 from dispatch.services.diagnosis import (
     LogLook,
     LogTold,

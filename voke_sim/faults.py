@@ -67,7 +67,6 @@ class OfflineAck(StrEnum):
 
 OF_EVENTS = frozenset({FaultKind.DROP, FaultKind.DELAY, FaultKind.DUPLICATE, FaultKind.REORDER})
 OF_COMMANDS = frozenset({FaultKind.REJECT, FaultKind.DISPATCH_FAILURE, FaultKind.SWALLOW})
-OF_SITES = frozenset({FaultKind.OFFLINE, FaultKind.SILENT})
 OF_SCHEDULES = frozenset({FaultKind.FORGET_SCHEDULES, FaultKind.CANCEL_SCHEDULES})
 OF_VOKE = frozenset({FaultKind.CLOCK_SKEW, FaultKind.UNBOUND, FaultKind.FULL})
 OF_DEVICES = frozenset({FaultKind.DEVICE_OFFLINE, FaultKind.DEVICE_FAULT})

@@ -3,11 +3,10 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from django.db.models import Count
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from dispatch.diagnosis import Cause
-from dispatch.models import Diagnosis
+from dispatch.selectors import count_causes
 
 DIAGNOSES_OF = timedelta(hours=24)
 OPEN = "OPEN"
@@ -20,8 +19,7 @@ def diagnoses(at: datetime) -> Iterable[Metric]:
         "Commands that met silence in the last 24 hours, by what explains it (OPEN: still to be found).",
         labels=("cause",),
     )
-    rows = Diagnosis.objects.filter(asked_at__gte=at - DIAGNOSES_OF).order_by()
-    counted = dict(rows.values_list("cause").annotate(number=Count("pk")))
+    counted = count_causes(since=at - DIAGNOSES_OF)
     for cause in Cause:
         family.add_metric((cause.value,), counted.get(cause.value, 0))
     family.add_metric((OPEN,), counted.get("", 0))

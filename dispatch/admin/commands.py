@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import path, reverse
+from django.urls import path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -296,9 +296,3 @@ def _deliver_by(command: Command) -> SafeString | str:
     if command.deliver_by_at is None:
         return "no end: issued again until it is delivered or withdrawn"
     return moment(command.deliver_by_at, zone=command.plant.time_zone)
-
-
-def command_list_url(**filters: Any) -> str:
-    """The list under filters."""
-    query = "&".join(f"{name}={value}" for name, value in filters.items())
-    return f"{reverse('admin:dispatch_command_changelist')}?{query}"

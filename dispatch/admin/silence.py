@@ -7,7 +7,7 @@ from django.http import HttpRequest
 
 from dispatch.diagnosis import Cause
 from dispatch.diagnosis_words import CAUSES, cause_words, confidence_word, evidence_lines, step_words
-from dispatch.models import Command, Diagnosis, DiagnosisStage, Silence
+from dispatch.models import Command, Diagnosis, DiagnosisStage
 from dispatch.states import State
 from dispatch.words import state_word
 from plants.admin.marks import moment
@@ -37,7 +37,7 @@ def silence_view(command: Command) -> dict[str, Any] | None:
     cause, step = cause_words(row.cause), step_words(row.next_step)
     goes_on = row.stage != DiagnosisStage.DONE
     facts: list[tuple[str, object]] = [
-        ("Silence", Silence(row.silence).label),
+        ("Silence", row.get_silence_display()),
         ("Since", moment(row.asked_at, zone=zone, precise=True)),
     ]
     if row.cause:

@@ -19,7 +19,6 @@ from dispatch.models.proof import (
     ProofHint,
     ProofSource,
     Retraction,
-    Silence,
     TimedCommand,
     Verification,
 )
@@ -46,7 +45,6 @@ __all__ = [
     "PublishedSiteConfig",
     "Retraction",
     "ScheduleNotice",
-    "Silence",
     "SiteConfigVersion",
     "SiteReport",
     "TimedCommand",

@@ -2,6 +2,7 @@
 
 from django.db import models
 
+from dispatch.diagnosis_words import SILENCES
 from dispatch.models.commands import Command
 from plants.models import Organisation, Plant, User
 
@@ -93,17 +94,6 @@ class Verification(Graded):
         ]
 
 
-class Silence(models.TextChoices):
-    """What there is to explain."""
-
-    NO_ACK = "NO_ACK", "Sent, and Voke did not answer"
-    NOT_CONFIRMED = "NOT_CONFIRMED", "Handed to the broker, never confirmed"
-    RETURNED = "RETURNED", "Returned by the broker"
-    REFUSED = "REFUSED", "Refused by the broker"
-    EXPIRED = "EXPIRED", "Its time passed before it was sent"
-    NO_EXECUTION = "NO_EXECUTION", "Accepted, and no report of its execution"
-
-
 class DiagnosisStage(models.TextChoices):
     """How far a diagnosis is."""
 
@@ -129,7 +119,7 @@ class Diagnosis(models.Model):
         db_index=False,
         help_text="The command's, for lists.",
     )
-    silence = models.CharField(max_length=16, choices=Silence)
+    silence = models.CharField(max_length=16, choices=[(one.value, words) for one, words in SILENCES.items()])
     asked_at = models.DateTimeField(help_text="Since when there is something to explain.")
     stage = models.CharField(max_length=5, choices=DiagnosisStage, default=DiagnosisStage.LOCAL)
     look_at = models.DateTimeField(null=True, help_text="When it is looked at next; NULL = not again.")

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from dispatch.models import Command, OutboundMessage, Outcome, Silence
+from dispatch.diagnosis import Silence
+from dispatch.models import Command, OutboundMessage, Outcome
 from dispatch.policy import Policy
 from dispatch.services.bulk import Among
 from dispatch.services.life import Move, Note, advance_many, append_notes

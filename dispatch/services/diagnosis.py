@@ -32,12 +32,13 @@ from dispatch.diagnosis import (
     Confidence,
     Finding,
     Result,
+    Silence,
     conclude,
     findings_of,
     rows_of,
 )
 from dispatch.diagnosis_rules import DiagnosisRules
-from dispatch.models import Command, Diagnosis, DiagnosisStage, Kind, OutboundMessage, Silence
+from dispatch.models import Command, Diagnosis, DiagnosisStage, Kind, OutboundMessage
 from dispatch.services.bulk import Among
 from dispatch.services.life import Note, append_notes, lock_states
 from dispatch.services.silence_evidence import gather

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from django.db import transaction
 
-from dispatch.models import Command, Silence
+from dispatch.diagnosis import Silence
+from dispatch.models import Command
 from dispatch.services.life import Move, Note, advance_many, append_notes
 from dispatch.services.silence import ACK_OVERDUE, ask_why
 from dispatch.states import State

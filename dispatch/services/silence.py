@@ -12,7 +12,8 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Final
 
-from dispatch.models import Command, Diagnosis, DiagnosisStage, Silence
+from dispatch.diagnosis import Silence
+from dispatch.models import Command, Diagnosis, DiagnosisStage
 from dispatch.services.bulk import Among
 from dispatch.states import FROM_VOKE, State
 

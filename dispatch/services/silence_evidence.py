@@ -7,8 +7,8 @@ from datetime import datetime
 from django.db.models import TextField
 from django.db.models.functions import Cast
 
-from dispatch.diagnosis import Check, Finding
-from dispatch.models import Command, CommandEvent, Diagnosis, OutboundMessage, Silence
+from dispatch.diagnosis import Check, Finding, Silence
+from dispatch.models import Command, CommandEvent, Diagnosis, OutboundMessage
 from dispatch.services.bulk import Among
 from dispatch.stored_bytes import Expected, Sent, verify_again
 from dispatch.surroundings import (

@@ -12,7 +12,6 @@ from vcp import Direction, Priority, SetpointType
 
 UNITS: Mapping[str, SetpointType] = {"kW": SetpointType.POWER, "kWh": SetpointType.ENERGY}
 DIRECTIONS: Mapping[str, str] = {"": "Nothing planned", "IMPORT": "Import", "EXPORT": "Export"}
-FIELDS_PER_ROW = 5
 _UNIT_OF = {kind: unit for unit, kind in UNITS.items()}
 _MOST_VALUE = 10_000_000.0
 

@@ -9,12 +9,12 @@ from dispatch.diagnosis import (
     Finding,
     NextStep,
     Result,
+    Silence,
     conclude,
     findings_of,
     rows_of,
 )
 from dispatch.diagnosis_words import CAUSES, NEXT_STEPS, cause_words, evidence_lines, step_words
-from dispatch.models import Silence
 
 FINE = {check: Finding(check=check, result=Result.FINE, code="FINE") for check in Check if check != Check.LOG}
 LINK = Finding(check=Check.LINK, result=Result.WRONG, code="SILENT")

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from dispatch.models import Diagnosis, DiagnosisStage, Silence
+from dispatch.diagnosis import Silence
+from dispatch.models import Diagnosis, DiagnosisStage
 from dispatch.services.diagnosis import LogLook
 from link.diagnosing import LONG_ANSWER, LOOKBACK, LogReader, log_finding, read_logs
 from link.rest import VokeCommand
