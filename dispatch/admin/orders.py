@@ -1,7 +1,6 @@
 """Emergencies for many plants in the admin: the count before, the progress plant by plant, one release."""
 
 import uuid
-from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -9,7 +8,6 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Page as PageOfRows
 from django.core.paginator import Paginator
-from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
@@ -18,6 +16,7 @@ from django.utils.safestring import SafeString
 
 from dispatch.admin.forms import EmergencyForm, ReasonForm
 from dispatch.admin.looks import latch_chip, state_chip
+from dispatch.admin.order_scope import back_of, selection_of
 from dispatch.admin.sending import actor_of
 from dispatch.models import EmergencyOrder, OrderedPlant
 from dispatch.policy import current_policy
@@ -44,10 +43,9 @@ from plants.admin.marks import NOTHING, Family, Look, ago, chip, link, stack
 from plants.admin.pages import Page, posted, require, run_page, show_page
 from plants.admin.refusals import REFUSALS, problems_of, texts_of
 from plants.admin.theme import RelatedDropdownFilter, display
-from plants.models import Plant
+from plants.models import Organisation, Plant
 from vcp import EmergencyType
 
-_SELECTED = "emergency-selection:"
 _NAMED = 20
 _WORDS = {
     WAITING: "Wait for their turn",
@@ -66,16 +64,6 @@ _EFFECTS = (
     "Commands of the plants that were not sent yet are taken back.",
     "A plant that can't be reached is told with the reason and stops none of the others.",
 )
-
-
-def remember_selection(request: HttpRequest, plant_ids: Sequence[int]) -> str:
-    """Where the confirmation page for these plants is: thousands of ids are too long for an address."""
-    name = uuid.uuid4().hex
-    for old in list(request.session.keys()):
-        if old.startswith(_SELECTED):
-            del request.session[old]
-    request.session[f"{_SELECTED}{name}"] = list(plant_ids)
-    return f"{reverse('admin:dispatch_emergencyorder_ask')}?selection={name}"
 
 
 @admin.register(EmergencyOrder)
@@ -119,9 +107,9 @@ class EmergencyOrderAdmin(MachineOwned):
     def ask_page(self, request: HttpRequest) -> HttpResponse:
         """The count, what happens, and the button that does it."""
         require(request, "dispatch.send_emergency")
-        found = _selection_of(request)
+        found = selection_of(request)
         if found is None:
-            messages.error(request, "Choose the plants first.")
+            messages.error(request, "There is no plant that it would reach. Choose the plants first.")
             return redirect("admin:plants_plant_changelist")
         organisation_id, selection = found
         try:
@@ -248,21 +236,6 @@ class OrderForm(EmergencyForm):
     PATHS = {**EmergencyForm.PATHS, "selection": "number"}
 
 
-def _selection_of(request: HttpRequest) -> tuple[int, Selection] | None:
-    """(organisation, selection) of the address; None where it names no plants of one organisation."""
-    connection, organisation = request.GET.get("connection", ""), request.GET.get("organisation", "")
-    if connection.isdecimal():
-        rows: QuerySet[Plant] = Plant.objects.filter(connection_id=int(connection))
-        selection = Selection(connection_id=int(connection))
-    elif organisation.isdecimal():
-        rows, selection = Plant.objects.filter(organisation_id=int(organisation)), Selection()
-    else:
-        ids = request.session.get(f"{_SELECTED}{request.GET.get('selection', '')}", [])
-        rows, selection = Plant.objects.filter(pk__in=ids[:1]), Selection(plant_ids=frozenset(ids))
-    owner = rows.order_by().values_list("organisation_id", flat=True).first()
-    return None if owner is None else (owner, selection)
-
-
 def _ask_page(organisation_id: int, selection: Selection, counted: Counted) -> Page:
     rows = Plant.objects.filter(organisation_id=organisation_id)
     if selection.plant_ids is not None:
@@ -271,13 +244,14 @@ def _ask_page(organisation_id: int, selection: Selection, counted: Counted) -> P
         rows = rows.filter(connection_id=selection.connection_id)
     names = ", ".join(rows.order_by("name").values_list("name", flat=True)[:_NAMED])
     more = counted.count - min(counted.count, _NAMED)
+    owner = Organisation.objects.get(pk=organisation_id)
     return Page(
         title=f"Emergency for {_plants(counted.count)}?",
         submit=f"Send the emergency to {_plants(counted.count)}",
         lead=f"This reaches {counted.scope}.",
-        facts=[("Plants", f"{names} and {more} more" if more else names)],
+        facts=[("Organisation", owner.name), ("Plants", f"{names} and {more} more" if more else names)],
         effects=_EFFECTS,
-        back=reverse("admin:plants_plant_changelist"),
+        back=back_of(selection, owner),
         danger=True,
     )
 
@@ -335,7 +309,12 @@ def _row(row: OrderedPlant) -> tuple[SafeString, SafeString, SafeString | str]:
     if row.decided_at is None:
         return link(row.plant, row.plant.name), NOTHING, "Waits for its turn"
     refused = chip(Look(icon="block", word="Not sent", family=Family.FAIL))
-    return link(row.plant, row.plant.name), refused, f"{cause_text(row.refusal)}: {row.detail}"
+    return link(row.plant, row.plant.name), refused, _reason_text(row)
+
+
+def _reason_text(row: OrderedPlant) -> str:
+    """Why nothing was sent: the refusal's own words, which say more than the word for its code."""
+    return f"{row.detail[:1].upper()}{row.detail[1:]}" if row.detail else cause_text(row.refusal)
 
 
 def _pages_text(rows: "PageOfRows[OrderedPlant]") -> str:

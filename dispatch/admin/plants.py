@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -11,7 +12,7 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from dispatch.admin.looks import latch_chip, state_chip
-from dispatch.admin.orders import remember_selection
+from dispatch.admin.order_scope import ask_url, choose_organisation, remember_selection
 from dispatch.admin.site import site_config_page
 from dispatch.models import Command
 from dispatch.selectors import last_commands, open_latch, with_latch
@@ -20,7 +21,7 @@ from dispatch.words import command_title
 from plants.admin.connection_forms import SwitchForm
 from plants.admin.looks import switch_chip
 from plants.admin.marks import ago, change_url, link
-from plants.admin.pages import Page, found_or_404, posted, run_page
+from plants.admin.pages import Page, found_or_404, posted, require, run_page
 from plants.admin.plant import PlantAdmin
 from plants.admin.theme import ActionVariant, DropdownFilter, action
 from plants.models import Plant
@@ -46,6 +47,7 @@ class LatchFilter(DropdownFilter):
 class DispatchedPlantAdmin(PlantAdmin):
     list_filter = (*PlantAdmin.list_filter[:2], "connection__mode", LatchFilter, *PlantAdmin.list_filter[2:])
     actions = ["stop_selected"]
+    actions_list = ["emergency_of_all"]
     actions_detail = ["send_command", "switch_dispatch", "site_config", "emergency"]
     change_form_template = "admin/dispatch/plant/change_form.html"
 
@@ -125,6 +127,31 @@ class DispatchedPlantAdmin(PlantAdmin):
             return redirect(change_url(plant))
 
         return run_page(self, request, page=page, form=form, act=act, row=plant)
+
+    @action(
+        description="Emergency for all plants",
+        url_path="emergency-for-all",
+        icon="emergency_home",
+        variant=ActionVariant.DANGER,
+        permissions=["send_emergency"],
+    )
+    def emergency_of_all(self, request: HttpRequest) -> HttpResponse:
+        """To the confirmation page, with all plants of the connection or organisation that the list is filtered by."""
+        require(request, "dispatch.send_emergency")
+        for scope in ("connection", "organisation"):
+            if request.GET.get(scope, "").isdecimal():
+                return redirect(ask_url(**{scope: request.GET[scope]}))
+        return choose_organisation(self, request)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        response = super().changelist_view(request, extra_context)
+        shown = {
+            scope: request.GET.get(f"{scope}__id__exact", "") for scope in ("organisation", "connection")
+        }
+        query = urlencode({scope: pk for scope, pk in shown.items() if pk.isdecimal()})
+        for button in (getattr(response, "context_data", None) or {}).get("actions_list", []):
+            button["path"] += f"?{query}" if query else ""
+        return response
 
     @admin.action(description="Emergency for selected plants", permissions=["send_emergency"])
     def stop_selected(self, request: HttpRequest, queryset: "QuerySet[Plant]") -> HttpResponse | None:

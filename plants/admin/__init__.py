@@ -1,4 +1,6 @@
-"""The admin pages of this room. Plants and connections are registered by `dispatch.admin`, which completes them."""
+"""The admin pages of this room. Plants, connections and organisations are registered by `dispatch.admin`,
+which completes them.
+"""
 
 from plants.admin import alarms, inbox, tenancy
 

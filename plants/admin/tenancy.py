@@ -1,4 +1,7 @@
-"""Who is who: organisations, people, groups, and the switch of the whole installation."""
+"""Who is who: organisations, people, groups, and the switch of the whole installation.
+
+`dispatch.admin` completes the organisation's page and registers it.
+"""
 
 from typing import Any
 
@@ -28,7 +31,6 @@ from plants.services.organisations import create_organisation, rename_organisati
 from plants.staff_login import STAFF_RULE
 
 
-@admin.register(Organisation)
 class OrganisationAdmin(RefusalsInForm):
     list_display = ("organisation", "plant_count", "connection_count", "created")
     search_fields = ("name", "slug")

@@ -145,7 +145,8 @@ def test_the_number_must_be_typed_and_the_order_is_followed_plant_by_plant(jana)
     assert sent["Location"] == page("dispatch_emergencyorder_change", order.pk)
     assert "Not delivered yet: 1" in shown
     assert "Not sent: 1" in shown
-    assert "Dispatch is switched off: dispatch is switched off for the plant" in shown
+    assert shown.count("ispatch is switched off") == 1
+    assert "Not sent Dispatch is switched off for the plant" in shown
 
 
 def test_when_the_selection_changed_meanwhile_nothing_is_sent(jana):
@@ -187,6 +188,130 @@ def test_plants_of_two_organisations_are_not_one_order(jana):
     )
 
     assert "Choose plants of one organisation." in text_of(response)
+
+
+def test_a_connections_page_leads_to_the_emergency_for_all_of_its_plants(jana):
+    link = factories.connection(name="Voke production")
+    factories.plant(on=link, name="Alpha")
+    factories.plant(on=factories.connection(owner=link.organisation), name="Elsewhere")
+
+    button = page("plants_connection_emergency", link.pk)
+    asked = jana.get(button, follow=True)
+
+    assert button in jana.get(page("plants_connection_change", link.pk)).content.decode()
+    assert "This reaches all plants of connection Voke production." in text_of(asked)
+    assert "Plants Alpha What happens" in text_of(asked)
+    assert page("plants_connection_change", link.pk) in asked.content.decode()
+
+
+def test_an_organisations_page_leads_to_the_emergency_for_all_of_its_plants(jana):
+    link = factories.connection()
+    factories.plant(on=link, name="Alpha")
+    factories.plant(on=factories.connection(owner=link.organisation), name="Beta")
+    factories.plant(name="Somebody else's")
+    button = page("plants_organisation_emergency", link.organisation_id)
+
+    asked = jana.get(button, follow=True)
+
+    assert button in jana.get(page("plants_organisation_change", link.organisation_id)).content.decode()
+    assert "This reaches all plants of the organisation." in text_of(asked)
+    assert f"Organisation {link.organisation.name} Plants Alpha, Beta What happens" in text_of(asked)
+    assert page("plants_organisation_change", link.organisation_id) in asked.content.decode()
+
+
+LIST_BUTTON = "plants_plant_emergency_of_all"
+
+
+def test_above_the_list_one_asks_whose_plants_are_meant(jana):
+    chosen, other = factories.plant(name="Alpha"), factories.plant(name="Beta")
+
+    asked = jana.get(page(LIST_BUTTON))
+    led = jana.post(page(LIST_BUTTON), {"organisation": chosen.organisation_id}, follow=True)
+
+    assert page(LIST_BUTTON) in jana.get(page("plants_plant_changelist")).content.decode()
+    assert chosen.organisation.name in text_of(asked) and other.organisation.name in text_of(asked)
+    assert "Plants Alpha What happens" in text_of(led)
+    assert not Command.objects.exists()
+
+
+def test_where_only_one_organisation_has_plants_nothing_is_asked(jana):
+    plant = factories.plant()
+    factories.organisation()
+
+    response = jana.get(page(LIST_BUTTON))
+
+    assert (
+        response["Location"] == f"{page('dispatch_emergencyorder_ask')}?organisation={plant.organisation_id}"
+    )
+
+
+@pytest.mark.parametrize("scope", ["connection", "organisation"])
+def test_a_filtered_list_leads_to_all_plants_of_what_it_is_filtered_by(jana, scope):
+    plant = factories.plant()
+    factories.plant()
+    wanted = getattr(plant, f"{scope}_id")
+
+    shown = jana.get(f"{page('plants_plant_changelist')}?{scope}__id__exact={wanted}").content.decode()
+    led = jana.get(f"{page(LIST_BUTTON)}?{scope}={wanted}")
+
+    assert f"{page(LIST_BUTTON)}?{scope}={wanted}" in shown
+    assert led["Location"] == f"{page('dispatch_emergencyorder_ask')}?{scope}={wanted}"
+
+
+def test_a_connection_without_plants_says_that_nobody_would_be_reached(jana):
+    link = factories.connection()
+
+    response = jana.get(page("plants_connection_emergency", link.pk), follow=True)
+
+    assert "There is no plant that it would reach." in text_of(response)
+
+
+def test_the_emergency_for_all_of_a_connection_is_sent_as_one_order(jana):
+    link = factories.connection()
+    plants = [factories.plant(on=link) for _ in range(2)]
+    url = jana.get(page("plants_connection_emergency", link.pk))["Location"]
+    form = jana.get(url).context["form"]
+    data = {name: form[name].value() for name in ("key", "token")}
+
+    jana.post(url, {"type": "HOLD", "reason": "Storm", "number": "2", **data})
+
+    order = EmergencyOrder.objects.get()
+    assert (order.type, order.asked, order.made_by_name) == ("HOLD", 2, "jana")
+    assert {latch.plant for latch in EmergencyLatch.objects.all()} == set(plants)
+
+
+def test_without_the_permission_no_button_is_shown_and_none_works(staff):
+    plant = factories.plant()
+    client = staff(
+        "plants.view_plant", "plants.view_connection", "plants.view_organisation", "dispatch.send_command"
+    )
+    pages = {
+        page("plants_connection_change", plant.connection_id): page(
+            "plants_connection_emergency", plant.connection_id
+        ),
+        page("plants_organisation_change", plant.organisation_id): page(
+            "plants_organisation_emergency", plant.organisation_id
+        ),
+        page("plants_plant_changelist"): page(LIST_BUTTON),
+    }
+
+    for shown_on, button in pages.items():
+        assert button not in client.get(shown_on).content.decode()
+        assert client.get(button).status_code == 403
+
+
+def test_the_permission_to_send_emergencies_is_enough_for_the_buttons(staff):
+    plant = factories.plant()
+    client = staff(
+        "plants.view_plant", "plants.view_connection", "plants.view_organisation", "dispatch.send_emergency"
+    )
+
+    for button in (
+        page("plants_connection_emergency", plant.connection_id),
+        page("plants_organisation_emergency", plant.organisation_id),
+        page(LIST_BUTTON),
+    ):
+        assert "Emergency for 1 plant?" in text_of(client.get(button, follow=True))
 
 
 def test_orders_are_seen_and_sent_only_with_the_permission(staff):
