@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -171,10 +172,37 @@ def test_two_organisations_with_the_same_plant_id_need_a_name(plant):
     assert "DRAFT" in on("show", "--organisation", other.organisation.slug)
 
 
+def test_a_plan_that_is_published_already_is_named_when_it_is_published_again(plant):
+    draft(plant, slot("10:00", 5))
+    on("publish", "--accept-warnings")
+
+    with pytest.raises(
+        CommandError, match="NO_SUCH_VERSION day: version 1 is PUBLISHED, and no other one is DRAFT"
+    ):
+        on("publish")
+
+
+def test_a_reader_that_has_enough_ends_the_output_without_a_word(plant, monkeypatch):
+    class Full:
+        def write(self, _text):
+            raise BrokenPipeError
+
+        def flush(self):
+            """Nothing was taken."""
+
+        def fileno(self):
+            return os.dup(2)
+
+    draft(plant, slot("10:00", 5))
+    monkeypatch.setattr("sys.stdout", Full())
+
+    call_command("plan", "show", "--plant", "DEPOT")
+
+
 def test_what_is_not_there_is_told(plant):
     with pytest.raises(CommandError, match="PLAN_NOT_FOUND day: nothing is planned"):
         on("show")
-    with pytest.raises(CommandError, match="no version of that day is DRAFT or CHECKED"):
+    with pytest.raises(CommandError, match="PLAN_NOT_FOUND day: nothing is planned"):
         on("publish")
     with pytest.raises(CommandError, match="PLANT_NOT_FOUND"):
         plan("show", "--plant", "NOBODY")

@@ -5,6 +5,7 @@ JSON document is written, also when something was refused: then it has `error`, 
 """
 
 import json
+import os
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterable, Sequence
@@ -16,7 +17,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from dispatch.requests import Actor
 from esm import clock
-from plants.errors import DomainError, Invalid, NotFound, Several
+from plants.errors import Conflict, DomainError, Invalid, NotFound, Several
 from plants.models import Organisation, Plant
 from schedules.conflicts import Problem, blocks_publication, news_of
 from schedules.csv_plans import MAX_BYTES
@@ -83,6 +84,9 @@ class Command(BaseCommand):
         work = getattr(self, f"_{options['what']}")
         try:
             work(self._organisation_id(options), options)
+            self.stdout.flush()
+        except BrokenPipeError:  # the reader has enough: `plan show | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except DomainError as error:
             if options["json"]:
                 self._json({"error": _error_json(error)})
@@ -265,17 +269,21 @@ def _actor(options: dict[str, Any]) -> Actor:
 
 
 def _version(organisation_id: int, options: dict[str, Any], states: Sequence[PlanState]) -> PlanVersion:
+    """The day's version in one of these states; says what there is instead when none is."""
     rows = PlanVersion.objects.select_related("plan__plant").filter(
         plan__organisation_id=organisation_id,
         plan__plant__external_plant_id=options["plant"],
         plan__day=options["day"],
-        state__in=states,
     )
-    found = rows.first()
-    if found is None:
-        named = " or ".join(str(state) for state in states)
-        raise NotFound(f"no version of that day is {named}", path="day", code="PLAN_NOT_FOUND")
-    return found
+    found = rows.filter(state__in=states).first()
+    if found is not None:
+        return found
+    newest = rows.order_by("-number").first()
+    if newest is None:
+        raise NotFound("nothing is planned for that day", path="day", code="PLAN_NOT_FOUND")
+    named = " or ".join(str(state) for state in states)
+    text = f"version {newest.number} is {newest.state}, and no other one is {named}"
+    raise Conflict(text, path="day", code="NO_SUCH_VERSION")
 
 
 def _read(name: str) -> bytes:
