@@ -10,5 +10,5 @@ def pause_after(attempts: int, *, first: timedelta, longest: timedelta, chance: 
 
     `chance` lies within [0, 1).
     """
-    whole = min(first * 2 ** min(attempts - 1, _MOST_DOUBLINGS), longest)
+    whole = min(first * (1 << min(attempts - 1, _MOST_DOUBLINGS)), longest)
     return whole * (0.5 + 0.5 * chance)

@@ -25,6 +25,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from dispatch.models import Command, Kind, Retraction
+from dispatch.pauses import pause_after
 from dispatch.requests import Actor
 from dispatch.services.undoing import ENDS_WITHIN, NEVER_CONFIRMED
 from dispatch.states import NEVER_SENT, State
@@ -33,8 +34,7 @@ from plants.services.alarms import clear_platform_alarm, raise_platform_alarm
 NOT_DONE = "TAKING_BACK_NOT_DONE"
 MOST_ATTEMPTS = 5
 FOLLOW_BATCH = 200
-_FIRST_PAUSE_S = 5.0
-_LONGEST_PAUSE_S = 60.0
+_FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=5), timedelta(seconds=60)
 _DONE = [
     State.ACCEPTED, State.QUEUED_BY_VOKE, State.PARTIAL, State.EXECUTING, State.COMPLETED, State.DEVIATED,
 ]  # fmt: skip
@@ -111,8 +111,7 @@ def _plan_again(at: datetime, limit: int, chance: Callable[[], float]) -> int:
 
 
 def _pause_after(attempts: int, chance: float) -> timedelta:
-    whole_s = min(_FIRST_PAUSE_S * 2 ** (attempts - 1), _LONGEST_PAUSE_S)
-    return timedelta(seconds=whole_s * (0.5 + 0.5 * chance))
+    return pause_after(attempts, first=_FIRST_PAUSE, longest=_LONGEST_PAUSE, chance=chance)
 
 
 def _raise_alarm(row: Retraction, *, given_up: bool, at: datetime) -> None:
