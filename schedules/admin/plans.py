@@ -93,9 +93,11 @@ class DayPlanAdmin(PlanList):
     @action(description="Publish", url_path="publish", icon="event_available", permissions=["publish_open"])
     def publish_open(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """To the page that says what publishing sends."""
-        require(request, "schedules.publish_plan")
         return self._on_open(
-            request, object_id, lambda plan, version: publish_page(self, request, plan, version)
+            request,
+            object_id,
+            lambda plan, version: publish_page(self, request, plan, version),
+            needs="schedules.publish_plan",
         )
 
     @action(description="Copy to other days", url_path="copy", icon="content_copy", permissions=["plan"])
@@ -142,9 +144,14 @@ class DayPlanAdmin(PlanList):
         )
 
     def _on_open(
-        self, request: HttpRequest, object_id: str, show: Callable[[DayPlan, PlanVersion], HttpResponse]
+        self,
+        request: HttpRequest,
+        object_id: str,
+        show: Callable[[DayPlan, PlanVersion], HttpResponse],
+        *,
+        needs: str = "schedules.change_dayplan",
     ) -> HttpResponse:
-        require(request, "schedules.change_dayplan")
+        require(request, needs)
         plan: DayPlan = found_or_404(self, request, object_id)
         version = open_version(plan)
         if version is None:

@@ -246,6 +246,16 @@ def test_who_may_only_look_sees_no_button_and_is_refused(staff, plant):
     assert client.get(reverse("admin:schedules_dayplan_import")).status_code == 403
 
 
+def test_who_may_publish_but_not_plan_publishes(staff, plant):
+    version = make_plan(plant, at=AT, days=1, publishes=False)
+    client = staff("schedules.view_dayplan", "schedules.publish_plan")
+
+    asked = client.get(page("schedules_dayplan_publish_open", version.plan_id))
+
+    assert asked.status_code == 200
+    assert client.post(page("schedules_dayplan_check_open", version.plan_id), {}).status_code == 403
+
+
 def test_who_may_plan_but_not_publish_is_refused(staff, plant):
     version = make_plan(plant, at=AT, days=1, publishes=False)
     client = staff("schedules.view_dayplan", "schedules.change_dayplan")
