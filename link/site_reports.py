@@ -42,7 +42,6 @@ from link.rest import (
     RestNotFound,
     RestRejected,
     Retries,
-    VokeCommand,
     VokeRest,
 )
 from plants.encryption import UndecryptableSecret
@@ -120,20 +119,6 @@ def fetch(*, plant: Plant, at: datetime, options: ReportOptions) -> SiteReport:
     reports = store_answers(answers=answers, at=at, grace=options.grace)
     _hand_on(reports, at)
     return reports[0] if reports else SiteReport.objects.get(plant=plant)
-
-
-def fetch_commands(*, plant: Plant, options: ReportOptions) -> list[VokeCommand]:
-    """Voke's own log of the plant's commands, 24 hours back; nothing is stored.
-
-    Raises `Conflict` when it can't be asked, `RestError`, `UndecryptableSecret`.
-    """
-    connection = _connection_of(plant)
-    if plant.voke_uuid is None:
-        raise Conflict(
-            "its UUID at Voke is not known: map the sites first", path="voke_uuid", code="NOT_MAPPED"
-        )
-    with client_of(connection, options, pause=threading.Event().wait) as rest:
-        return rest.site_commands(str(plant.voke_uuid))
 
 
 def client_of(connection: Connection, options: ReportOptions, *, pause: Callable[[float], bool]) -> VokeRest:

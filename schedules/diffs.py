@@ -57,6 +57,11 @@ def diff(before: Sequence[PlannedSlot], after: Sequence[PlannedSlot]) -> list[Sl
     return found
 
 
+def slot_text(slot: PlannedSlot, *, zone: str) -> str:
+    """`import 20 kW, 14:00-14:15`."""
+    return f"{ask_text(slot)}, {span_text(slot, zone=zone)}"
+
+
 def ask_text(slot: PlannedSlot) -> str:
     """`import 20 kW`, `export 5 kWh without consumption, HIGH`."""
     unit = "kW" if slot.type is SetpointType.POWER else "kWh"

@@ -33,11 +33,12 @@ from plants.admin.theme import (
 from plants.models import Plant
 from plants.words import label_text, limit_text
 from schedules.admin.looks import override_chip
-from schedules.mapping import planned
-from schedules.models import Override, PlanSlot, PlanState
+from schedules.diffs import slot_text
+from schedules.models import Override
 from schedules.policy import current_schedule_policy
+from schedules.selectors.overrides import open_override
+from schedules.selectors.plans import slots_ahead
 from schedules.services.overrides import begin_override, end_override, extend_override
-from schedules.slots import PlannedSlot, span_text
 from vcp import Direction, Priority, SetpointType, SiteSetpoint
 
 _LIST = "admin:schedules_override_changelist"
@@ -202,7 +203,7 @@ class OverrideAdmin(MachineOwned):
             title=f"Override the plan of {plant.name}",
             submit="Begin the override",
             facts=[*plant_facts(plant), ("Plan", _running_text(plant, at))],
-            effects=_begin_effects(plant),
+            effects=_begin_effects(plant, at),
             back=reverse(_LIST),
         )
         with timezone.override(plant.time_zone):
@@ -348,24 +349,13 @@ def _facts(row: Override, at: datetime) -> list[tuple[str, object]]:
     ]
 
 
-def running_slot(plant: Plant, at: datetime) -> PlannedSlot | None:
-    """The slot of the published plan that is current now."""
-    rows = PlanSlot.objects.filter(
-        version__plan__plant=plant, version__state=PlanState.PUBLISHED, start_at__lte=at, end_at__gt=at
-    )
-    row = rows.first()
-    return None if row is None else planned(row)
-
-
 def _running_text(plant: Plant, at: datetime) -> str:
-    slot = running_slot(plant, at)
-    if slot is None:
-        return "Nothing is planned for now"
-    return f"{span_text(slot, zone=plant.time_zone)} {slot.direction.value.lower()} {slot.power_kw:g}\u202fkW"
+    slot = slots_ahead(plant_id=plant.pk, at=at).current
+    return "Nothing is planned for now" if slot is None else slot_text(slot, zone=plant.time_zone)
 
 
-def _begin_effects(plant: Plant) -> tuple[str, ...]:
-    opened = Override.objects.filter(plant=plant, ended_at__isnull=True).first()
+def _begin_effects(plant: Plant, at: datetime) -> tuple[str, ...]:
+    opened = open_override(plant_id=plant.pk, at=at)
     effects = (
         "A setpoint of high priority is sent at once. It ends by itself at the time that you choose.",
         "Slots of the plan are pre-empted until then; afterwards the slot that is current then goes on.",
@@ -377,7 +367,7 @@ def _begin_effects(plant: Plant) -> tuple[str, ...]:
 
 
 def _resume_text(plant: Plant, at: datetime) -> str:
-    slot = running_slot(plant, at)
+    slot = slots_ahead(plant_id=plant.pk, at=at).current
     if slot is None:
         return "Nothing is planned for now: what is sent follows the plant's cancel policy."
-    return f"The plan goes on at once with {_running_text(plant, at)}."
+    return f"The plan goes on at once with {slot_text(slot, zone=plant.time_zone)}."

@@ -1,6 +1,6 @@
 """The plant's page as this room completes it: what the plan says for now and next, and the override above it."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
@@ -16,14 +16,11 @@ from plants.admin.marks import EMPTY, ago, change_url, moment
 from plants.admin.theme import action
 from plants.models import Plant
 from schedules.admin.looks import plan_chip
-from schedules.diffs import ask_text
-from schedules.mapping import planned
-from schedules.models import Override, PlanSlot, PlanState
-from schedules.selectors.plans import plans_of
-from schedules.slots import span_text
+from schedules.diffs import slot_text
+from schedules.selectors.overrides import open_override
+from schedules.selectors.plans import plans_of, slots_ahead
 
 _DAYS_SHOWN = 5
-_AHEAD = timedelta(hours=36)
 
 admin.site.unregister(Plant)
 
@@ -48,20 +45,11 @@ class PlannedPlantAdmin(DispatchedPlantAdmin):
 
 def plan_panel(plant: Plant, *, at: datetime) -> dict[str, Any]:
     """Now, next, what stands above, and the plans of the coming days; four statements."""
-    rows = PlanSlot.objects.filter(
-        version__plan__plant=plant,
-        version__state=PlanState.PUBLISHED,
-        end_at__gt=at,
-        start_at__lt=at + _AHEAD,
-        version__plan__day__range=(at.date() - timedelta(days=1), at.date() + timedelta(days=3)),
-    )
-    coming = [planned(row) for row in rows.order_by("start_at")[:2]]
-    current = next((slot for slot in coming if slot.start_at <= at), None)
-    following = next((slot for slot in coming if slot.start_at > at), None)
+    ahead, zone = slots_ahead(plant_id=plant.pk, at=at), plant.time_zone
     return {
-        "now": EMPTY if current is None else _slot_text(plant, current),
-        "next": EMPTY if following is None else _slot_text(plant, following),
-        "next_in": EMPTY if following is None else ago(following.start_at, now=at, zone=plant.time_zone),
+        "now": EMPTY if ahead.current is None else slot_text(ahead.current, zone=zone),
+        "next": EMPTY if ahead.following is None else slot_text(ahead.following, zone=zone),
+        "next_in": EMPTY if ahead.following is None else ago(ahead.following.start_at, now=at, zone=zone),
         "override": _override(plant, at),
         "days": _days(plant, at),
         "all_url": f"{reverse('admin:schedules_dayplan_changelist')}?plant__id__exact={plant.pk}",
@@ -69,12 +57,8 @@ def plan_panel(plant: Plant, *, at: datetime) -> dict[str, Any]:
     }
 
 
-def _slot_text(plant: Plant, slot: Any) -> str:
-    return f"{ask_text(slot)}, {span_text(slot, zone=plant.time_zone)}"
-
-
 def _override(plant: Plant, at: datetime) -> dict[str, object] | None:
-    row = Override.objects.filter(plant=plant, ended_at__isnull=True, until_at__gt=at).first()
+    row = open_override(plant_id=plant.pk, at=at)
     if row is None:
         return None
     return {

@@ -12,7 +12,6 @@ from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
 
 from dispatch.models import Proof
 from dispatch.models.proof import Graded
-from dispatch.services.bulk import Among
 from plants.errors import NotFound
 from schedules.mapping import planned
 from schedules.models import (
@@ -31,6 +30,10 @@ from schedules.slots import PlannedSlot
 
 MOST_LISTED = 200
 MOST_EVENTS = 500
+_AHEAD = timedelta(hours=36)
+_WIDEST_OFFSET = timedelta(hours=14)
+_MOST_AHEAD = 4
+"""More than can run at once and one that follows."""
 
 
 class _Graded(TypedDict):
@@ -77,46 +80,37 @@ def history(*, organisation_id: int, plan_id: int, limit: int = MOST_EVENTS) -> 
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlannedNow:
-    """The slot of a plant's published plan that runs at an instant."""
+class Ahead:
+    """What a plant's published plans say for now, and the next slot after that; None = nothing."""
 
-    plan_id: int
-    version_id: int
-    number: int
-    carrier: str
-    zone: str
-    slot: PlannedSlot
+    current: PlannedSlot | None
+    following: PlannedSlot | None
 
 
-def planned_now(*, plant_ids: Sequence[int], at: datetime) -> dict[int, PlannedNow]:
-    """What each plant's plan says for now; a plant without a slot now is not in it. One statement for all of them.
+def slots_ahead(*, plant_id: int, at: datetime) -> Ahead:
+    """The slot that runs and the one that begins next, within _AHEAD; one statement.
 
     Where the plans of two days overlap (the plant's zone changed between them) the later day speaks.
     """
-    # Days of any zone that may hold the instant, so that plans are found by their day.
-    around = ((at - timedelta(hours=14)).date(), (at + timedelta(hours=14)).date())
     rows = (
         PlanSlot.objects.filter(
-            Among(plant_ids, of="version__plan__plant_id"),
-            version__plan__day__range=around,
+            version__plan__plant_id=plant_id,
+            # Days of any zone that may hold such a slot, so that plans are found by their day.
+            version__plan__day__range=((at - _WIDEST_OFFSET).date(), (at + _AHEAD + _WIDEST_OFFSET).date()),
             version__state=PlanState.PUBLISHED,
-            start_at__lte=at,
+            start_at__lt=at + _AHEAD,
             end_at__gt=at,
         )
         .select_related("version__plan")
-        .order_by("version__plan__day")
+        .order_by("start_at")[:_MOST_AHEAD]
     )
-    return {
-        row.version.plan.plant_id: PlannedNow(
-            plan_id=row.version.plan_id,
-            version_id=row.version_id,
-            number=row.version.number,
-            carrier=row.version.carrier,
-            zone=row.version.plan.time_zone,
-            slot=planned(row),
-        )
-        for row in rows
-    }
+    running = [row for row in rows if row.start_at <= at]
+    newest = max(running, key=lambda row: row.version.plan.day, default=None)
+    following = next((row for row in rows if row.start_at > at), None)
+    return Ahead(
+        current=None if newest is None else planned(newest),
+        following=None if following is None else planned(following),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

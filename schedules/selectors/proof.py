@@ -1,6 +1,6 @@
 """The verdicts on the slots of plans, whoever carried them: our commands' proofs, or those of Voke's slots."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection
 
 from dispatch.models import Proof
@@ -30,8 +30,3 @@ def verdicts_of(*, version_ids: Collection[int]) -> dict[int, Proof]:
         slot_id: next(one for one in _STRONGEST_FIRST if one in verdicts)
         for slot_id, verdicts in told.items()
     }
-
-
-def count_verdicts(*, version_ids: Collection[int]) -> Counter[Proof]:
-    """How many slots of these versions have which verdict: two queries."""
-    return Counter(verdicts_of(version_ids=version_ids).values())

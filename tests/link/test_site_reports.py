@@ -10,7 +10,7 @@ from dispatch.models import SiteReport
 from dispatch.services.site_config import publish_changed
 from link import site_reports
 from link.rest import RestLimits, Retries
-from link.site_reports import ReportOptions, current_report_options, fetch, fetch_commands, run_site_reports
+from link.site_reports import ReportOptions, client_of, current_report_options, fetch, run_site_reports
 from plants.errors import Conflict
 from plants.models import Alarm, Connection, Plant
 from plants.services.plants import save_plant
@@ -443,14 +443,13 @@ def test_one_plant_is_asked_for_now_however_new_its_report_is():
         (lambda: Plant.objects.update(voke_uuid=None), "NOT_MAPPED"),
     ],
 )
-@pytest.mark.parametrize("ask", [lambda **o: fetch(at=AT, **o), fetch_commands], ids=["config", "commands"])
-def test_a_plant_that_cannot_be_asked_for_is_a_conflict(ask, spoil, code):
+def test_a_plant_that_cannot_be_asked_for_is_a_conflict(spoil, code):
     plant = factories.plant()
     spoil()
     plant.refresh_from_db()
 
     with pytest.raises(Conflict) as caught:
-        ask(plant=plant, options=QUICK)
+        fetch(plant=plant, at=AT, options=QUICK)
 
     assert caught.value.code == code
 
@@ -468,7 +467,8 @@ def test_vokes_log_of_a_plants_commands_is_read():
     }
     with far_rest(document(200, {"commands": [row, "strange", {}]})) as host:
         plant = factories.plant(on=link_to(host))
-        first, empty = fetch_commands(plant=plant, options=QUICK)
+        with client_of(plant.connection, QUICK, pause=threading.Event().wait) as rest:
+            first, empty = rest.site_commands(str(plant.voke_uuid))
 
     assert (first.message_id, first.status, first.rejection_code, first.execution_status) == (
         "m1", "REJECTED", "DEVICE_OFFLINE", "",

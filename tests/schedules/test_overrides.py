@@ -11,10 +11,11 @@ from dispatch.services.retracting import retract
 from plants.errors import Conflict, DomainError, Invalid, NotFound
 from plants.models import Plant
 from schedules.models import Override, SlotRun
-from schedules.selectors.overrides import open_overrides, override_history, seconds_left
+from schedules.selectors.overrides import open_override
 from schedules.services.overrides import expire_overrides, extend_override
 from tests import factories
-from tests.dispatch.helpers import lease, setpoint
+from tests.dispatch.helpers import ask, lease, setpoint
+from tests.dispatch.taking_back import take_back
 from tests.factories import OPERATOR
 from tests.schedules.carrying import (
     ANN,
@@ -332,33 +333,45 @@ def test_an_override_beside_the_tick_leaves_one_target_in_force():
 # --- what is shown ----------------------------------------------------------------------------------------------------
 
 
-def test_open_overrides_are_told_with_their_countdown_the_first_to_end_first(django_assert_num_queries):
-    link = factories.connection()
-    late, soon = (factories.plant(on=link) for _ in range(2))
-    override(late, at("12:00"), now=TEN)
-    override(soon, ELEVEN, now=TEN)
+def test_the_override_in_force_is_told_by_one_query_until_its_time_is_over(django_assert_num_queries):
+    plant = plain_plant()
+    override(plant, ELEVEN, now=TEN)
+    second = override(plant, ELEVEN, now=at("10:10"))
     override(plain_plant(), ELEVEN, now=TEN)
 
     with django_assert_num_queries(1):
-        found = [
-            (one.override.plant.pk, one.override.command.state, one.seconds_left)
-            for one in open_overrides(organisation_id=link.organisation_id, at=at("10:30"))
-        ]
+        found = open_override(plant_id=plant.pk, at=at("10:30"))
 
-    assert found == [(soon.pk, "QUEUED", 1800), (late.pk, "QUEUED", 5400)]
+    assert found == second
+    assert open_override(plant_id=plant.pk, at=ELEVEN) is None
 
 
-def test_what_is_over_has_no_seconds_left_and_stays_in_the_history(django_assert_num_queries):
+# --- under a base mode that takes something else back -----------------------------------------------------------------
+
+
+def test_an_override_that_the_base_mode_of_another_taking_back_ended_is_said_again_after_it():
     plant = plain_plant()
-    first = override(plant, ELEVEN, now=TEN)
-    second = override(plant, ELEVEN, now=at("10:10"))
-    first.refresh_from_db()
+    lease(plant.connection)
+    override(plant, ELEVEN, now=TEN)
+    strong = setpoint(9.0, valid_from=at("10:05"), valid_until=at("10:30"), priority=Priority.HIGH)
+    by_hand = ask(plant, strong, at=at("10:05"))
+    sent(plant, at("10:05"))
 
-    with django_assert_num_queries(1):
-        history = [
-            one.pk for one in override_history(organisation_id=plant.organisation_id, plant_id=plant.pk)
-        ]
+    base_mode = take_back(by_hand, at=at("10:10")).by_command
+    for second in range(1, 4):
+        tick(at("10:10") + second * S)
 
-    assert history == [second.pk, first.pk]
-    assert (seconds_left(first, at=at("10:30")), seconds_left(second, at=at("12:00"))) == (0, 0)
-    assert open_overrides(organisation_id=plant.organisation_id, at=ELEVEN) == []
+    again = Command.objects.filter(pk__gt=base_mode.pk)
+    assert asked_of(plant)[-1] == (5.0, "09:10:01", "10:00:00", "HIGH")
+    assert again.count() == 1
+
+
+def test_an_override_that_covers_what_is_taken_back_is_not_ended_by_it():
+    plant = plain_plant()
+    lease(plant.connection)
+    override(plant, ELEVEN, now=TEN)
+    by_hand = ask(plant, setpoint(9.0, valid_from=at("10:05"), valid_until=at("10:30")), at=at("10:05"))
+    sent(plant, at("10:05"))
+
+    assert take_back(by_hand, at=at("10:10")).how == "FOLLOWED"
+    assert not Command.objects.filter(kind="mode").exists()

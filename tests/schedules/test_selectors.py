@@ -10,7 +10,7 @@ from plants.errors import Invalid, NotFound
 from plants.models import Plant
 from schedules.models import PlanSlot, PlanState, PlanVersion, RunState, SlotProof, SlotRun
 from schedules.policy import current_schedule_policy
-from schedules.selectors.plans import history, plan_of_day, planned_now, plans_of
+from schedules.selectors.plans import history, plan_of_day, plans_of, slots_ahead
 from schedules.selectors.versions import diff_of, version_of, versions_of
 from schedules.services.carried_by_us import run_due_slots
 from schedules.services.publishing import publish
@@ -18,7 +18,7 @@ from tests import factories
 from tests.factories import OPERATOR
 from tests.queries import queries_of
 from tests.schedules.helpers import checked, draft, seen_of
-from tests.schedules.plans import DAY, EVE, ZONE, at, slot
+from tests.schedules.plans import DAY, EVE, at, slot
 
 pytestmark = pytest.mark.django_db
 
@@ -151,35 +151,45 @@ def test_the_history_tells_who_did_what_newest_first():
 # --- now --------------------------------------------------------------------------------------------------------------
 
 
-def test_what_runs_now_is_told_for_many_plants_by_one_statement():
+def ahead_of(plant, when):
+    found = slots_ahead(plant_id=plant.pk, at=when)
+    return found.current, found.following
+
+
+def test_what_runs_now_and_what_comes_next_is_told_by_one_statement():
     link = factories.connection()
-    busy, idle, unpublished = (plain_plant(on=link) for _ in range(3))
-    version = published(busy, slot("10:00", 5), slot("10:15", 6))
-    published(idle, slot("12:00", 5))
-    draft(unpublished, slot("10:15", 7))
-    ids = [busy.pk, idle.pk, unpublished.pk]
+    busy, other = plain_plant(on=link), plain_plant(on=link)
+    published(busy, slot("10:00", 5), slot("10:15", 6), slot("12:00", 7))
+    published(other, slot("10:00", 1))
+    draft(busy, slot("10:00", 8), slot("10:20", 9))
 
-    found = planned_now(plant_ids=ids, at=at("10:15"))
-
-    assert list(found) == [busy.pk]
-    now = found[busy.pk]
-    assert (now.version_id, now.carrier, now.zone, now.slot) == (
-        version.pk,
-        "DISPATCHER",
-        ZONE,
-        slot("10:15", 6),
-    )
-    assert queries_of(lambda: planned_now(plant_ids=ids, at=at("10:15"))) == 1
-    assert planned_now(plant_ids=[busy.pk], at=at("10:30")) == {}
+    assert ahead_of(busy, at("09:00")) == (None, slot("10:00", 5))
+    assert ahead_of(busy, at("10:00")) == (slot("10:00", 5), slot("10:15", 6))
+    assert ahead_of(busy, at("10:15")) == (slot("10:15", 6), slot("12:00", 7))
+    assert ahead_of(busy, at("10:30")) == (None, slot("12:00", 7))
+    assert ahead_of(busy, at("12:15")) == (None, None)
+    assert queries_of(lambda: ahead_of(busy, at("10:15"))) == 1
 
 
 def test_what_runs_now_is_found_on_both_sides_of_the_calendar():
     east = plain_plant(time_zone="Pacific/Kiritimati")
     begins = at("11:00", day=date(2026, 1, 1))  # 2026-01-02 00:00 at UTC+14
-    draft(east, replace(slot("10:00", 1), start_at=begins, end_at=begins + timedelta(minutes=15)))
+    first = replace(slot("10:00", 1), start_at=begins, end_at=begins + timedelta(minutes=15))
+    draft(east, first)
     PlanVersion.objects.update(state=PlanState.PUBLISHED)
 
-    assert list(planned_now(plant_ids=[east.pk], at=begins)) == [east.pk]
+    assert ahead_of(east, begins) == (first, None)
+    assert ahead_of(east, begins - timedelta(hours=35)) == (None, first)
+
+
+def test_where_two_days_overlap_the_later_one_speaks():
+    plant = plain_plant()
+    draft(plant, slot("10:00", 1))
+    draft(plant, slot("10:00", 2), day=NEXT)
+    PlanVersion.objects.update(state=PlanState.PUBLISHED)
+    PlanSlot.objects.update(start_at=at("10:00"), end_at=at("10:15"))
+
+    assert ahead_of(plant, at("10:05")) == (slot("10:00", 2), None)
 
 
 # --- a day, slot by slot ----------------------------------------------------------------------------------------------
