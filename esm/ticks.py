@@ -57,6 +57,7 @@ from schedules.policy import current_schedule_policy
 from schedules.services.carried_by_us import BATCH as SLOT_BATCH
 from schedules.services.carried_by_us import run_due_slots
 from schedules.services.finishing import finish_plans, prune_overrides, prune_plans
+from schedules.services.override_turns import say_overrides_again
 from schedules.services.overrides import BATCH as OVERRIDE_BATCH
 from schedules.services.overrides import expire_overrides
 from schedules.services.proof import prove_slots_due
@@ -127,7 +128,8 @@ def _verification(at: datetime) -> None:
 def _overrides(at: datetime) -> None:
     for _ in range(MAX_ROUNDS):
         if expire_overrides(at=at) < OVERRIDE_BATCH:
-            return
+            break
+    say_overrides_again(at=at, policy=current_schedule_policy())
 
 
 def _plan_slots(at: datetime) -> None:

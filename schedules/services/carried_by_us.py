@@ -43,7 +43,8 @@ from schedules.slots import PlannedSlot
 from vcp import Priority
 
 PLAN = Actor(name="plan")
-BATCH = 1_000
+BATCH = 250
+"""In one transaction: an emergency or a person waits for the plants of a batch, some 0.2 s."""
 KEPT, PLAN_ENDED, PLATFORM_DOWN = "KEPT", "PLAN_ENDED", "PLATFORM_DOWN"
 _CAME_TO_NOTHING = NEVER_SENT | {State.REJECTED, State.RETURNED, State.REFUSED, State.FAILED}
 

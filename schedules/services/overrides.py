@@ -14,6 +14,7 @@ Edge cases (the concurrency policy):
   HIGH (`standing.strong_until`), then what Voke holds of the old one is taken back: at once where nothing takes its
   place, else when what does is over. One that ends by its time needs no message.
 - An emergency ends it: releasing the emergency brings back the plan, not the override.
+- A base mode that takes something else back ends it at Voke: it is said again (`override_turns`).
 - Its command was refused by the broker, rejected by Voke or came to nothing unsent: it ends as REFUSED and the plan
   goes on. Silence (UNCONFIRMED) does not end it: it may be in force.
 """
@@ -194,11 +195,12 @@ def _say_again_where_beaten(
             at=at,
             policy=policy,
             new_id=new_id,
-            batch_ref=_ref(override),
+            batch_ref=ref_of(override),
         )
 
 
-def _ref(override: Override) -> str:
+def ref_of(override: Override) -> str:
+    """The batch reference of the commands that say an override again."""
     return f"override:{override.pk}"
 
 
@@ -222,7 +224,7 @@ def extend_override(
         return begin_override(
             organisation_id=organisation_id,
             external_plant_id=override.plant.external_plant_id,
-            payload=_asked(override),
+            payload=asked_of(override),
             until_at=until_at,
             actor=actor,
             reason=reason,
@@ -259,7 +261,8 @@ def end_override(
     return override
 
 
-def _asked(override: Override) -> SiteSetpoint:
+def asked_of(override: Override) -> SiteSetpoint:
+    """What an override asks for, from its beginning until its end."""
     payload = parse_payload(Family.COMMAND_SITE_SETPOINT, override.payload)
     if not isinstance(payload, SiteSetpoint):
         raise TypeError("an override is a setpoint")
@@ -294,7 +297,7 @@ def _take_back(
     new_id: NewId,
 ) -> None:
     """Whatever Voke may hold of an override that ended; what takes its place has been commanded already."""
-    for command_id in _commands_of(override).values_list("pk", flat=True):
+    for command_id in commands_of(override).values_list("pk", flat=True):
         retract(
             command_id=command_id,
             actor=actor,
@@ -306,13 +309,13 @@ def _take_back(
 
 
 def _cancel_unsent(override: Override, *, actor: Actor, reason: str, at: datetime) -> None:
-    for command in _commands_of(override).select_for_update(of=("self",)):
+    for command in commands_of(override).select_for_update(of=("self",)):
         take_back_unsent(command, actor=actor, reason=reason, at=at)
 
 
-def _commands_of(override: Override) -> QuerySet[Command]:
+def commands_of(override: Override) -> QuerySet[Command]:
     """Its command, and those that said it again."""
-    mine = Q(pk=override.command_id) | Q(batch_ref=_ref(override), pk__gt=override.command_id or 0)
+    mine = Q(pk=override.command_id) | Q(batch_ref=ref_of(override), pk__gt=override.command_id or 0)
     return Command.objects.filter(mine, plant_id=override.plant_id).order_by("pk")
 
 

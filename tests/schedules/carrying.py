@@ -9,6 +9,7 @@ from plants.models import Plant
 from schedules.models import Override, PlanVersion, SlotRun
 from schedules.policy import SchedulePolicy, current_schedule_policy
 from schedules.services.carried_by_us import run_due_slots
+from schedules.services.override_turns import say_overrides_again
 from schedules.services.overrides import begin_override, end_override, expire_overrides
 from schedules.services.publishing import cancel_plan, publish
 from schedules.slots import PlannedSlot
@@ -59,8 +60,9 @@ def cancel(version: PlanVersion, now: datetime) -> PlanVersion:
 
 
 def tick(now: datetime, **changes: Any) -> int:
-    """Both ticks, in the order of a second."""
+    """The ticks of overrides and slots, in the order of a second."""
     expire_overrides(at=now)
+    say_overrides_again(at=now, policy=policy())
     return run_due_slots(at=now, policy=policy(), **changes)
 
 

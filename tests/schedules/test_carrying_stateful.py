@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import pytest
+from django.db.models import QuerySet
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -32,7 +33,8 @@ from dispatch.services.retracting import send_due
 from plants.errors import DomainError
 from schedules.models import Override, PlanVersion, RunState, SlotRun
 from schedules.services.carried_by_us import published_slot
-from tests.dispatch.helpers import ask, broker_says, claims, hold_now, lease, release, stop_now
+from tests.dispatch.helpers import ask, broker_says, claims, hold_now, lease, release, setpoint, stop_now
+from tests.dispatch.taking_back import take_back
 from tests.schedules.carrying import cancel, end, override, plain_plant, policy, put_in_force, tick
 from tests.schedules.plans import at, slot
 from vcp import Priority, parse_timestamp
@@ -151,6 +153,24 @@ class CarryingOut(RuleBasedStateMachine):
             end(row, self.now)
         self._acted()
 
+    @rule(minutes=st.sampled_from([3, 20]), priority=st.sampled_from(list(Priority)[:2]))
+    def a_person_commands_by_hand(self, minutes: int, priority: Priority) -> None:
+        until = self.now + timedelta(minutes=minutes)
+        payload = setpoint(self._next_kw(), valid_from=self.now, valid_until=until, priority=priority)
+        with suppress(DomainError):
+            ask(self.plant, payload, at=self.now, batch_ref="by hand")
+        self._acted()
+
+    @rule()
+    def what_was_commanded_by_hand_is_taken_back(self) -> None:
+        for command in self._by_hand().order_by("pk"):
+            take_back(command, at=self.now)
+        self._acted()
+
+    def _by_hand(self) -> QuerySet[Command]:
+        rows = Command.objects.filter(plant=self.plant, batch_ref="by hand", deliver_by_at__gt=self.now)
+        return rows.filter(retraction__isnull=True).exclude(state__in=["CANCELLED", "SUPERSEDED", "EXPIRED"])
+
     @rule(stop=st.booleans())
     def emergency(self, stop: bool) -> None:
         with suppress(DomainError):
@@ -232,6 +252,8 @@ class CarryingOut(RuleBasedStateMachine):
             return
         if EmergencyLatch.objects.filter(plant=self.plant, released_at__isnull=True).exists():
             assert self.voke.emergency
+            return
+        if self._by_hand().exists():  # a person's own setpoint beside the plan: theirs to judge
             return
         above = Override.objects.filter(plant=self.plant, ended_at__isnull=True).first()
         planned = published_slot(self.plant.pk, at=self.now)
