@@ -1,5 +1,6 @@
 """The documents name settings, ticks, commands and tests: each of them is as the code has it."""
 
+import ast
 import json
 import re
 import subprocess
@@ -135,3 +136,13 @@ def test_the_words_of_the_glossary_stand_in_their_order():
 
     assert len(words) >= 60
     assert words == sorted(words, key=str.casefold)
+
+
+@pytest.mark.parametrize("room", ["dispatch", "schedules"])
+def test_every_service_of_a_room_is_named_at_its_door(room):
+    folder = ROOT / room / "services"
+    door = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
+
+    assert set(re.findall(r"`([a-z_]+)`", door)) - {"at"} == {
+        path.stem for path in folder.glob("*.py") if path.stem != "__init__"
+    }
