@@ -130,10 +130,7 @@ class PlansWorld:
         paces: Sequence[timedelta] = PACES,
         ticks: Sequence[str] = TICKS,
         rest: bool = False,
-        vouched: bool = False,
     ) -> None:
-        """`vouched`: at each instant the consumer says that it is there before anybody judges the link."""
-        self._vouched = vouched
         self.day = local_day(day, zone=str(ZONE))
         self._wiring_of = wiring
         self._paces, self._ticks = paces, ticks
@@ -286,10 +283,13 @@ class PlansWorld:
                 if stop > self.now:
                     yield stop
 
-    def go_to(self, when: str | datetime) -> None:
-        """Go to an instant at once, and stay until everything that follows from it has happened."""
+    def go_to(self, when: str | datetime, *, vouched: bool = False) -> None:
+        """Go to an instant at once, and stay until everything that follows from it has happened.
+
+        `vouched`: the consumer says that it is there before anybody judges the link.
+        """
         self._move(self.instant(when))
-        if self._vouched:
+        if vouched:
             eventually(self._is_vouched_for, what="the consumer says that it is there")
         names: Sequence[str] = self._ticks
         for _ in range(_MOST_ROUNDS):

@@ -304,7 +304,7 @@ def test_whatever_keeps_an_answer_away_is_named_nothing_is_sent_again_and_the_ne
     """One cause at the beginning of each slot; it is gone before the next one is sent."""
     settings.SITE_REPORT_EVERY_S = 0
     first_turns = []
-    with make_plans(rest=True, vouched=True, ticks=(*TICKS, "diagnosis_rest")) as world:
+    with make_plans(rest=True, ticks=(*TICKS, "diagnosis_rest")) as world:
         world.plan(*[20.0 + number for number in range(len(CAUSES) + 1)])
         for number, (expected, fault) in enumerate(CAUSES.items()):
             begins = world.instant("06:00") + number * QUARTER
@@ -315,7 +315,7 @@ def test_whatever_keeps_an_answer_away_is_named_nothing_is_sent_again_and_the_ne
             world.run_until(begins - LEAD)
             run = SlotRun.objects.get(plant=world.ours, slot__start_at=begins, turn=1)
             for seconds in LOOKS_S:
-                world.go_to(begins - LEAD + timedelta(seconds=seconds))
+                world.go_to(begins - LEAD + timedelta(seconds=seconds), vouched=True)
                 if Diagnosis.objects.filter(command_id=run.command_id, cause=expected).exists():
                     break
             first_turns.append(run.command)
@@ -379,7 +379,8 @@ def test_the_stop_of_a_timed_device_command_goes_out_once_although_its_sender_wa
         world.run_to_death("06:05")
         before = TimedCommand.objects.get(start=start)
         world.start_platform()
-        world.go_to("06:06:30")
+        world.run_until("06:10")
+        world.go_to("06:11")
 
         assert before.ended_at is None
         timed = TimedCommand.objects.select_related("stop").get(start=start)
