@@ -42,7 +42,7 @@ def _owners() -> "QuerySet[Organisation]":
 class ChooseOrganisationForm(PageForm):
     """Whose plants are meant."""
 
-    organisation = forms.ModelChoiceField(queryset=Organisation.objects.none(), empty_label=None)
+    organisation = forms.ModelChoiceField(queryset=Organisation.objects.none(), empty_label="Choose one")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -303,7 +303,7 @@ def _stop_texts(
     return [
         format_html("Its end is a second command, {}, which goes out at {}.", devices, when),
         "The stop is made, checked and signed then, and made again if it comes to nothing.",
-        "Cancelling this command sends its stop at once.",
+        "Once it is sent, cancelling it sends its stop at once.",
     ]
 
 
