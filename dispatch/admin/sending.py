@@ -272,7 +272,7 @@ def _review_page(plant: Plant, asked: CommandRequest, end: End | None, at: datet
         facts=plant_facts(plant),
         effects=[
             _when_text(plant, asked),
-            *(_stop_texts(plant, asked, end, stop, at) if end and stop else [_until_text(plant, asked)]),
+            *(_stop_texts(plant, asked, end, stop, at) if end and stop else [_until_text(plant, asked, at)]),
             f"One message on {family.value}, {'signed' if signed else 'not signed'}.",
             "Checked just now against assets, limits, scopes, switches and emergencies; it is checked again when sent.",
         ],
@@ -318,14 +318,17 @@ def _when_text(plant: Plant, asked: CommandRequest) -> object:
     return format_html("It is signed and sent at {}; until then it can be cancelled.", when)
 
 
-def _until_text(plant: Plant, asked: CommandRequest) -> object:
-    """The end as it is on the wire."""
+def _until_text(plant: Plant, asked: CommandRequest, at: datetime) -> object:
+    """The end as it is on the wire, and a start that is later than the message."""
     payload = asked.payload
     if not isinstance(payload, SiteSetpoint | Mode):
         return "It has no end of its own: it runs until another command for its devices."
     if payload.valid_until is None:
         return "It holds until another mode is set."
     until = payload.valid_until
-    return format_html(
-        "It holds until {}.", moment(until, zone=plant.time_zone, precise=until.microsecond > 0)
-    )
+    end = moment(until, zone=plant.time_zone, precise=until.microsecond > 0)
+    if isinstance(payload, SiteSetpoint) and payload.valid_from > max(asked.due_at or at, at):
+        return format_html(
+            "It holds from {} until {}.", moment(payload.valid_from, zone=plant.time_zone), end
+        )
+    return format_html("It holds until {}.", end)
