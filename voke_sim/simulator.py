@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from membroker import MemBroker
-from vcp import QueueNames, parse_amqps_uri
+from vcp import Family, QueueNames, parse_amqps_uri
 from voke_sim.clock import Clock, default_clock
 from voke_sim.config import SimConfig, TransportKind
 from voke_sim.config_load import ConfigError, check_config
@@ -155,6 +155,16 @@ class Simulator:
     def rest_faults(self) -> RestFaults:
         """The refusals of the REST reads in force; may be changed at any time."""
         return self._rest_faults
+
+    def set_limits(self, external_plant_id: str, **limits: float) -> None:
+        """Voke's own people change limits of a site, by their names on the wire; the partner is not told."""
+        with self._engine.lock:
+            for site in self._engine.sites:
+                if site.config.external_plant_id == external_plant_id:
+                    known = site.config.limits if site.state.constraints is None else site.state.constraints
+                    site.configure(Family.CONFIG_CONSTRAINTS, {**known, **limits})
+                    return
+        raise ValueError(f"{external_plant_id} is none of the sites")
 
     def plant_time_s(self) -> dict[str, float]:
         """Of each site by its externalPlantId: seconds since the midnight before its plant's first second."""

@@ -41,7 +41,7 @@ def make_readable(transactional_db: None, settings: Any, monkeypatch: pytest.Mon
     """Opens a world in memory whose Voke is read over REST, at the pace of an installation that changed nothing."""
     settings.SITE_REPORT_EVERY_S = EVERY.total_seconds()
     settings.DRIFT_GRACE_S = GRACE.total_seconds()
-    settings.PLAN_LOOK_S = 120
+    settings.PLAN_LOOK_S = 60
     settings.SITE_REPORT_PACE_MS = 0
     quick = Retries(attempts=3, first_s=0.01, most_s=0.05, within_s=10.0)
     monkeypatch.setattr(
@@ -105,7 +105,7 @@ def test_limits_that_were_changed_at_voke_are_told_after_two_looks_and_a_publica
             "config.constraints", "maxImportKw", 100.0, 70.0, 2,
         )  # fmt: skip
         (message,) = open_alarms("SITE_CONFIG_DRIFT")
-        assert "maxImportKw ours 100 kW, Voke's 70 kW" in message or "maxImportKw ours 100, Voke's 70" in message
+        assert message.endswith("maxImportKw ours 100, Voke's 70.")
         assert Alarm.objects.get(code="SITE_CONFIG_DRIFT").plant == world.ours
         assert report_of(world.vokes).drift == []
 
@@ -141,10 +141,8 @@ def test_a_schedule_that_voke_forgot_is_made_anew_once_with_the_slots_left(make_
         assert (lost.cause, new.cause, new.takes_place_of) == ("LOST_AT_VOKE", "COMPLETED", lost)
         assert lost.create_command.state == State.FAILED
         (event,) = reconciled(version)
-        assert (event.detail["before"], event.detail["schedule"]) == (
-            str(lost.schedule_id),
-            str(new.schedule_id),
-        )
+        assert event.detail["before"] == str(lost.schedule_id)
+        assert event.detail["schedule"] == str(new.schedule_id)
         left = [slot["targetValueKw"] for slot in new.create_command.payload["slots"]]
         assert left == [30.0, 25.0]
         assert [kw for _, kw in world.steps(world.vokes)] == [20.0, 30.0, None, 30.0, 25.0, None]
@@ -174,7 +172,9 @@ def test_a_stand_in_that_comes_back_with_its_schedules_is_sent_nothing_again(mak
 # --- a REST side that is out of order ---------------------------------------------------------------------------------
 
 
-def test_while_rest_is_down_it_is_told_nothing_is_resent_and_it_goes_on_when_rest_is_back(make_readable: Open):
+def test_while_rest_is_down_it_is_told_nothing_is_resent_and_it_goes_on_when_rest_is_back(
+    make_readable: Open,
+):
     with make_readable() as world:
         _, version = world.plan(20, 30, 25)
         world.go_to("06:00")
@@ -185,7 +185,7 @@ def test_while_rest_is_down_it_is_told_nothing_is_resent_and_it_goes_on_when_res
         for status in (503, 401):
             refuse(world, status)
             for _ in range(3):
-                look(world, "plan_reconcile", later=2 * MINUTE)
+                look(world, "plan_reconcile", later=1.5 * MINUTE)
                 codes.append(report_of(world.vokes).error_code)
         while_down = sent_at_all(), reconciled(version), report_of(world.vokes)
         refuse(world)
@@ -196,15 +196,11 @@ def test_while_rest_is_down_it_is_told_nothing_is_resent_and_it_goes_on_when_res
 
         assert codes == ["REST_UNAVAILABLE"] * 3 + ["REST_UNAUTHORIZED"] * 3
         sent, events, report = while_down
-        assert (sent, events, report.payload, report.answered_at) == (
-            1,
-            [],
-            before.payload,
-            before.answered_at,
-        )
+        known = before.payload, before.answered_at
+        assert (sent, events, (report.payload, report.answered_at)) == (1, [], known)
         assert after_one == 1
         assert (report_of(world.vokes).error_code, sent_at_all(), len(reconciled(version))) == ("", 2, 1)
-        assert world.steps(world.vokes)[-1][1] == 20.0
+        assert [kw for _, kw in world.steps(world.vokes)] == [20.0, None, 20.0]
 
 
 def test_an_alarm_of_drift_stays_while_rest_is_down_and_a_look_that_fails_is_none_of_the_two(
