@@ -1,14 +1,13 @@
 """What a virtual day came to, counted from the tables of both sides."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
 from dispatch.models import OutboundMessage, Outcome, Proof
-from schedules.models import IN_FORCE, PlanSlot, RunState, SlotProof, SlotRun, VokeSchedule
-
-_WORST_FIRST = (Proof.OFF_TARGET, Proof.VERIFIED, Proof.NO_DATA, Proof.NOT_IN_FORCE, Proof.PENDING)
+from schedules.models import IN_FORCE, PlanSlot, RunState, SlotRun, VokeSchedule
+from schedules.selectors.proof import verdicts_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,13 +39,12 @@ def tally_slots(*, organisation_id: int, day: date, plants: Iterable[str] = ()) 
     if names:
         slots = slots.filter(version__plan__plant__external_plant_id__in=names)
     version_of = dict(slots.order_by("pk").values_list("pk", "version_id"))
-    verdicts, states, sent = _by_us(version_of)
-    for slot_id, verdict in SlotProof.objects.filter(slot__in=slots).values_list("slot_id", "verdict"):
-        verdicts[slot_id].add(verdict)
+    states, sent = _by_us(version_of)
+    verdicts = verdicts_of(version_ids=set(version_of.values()))
     accepted = VokeSchedule.objects.filter(version__in=set(version_of.values()), accepted_at__isnull=False)
     at_voke = set(accepted.values_list("version_id", flat=True))
     commanded = {slot_id for slot_id, version_id in version_of.items() if version_id in at_voke} | sent
-    proofs = Counter(_overall(verdicts[slot_id]) for slot_id in version_of)
+    proofs = Counter(verdicts.values())
     ended = Counter(states[slot_id] for slot_id in version_of if slot_id not in sent and slot_id in states)
     return SlotTally(
         slots=len(version_of),
@@ -60,9 +58,8 @@ def tally_slots(*, organisation_id: int, day: date, plants: Iterable[str] = ()) 
     )
 
 
-def _by_us(slots: Mapping[int, int]) -> tuple[dict[int, set[str]], dict[int, str], set[int]]:
-    """Of the slots that we carried: verdicts, the state of the last turn, and those for which something was sent."""
-    verdicts: dict[int, set[str]] = defaultdict(set)
+def _by_us(slots: Mapping[int, int]) -> tuple[dict[int, str], set[int]]:
+    """Of the slots that we carried: the state of the last turn, and those for which something was sent."""
     states: dict[int, str] = {}
     sent: set[int] = set()
     version_ids = set(slots.values())
@@ -71,16 +68,8 @@ def _by_us(slots: Mapping[int, int]) -> tuple[dict[int, set[str]], dict[int, str
         command__in=runs.filter(command__isnull=False).values("command"), outcome=Outcome.CONFIRMED
     ).order_by()
     reached = set(delivered.values_list("command_id", flat=True))
-    for slot_id, state, command_id, verdict in runs.values_list(
-        "slot_id", "state", "command_id", "command__verification__verdict"
-    ):
+    for slot_id, state, command_id in runs.values_list("slot_id", "state", "command_id"):
         states[slot_id] = state
         if command_id in reached:
             sent.add(slot_id)
-        if verdict is not None:
-            verdicts[slot_id].add(verdict)
-    return verdicts, states, sent
-
-
-def _overall(verdicts: set[str]) -> str:
-    return next((one for one in _WORST_FIRST if one in verdicts), Proof.PENDING)
+    return states, sent

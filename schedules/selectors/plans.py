@@ -26,6 +26,7 @@ from schedules.models import (
     VokeSchedule,
 )
 from schedules.selectors.marks import mark_of
+from schedules.selectors.proof import strongest
 from schedules.slots import PlannedSlot
 
 MOST_LISTED = 200
@@ -118,8 +119,8 @@ class SlotOutcome:
     """One slot of a day: what was planned, and what became of it.
 
     `run_state` "" = no run of ours (Voke carries it, or it is not published); `turn` counts its turns. `winner` names
-    what was in force instead. `verdict` is the measured proof, of our command or of the slot that Voke carries; "" =
-    none yet.
+    what was in force instead. `verdict` is the measured proof, of our commands (the `strongest` of all turns) or of the
+    slot that Voke carries; "" = none yet.
     """
 
     slot: PlannedSlot
@@ -202,6 +203,9 @@ def _outcome(row: PlanSlot) -> SlotOutcome:
     # A turn that waits or was given up may follow one whose command says more.
     spoken = next((one for one in reversed(runs) if one.command is not None), run)
     command = run.command or spoken.command
+    proofs = [
+        one.command.verification for one in runs if one.command and hasattr(one.command, "verification")
+    ]
     return SlotOutcome(
         slot=planned(row),
         run_state=run.state,
@@ -210,7 +214,7 @@ def _outcome(row: PlanSlot) -> SlotOutcome:
         winner=run.winner,
         command_id=None if command is None else command.pk,
         command_state="" if command is None else command.state,
-        **_graded(getattr(command, "verification", None)),
+        **_graded(strongest(proofs)),
     )
 
 

@@ -11,10 +11,12 @@ from plants.models import Plant
 from schedules.models import PlanSlot, PlanState, PlanVersion, RunState, SlotProof, SlotRun
 from schedules.policy import current_schedule_policy
 from schedules.selectors.plans import history, plan_of_day, plans_of, slots_ahead
+from schedules.selectors.proof import verdicts_of
 from schedules.selectors.versions import diff_of, version_of, versions_of
 from schedules.services.carried_by_us import run_due_slots
 from schedules.services.publishing import publish
 from tests import factories
+from tests.dispatch.helpers import ask, setpoint
 from tests.factories import OPERATOR
 from tests.queries import queries_of
 from tests.schedules.helpers import checked, draft, seen_of
@@ -253,6 +255,34 @@ def test_the_newest_turn_speaks_and_the_last_command_is_still_named():
     (told,) = day_of(plant, version_id=version.pk).outcomes
 
     assert (told.turn, told.run_state, told.command_id) == (2, "WAITING", run.command_id)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        ("OFF_TARGET", "VERIFIED", "OFF_TARGET"),
+        ("VERIFIED", "NOT_IN_FORCE", "VERIFIED"),
+        ("NO_DATA", "VERIFIED", "NO_DATA"),
+        ("VERIFIED", "PENDING", ""),
+    ],
+)
+def test_a_slot_of_several_turns_is_verified_only_where_nothing_speaks_against_it(first, second, told):
+    plant = plain_plant()
+    version = published(plant, slot("10:00", 5))
+    run_due_slots(at=at("10:00"), policy=current_schedule_policy())
+    run = SlotRun.objects.get()
+    again = ask(plant, setpoint(valid_from=at("10:05"), valid_until=at("10:15")), at=at("10:05"))
+    SlotRun.objects.create(
+        plant=plant, slot=run.slot, turn=2, due_at=at("10:05"), state=RunState.COMMANDED, command=again
+    )
+    for command_id, verdict in ((run.command_id, first), (again.pk, second)):
+        Verification.objects.filter(command=command_id).update(verdict=verdict, off_by=1.5, unit="kW")
+
+    (one,) = day_of(plant).outcomes
+
+    assert (one.command_id, one.verdict) == (again.pk, told)
+    kept = verdicts_of(version_ids=[version.pk])[run.slot_id]
+    assert kept == (told or "PENDING")
 
 
 def test_a_day_speaks_of_what_is_in_force_before_what_is_edited():
