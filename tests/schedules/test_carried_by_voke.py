@@ -622,6 +622,22 @@ def test_the_alarm_of_a_plan_is_cleared_when_we_carry_it_or_when_it_is_over():
     assert open_alarms(over) == []
 
 
+def test_many_alarms_that_stand_are_told_apart_by_as_many_statements_as_few():
+    def refused():
+        voke_says(only(in_force(plant_at_voke())), "CANCELLED")
+
+    refused()
+    turns(NOON)
+    few = queries_of(lambda: clear_settled_alarms(at=NOON))
+    for _ in range(4):
+        refused()
+    turns(NOON)
+
+    assert Alarm.objects.filter(cleared_at=None).count() == 5
+    assert queries_of(lambda: clear_settled_alarms(at=NOON)) == few
+    assert Alarm.objects.filter(cleared_at=None).count() == 5
+
+
 def test_the_alarm_of_a_schedule_that_could_not_be_cancelled_is_cleared_when_it_is_gone():
     plant = plant_at_voke()
     version = in_force(plant)
