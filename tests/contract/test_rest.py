@@ -1,5 +1,5 @@
-"""What Voke's REST tells of a plant, asked for over HTTP: site config that drifts, schedules that are forgotten or kept,
-and a REST side that is out of order.
+"""What Voke's REST tells of a plant, asked for over HTTP: site config that drifts, schedules that are forgotten or
+kept, and a REST side that is out of order.
 
 The clock stands still between instants, so two looks lie minutes apart and cost none. What is asked is the stand-in's
 own REST server; only the pauses between two tries of one request are cut short.
