@@ -105,7 +105,8 @@ def _preview_page(upload: PlanUpload, preview: ImportPreview) -> Page:
     plans, wrong = len(preview.plans), len(preview.problems)
     title = f"{upload.name}: {counted(plans, 'plan')} in {counted(preview.rows, 'row')}"
     if wrong:
-        lead = f"{counted(wrong, 'problem')}. Nothing is imported until the file has none: correct it and upload it again."
+        until = "Nothing is imported until the file has none: correct it and upload it again."
+        lead = f"{counted(wrong, 'problem')}. {until}"
     elif not plans:
         lead = "There is no row in this file."
     else:
