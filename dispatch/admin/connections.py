@@ -9,7 +9,7 @@ from django.shortcuts import redirect
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from dispatch.admin.order_scope import ask_url
+from dispatch.admin.order_scope import AsksForAll
 from dispatch.selectors import OUTBOX_COUNTED, with_outbox
 from dispatch.services.site_config import switch_connection
 from esm import clock
@@ -23,7 +23,8 @@ from plants.models import Connection, ConnectionMode
 
 
 @admin.register(Connection)
-class DispatchedConnectionAdmin(ConnectionAdmin):
+class DispatchedConnectionAdmin(AsksForAll, ConnectionAdmin):
+    scope_name = "connection"
     list_display = (*ConnectionAdmin.list_display[:-1], "outbox", ConnectionAdmin.list_display[-1])
     actions_detail = ["switch_mode", *ConnectionAdmin.actions_detail, "emergency"]
     change_form_template = "admin/dispatch/connection/change_form.html"
@@ -81,21 +82,6 @@ class DispatchedConnectionAdmin(ConnectionAdmin):
             return redirect(change_url(connection))
 
         return run_page(self, request, page=page, form=form, act=act, row=connection)
-
-    @action(
-        description="Emergency for all plants",
-        url_path="emergency",
-        icon="emergency_home",
-        variant=ActionVariant.DANGER,
-        permissions=["send_emergency"],
-    )
-    def emergency(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """To the confirmation page, with all plants of the connection."""
-        return redirect(ask_url(connection=object_id))
-
-    def has_send_emergency_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        """Whether the person may send emergencies."""
-        return request.user.has_perm("dispatch.send_emergency")
 
 
 _EFFECTS = {

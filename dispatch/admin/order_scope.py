@@ -15,6 +15,7 @@ from django.urls import reverse
 from dispatch.services.orders import Selection
 from plants.admin.marks import change_url
 from plants.admin.pages import Page, PageForm, posted, run_page
+from plants.admin.theme import ActionVariant, action
 from plants.models import Organisation, Plant
 
 _SELECTED = "emergency-selection:"
@@ -33,6 +34,27 @@ def remember_selection(request: HttpRequest, plant_ids: Sequence[int]) -> str:
 def ask_url(**scope: str) -> str:
     """Where the confirmation page for `connection=` or `organisation=` is."""
     return f"{reverse('admin:dispatch_emergencyorder_ask')}?{urlencode(scope)}"
+
+
+class AsksForAll:
+    """Of an admin page whose row has plants: the way to an emergency for all of them; `scope_name` as in `ask_url`."""
+
+    scope_name = ""
+
+    @action(
+        description="Emergency for all plants",
+        url_path="emergency",
+        icon="emergency_home",
+        variant=ActionVariant.DANGER,
+        permissions=["send_emergency"],
+    )
+    def emergency(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """To the confirmation page, with all plants of the row."""
+        return redirect(ask_url(**{self.scope_name: object_id}))
+
+    def has_send_emergency_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Whether the person may send emergencies."""
+        return request.user.has_perm("dispatch.send_emergency")
 
 
 def _owners() -> "QuerySet[Organisation]":
