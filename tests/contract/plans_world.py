@@ -227,13 +227,10 @@ class PlansWorld:
         self._start_voke()
         self.go_to(self.now)
 
-    def die_at(self, point: Point) -> None:
-        """Let the platform's loops die when they come by that point next."""
-        self._life.mortality.end_at(point)
-
-    def run_to_death(self, when: str | datetime) -> None:
-        """Let the time pass until an instant at which the loops die as they were told to."""
+    def run_to_death(self, when: str | datetime, point: Point) -> None:
+        """Let the time pass until an instant at which the loops die when they come by the point."""
         self.run_until(self.instant(when) - timedelta(milliseconds=1))
+        self._life.mortality.end_at(point)  # not before: readings are stored and acknowledged all the time
         self._move(self.instant(when))
         eventually(self._died, what="the platform's loops died")
         self._life.kill()

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 import pytest
 
 from dispatch.models import (
+    Command,
     CommandEvent,
     Diagnosis,
     EmergencyLatch,
@@ -257,8 +258,7 @@ def test_a_platform_that_is_killed_between_two_commits_goes_on_and_nothing_takes
     with make_plans() as world:
         world.plan(20, 30, 25)
         world.run_until("06:05")
-        world.die_at(point)
-        world.run_to_death(world.instant("06:15") - LEAD)
+        world.run_to_death(world.instant("06:15") - LEAD, point)
         world.start_platform()
         world.run_until("06:47")
 
@@ -367,24 +367,29 @@ def test_a_cancellation_that_crosses_its_acknowledgement_ends_the_target_and_the
         assert [one.messages.count() for one in (command, taken_back.by_command)] == [1, 1]
 
 
-def test_the_stop_of_a_timed_device_command_goes_out_once_although_its_sender_was_killed(
-    make_plans: MakePlans,
+@pytest.mark.parametrize(
+    ("halt_s", "stops"), [(10, 1), (120, 2)], ids=["while its time lasts", "after its time"]
+)
+def test_the_stop_of_a_timed_device_command_takes_effect_once_although_its_sender_was_killed(
+    make_plans: MakePlans, halt_s, stops
 ):
+    """Within COMMAND_DELIVER_BY_S the restarted platform sends the same bytes; later it makes the stop anew."""
     with make_plans() as world:
         world.go_to("06:00")
         start = world.charge(20.0, minutes=5)
         world.go_to("06:00")
         world.go_to("06:01:01")
-        world.die_at(Point.BEFORE_SENDING)
-        world.run_to_death("06:05")
+        world.run_to_death("06:05", Point.BEFORE_SENDING)
         before = TimedCommand.objects.get(start=start)
-        world.start_platform()
+        world.start_platform(after=timedelta(seconds=halt_s))
+        world.go_to("06:07:30")
         world.run_until("06:10")
         world.go_to("06:11")
 
         assert before.ended_at is None
         timed = TimedCommand.objects.select_related("stop").get(start=start)
-        assert timed.ended_at is not None
+        assert timed.end_cause == "STOPPED"
+        assert Command.objects.filter(plant=world.ours, kind=start.kind).count() == 1 + stops
         assert [command.pk for command in world.sent(world.ours, start.kind)] == [start.pk, timed.stop_id]
         assert [world.effects(command) for command in (start, timed.stop)] == [1, 1]
         assert timed.stop.state == State.COMPLETED
