@@ -1,9 +1,9 @@
 """Device commands with an end: a start, and an explicit stop that goes out whatever happens meanwhile.
 
 The stop is no delayed message: it is made, checked and signed when it is due. Until it is accepted the row stays open;
-a stop that came to nothing (EXPIRED, RETURNED, REFUSED, REJECTED, FAILED, or CANCELLED because it could not be sent) is
-made again after a pause that grows, with jitter, a bounded number of times. From the third on an alarm is raised, and
-it stays until the device is stopped, commanded anew or taken by an emergency.
+a stop that came to nothing (EXPIRED, RETURNED, REFUSED, REJECTED, FAILED, CANCELLED because it could not be sent, or
+never confirmed by the broker) is made again after a pause that grows, with jitter, a bounded number of times. From the
+third on an alarm is raised, and it stays until the device is stopped, commanded anew or taken by an emergency.
 
 Edge cases (the concurrency policy):
 - Plant, row, start are locked in this order: of two ticks, or a tick and a cancel, the second finds the stop of the
@@ -12,7 +12,9 @@ Edge cases (the concurrency policy):
 - Nothing is stopped when the start never left; an unsent start is taken back when its stop is due. A start that was
   attempted but not confirmed is stopped, and not handed out again.
 - A device that was commanded anew since is left alone: its stop would end somebody else's order. None left: REPLACED.
-- Silence after a stop is not answered by another one (UNCONFIRMED: Voke may have it); it is told by the alarm.
+- A stop whose sender was killed is sent as the same bytes while its time lasts, and made again after it: nobody knows
+  whether it left; a second stop does no harm, and without one the device runs on.
+- Silence after a stop that the broker confirmed is not answered by another one (Voke may have it): the alarm tells it.
 - Under a STOP the emergency has stopped the devices: EMERGENCY. A HOLD freezes them as they are: the stop waits for the
   release, whose base mode ends them; where that was not sent, the stop is.
 """
@@ -34,6 +36,7 @@ from dispatch.services.commands import Submitted, check, lock_plant, submit
 from dispatch.services.life import Note, append_notes
 from dispatch.services.undoing import (
     IN_FORCE,
+    NEVER_CONFIRMED,
     give_up_attempts,
     may_have_arrived,
     newer_than,
@@ -229,7 +232,7 @@ def _plan_again(at: datetime, timed: TimedPolicy, limit: int, chance: Callable[[
         stop = row.stop
         if stop is None:
             continue
-        if stop.state == State.UNCONFIRMED:
+        if stop.state == State.UNCONFIRMED and stop.cause != NEVER_CONFIRMED:
             row.retry_at = at + _LOOK_AGAIN
             _raise_alarm(row, f"its stop #{stop.pk} was not answered", at)
             continue

@@ -15,9 +15,11 @@ from tests import factories
 from tests.dispatch.helpers import (
     ask,
     batch,
+    claims,
     deliver,
     device,
     hold_now,
+    message_of,
     release,
     stop_now,
 )
@@ -113,10 +115,60 @@ def test_the_alarm_ends_when_the_device_is_commanded_anew():
     assert Alarm.objects.get().cleared_at is not None
 
 
-def test_silence_after_a_stop_raises_the_alarm_and_sends_nothing_again():
+@pytest.mark.parametrize("halt_s", [61, 120, 7200])
+def test_a_stop_whose_sender_was_killed_is_made_again_when_its_time_has_passed_and_goes_out(halt_s):
+    plant = factories.plant()
+    command = started(plant)
+    tick()
+    first = row_of(command).stop
+    claims(plant.connection, at=END)
+    restart = END + timedelta(seconds=halt_s)
+
+    deliver(plant.connection, at=restart)
+    tick(restart)
+    tick(restart + timedelta(seconds=8))
+    sent = deliver(plant.connection, at=restart + timedelta(seconds=8))
+
+    row = row_of(command)
+    first.refresh_from_db()
+    assert (first.state, first.cause) == (State.UNCONFIRMED, "NEVER_CONFIRMED")
+    assert [one.outbound_id for one in sent] == [message_of(row.stop).pk]
+    assert (row.stop.state, row.stop.payload, row.attempts) == (State.SENT, first.payload, 1)
+
+
+def test_a_stop_whose_sender_was_killed_is_the_same_bytes_once_more_while_its_time_lasts():
+    plant = factories.plant()
+    command = started(plant)
+    tick()
+    (before,) = claims(plant.connection, at=END)
+    restart = END + timedelta(seconds=30)
+
+    tick(restart)
+    (again,) = deliver(plant.connection, at=restart)
+
+    assert (again.outbound_id, again.body) == (before.outbound_id, before.body)
+    assert Command.objects.exclude(pk=command.pk).count() == 1
+
+
+def test_a_stop_that_was_never_confirmed_spares_a_device_that_was_commanded_anew_meanwhile():
+    plant = factories.plant()
+    command = started(plant)
+    tick()
+    claims(plant.connection, at=END)
+    restart = END + timedelta(seconds=120)
+    deliver(plant.connection, at=restart)
+    ask(plant, batch(device(power_kw=1.0)), at=restart)
+
+    tick(restart)
+    tick(restart + timedelta(seconds=8))
+
+    assert row_of(command).end_cause == "REPLACED"
+
+
+def test_silence_after_a_stop_that_the_broker_has_raises_the_alarm_and_sends_nothing_again():
     command = started(factories.plant())
     tick()
-    voke_moves(row_of(command).stop, State.UNCONFIRMED)
+    voke_moves(row_of(command).stop, State.UNCONFIRMED, cause="ACK_OVERDUE")
 
     for minutes in range(1, 5):
         tick(END + timedelta(minutes=minutes))

@@ -47,8 +47,8 @@ def row_of(command):
     return TimedCommand.objects.select_related("stop").get(pk=command.pk)
 
 
-def voke_moves(command, to, at=END):
-    Command.objects.filter(pk=command.pk).update(state=to, state_at=at)
+def voke_moves(command, to, at=END, **changes):
+    Command.objects.filter(pk=command.pk).update(state=to, state_at=at, **changes)
 
 
 def refused(*args, **changes) -> str:
