@@ -169,3 +169,19 @@ def test_the_memory_transport_needs_a_broker() -> None:
         Simulator(parse_config(config_document()))
 
     assert refused.value.field == "transport.kind"
+
+
+def test_limits_that_voke_changes_by_itself_are_shown_over_rest_and_only_at_a_site_that_it_has(
+    bench: Bench,
+) -> None:
+    bench.simulator.set_limits("DEPOT", maxImportKw=12.5)
+
+    answer = httpx.get(
+        f"{bench.simulator.rest_url}/api/v1/vcp/sites/{DEPOT}/config",
+        headers={"x-api-key": "k"},
+        timeout=WAIT_S,
+        trust_env=False,
+    )
+    assert answer.json()["constraints"]["maxImportKw"] == 12.5
+    with pytest.raises(ValueError, match="NOWHERE"):
+        bench.simulator.set_limits("NOWHERE", maxImportKw=1.0)
