@@ -11,68 +11,34 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from types import TracebackType
-from typing import Any, Self
-from zoneinfo import ZoneInfo
+from typing import Self
 
 from django.db.models import Q
 
-from dispatch.models import Command, OutboundMessage, Outcome
-from dispatch.policy import current_policy
-from dispatch.requests import CommandPayload, CommandRequest
-from dispatch.services.commands import submit
-from dispatch.services.emergency import release, send_emergency
-from dispatch.services.timed import submit_timed
-from dispatch.timed_policy import current_timed_policy
+from dispatch.models import OutboundMessage, Outcome
 from esm import clock
 from esm.ticks import run_tick
-from esm.virtual_day.plan import carried_by, publish_plan
 from metering.days import local_day
 from metering.models import Stream
 from metering.rules import current_rules
 from metering.services.periods import set_period
-from plants.models import (
-    Connection,
-    InboundMessage,
-    LinkHealth,
-    Plant,
-    ScheduleCarrier,
-    TelemetryReading,
-)
+from plants.models import Connection, InboundMessage, LinkHealth, ScheduleCarrier, TelemetryReading
 from plants.services.partitions import forget_known_partitions
-from schedules.models import Override, PlanVersion
-from schedules.policy import current_schedule_policy
-from schedules.services.overrides import begin_override
-from schedules.services.publishing import cancel_plan
-from schedules.slots import PlannedSlot
 from tests import factories
 from tests.contract.plans_life import Life, Point, death_is_silent
+from tests.contract.plans_people import QUARTER, People
+from tests.contract.plans_told import ZONE, Told, delivered
 from tests.contract.world import Wiring, eventually, site_of
 from tests.factories import OPERATOR
-from vcp import (
-    AssetType,
-    DeviceBatch,
-    DeviceCommand,
-    DeviceCommandType,
-    DeviceParams,
-    Direction,
-    Emergency,
-    EmergencyType,
-    Priority,
-    SetpointType,
-    SiteSetpoint,
-    format_timestamp,
-)
+from vcp import format_timestamp
 from voke_sim.config import ExecutionConfig, RestConfig, SimConfig, TelemetryConfig
 from voke_sim.faults import FaultBoard, FaultKind
 from voke_sim.journal import Journal
 from voke_sim.notes import Note
 from voke_sim.simulator import Simulator, SimulatorFailed
 
-ZONE = ZoneInfo("Europe/Prague")
-QUARTER = timedelta(minutes=15)
 LEAD = timedelta(seconds=20)
 SETTLED = timedelta(seconds=61)
 """So long after a target begins a plant has reached it, and says so with its next reading."""
@@ -87,19 +53,6 @@ VOUCHED = timedelta(seconds=10)
 """A consumer that said so long ago that it is there is trusted."""
 _MOST_ROUNDS = 20
 VOKE, US = ScheduleCarrier.VOKE, ScheduleCarrier.DISPATCHER
-
-
-@dataclass(frozen=True, kw_only=True)
-class Followed:
-    """What a plant followed from an instant on: `wall` as its clock shows it, `source` as the journal names it."""
-
-    at: datetime
-    source: str
-    kw: float | None
-
-    @property
-    def wall(self) -> str:
-        return f"{self.at.astimezone(ZONE):%H:%M:%S}"
 
 
 class _Readings:
@@ -118,7 +71,7 @@ class VokeKilled(RuntimeError):
     """What ends the stand-in as kill -9 would."""
 
 
-class PlansWorld:
+class PlansWorld(People, Told):
     """One day of two plants, from `begins`, a wall clock time of the day, on."""
 
     def __init__(
@@ -249,18 +202,12 @@ class PlansWorld:
         self._life = Life(self._wiring.transport)
         self.go_to(self.now)
 
-    # The clock ------------------------------------------------------------------------------------------
-
     @property
-    def now(self) -> datetime:
-        return clock.now()
+    def faults(self) -> FaultBoard:
+        """The stand-in's misbehaviour in force."""
+        return self.voke.faults
 
-    def instant(self, when: str | datetime) -> datetime:
-        """An instant of the day by its wall clock, with an offset where the clock shows it twice."""
-        if isinstance(when, datetime):
-            return when
-        told = datetime.fromisoformat(f"{self.day.day}T{when}")
-        return (told if told.tzinfo else told.replace(tzinfo=ZONE)).astimezone(UTC)
+    # The clock ------------------------------------------------------------------------------------------
 
     def run_until(self, when: str | datetime) -> None:
         """Let the time pass until an instant, that one included."""
@@ -326,17 +273,17 @@ class PlansWorld:
             waiting = waiting.filter(attempts=0)
         if waiting.filter(Q(not_before_at=None) | Q(not_before_at__lte=self.now)).exists():
             return "the outbox holds messages"
-        if self._told("SELECT COUNT(DISTINCT message_id) FROM messages") != _delivered().count():
+        if self.count_in_journal("SELECT COUNT(DISTINCT message_id) FROM messages") != delivered().count():
             return "messages to Voke are under way"
-        if self._told(
+        if self.count_in_journal(
             "SELECT COUNT(*) FROM published WHERE state = 'pending' AND due_at <= ?",
             format_timestamp(self.now),
         ):
             return "the stand-in has something to say"
         spoken = "SELECT COUNT(DISTINCT message_id) FROM published WHERE state = 'confirmed' AND family "
-        if self._told(spoken + "NOT LIKE 'event.telemetry.%'") != InboundMessage.objects.count():
+        if self.count_in_journal(spoken + "NOT LIKE 'event.telemetry.%'") != InboundMessage.objects.count():
             return "events are under way"
-        if self._told(spoken + "= 'event.telemetry.realtime'") != TelemetryReading.objects.count():
+        if self.count_in_journal(spoken + "= 'event.telemetry.realtime'") != TelemetryReading.objects.count():
             return "readings are under way"
         return None
 
@@ -346,175 +293,4 @@ class PlansWorld:
         eventually(lambda: self.voke.is_taking is bound, what=f"bound={bound}")
 
     def _marks(self) -> tuple[int, int, int]:
-        return OutboundMessage.objects.count(), _delivered().count(), InboundMessage.objects.count()
-
-    def _told(self, query: str, *values: Any) -> int:
-        (row,) = self.journal.rows(query, *values)
-        return int(next(iter(row.values())))
-
-    # What people do -------------------------------------------------------------------------------------
-
-    def slots(self, *kw: float, first: str | datetime = "06:00") -> list[PlannedSlot]:
-        """Quarter hours from `first` on; negative = export."""
-        begins = self.instant(first)
-        return [
-            PlannedSlot(
-                start_at=begins + number * QUARTER,
-                end_at=begins + (number + 1) * QUARTER,
-                type=SetpointType.POWER,
-                value=abs(value),
-                direction=Direction.EXPORT if value < 0 else Direction.IMPORT,
-            )
-            for number, value in enumerate(kw)
-        ]
-
-    def publish(self, plant: Plant, slots: Sequence[PlannedSlot]) -> PlanVersion:
-        """Make, check and publish a plant's plan of the day."""
-        return publish_plan(
-            plant.external_plant_id,
-            slots,
-            organisation_id=plant.organisation_id,
-            day=self.day,
-            at=self.now,
-        )
-
-    def plan(self, *kw: float, first: str | datetime = "06:00") -> tuple[PlanVersion, PlanVersion]:
-        """Publish the same plan for both plants; the version that we carry, and Voke's."""
-        slots = self.slots(*kw, first=first)
-        versions = self.publish(self.ours, slots), self.publish(self.vokes, slots)
-        self.go_to(self.now)
-        return versions
-
-    def carried_by(self, plant: Plant, carrier: ScheduleCarrier) -> None:
-        """Who carries out the next plan of a plant."""
-        carried_by({plant.external_plant_id: carrier}, organisation_id=plant.organisation_id)
-
-    def cancel(self, version: PlanVersion) -> None:
-        """End a published plan without a successor."""
-        cancel_plan(
-            organisation_id=version.plan.organisation_id,
-            version_id=version.pk,
-            actor=OPERATOR,
-            reason="scenario",
-            at=self.now,
-            policy=current_schedule_policy(),
-        )
-
-    def override(self, plant: Plant, kw: float, *, until: str) -> Override:
-        """Put an import above the plan."""
-        return begin_override(
-            organisation_id=plant.organisation_id,
-            external_plant_id=plant.external_plant_id,
-            payload=self.import_of(kw, until=until),
-            until_at=self.instant(until),
-            actor=OPERATOR,
-            reason="scenario",
-            at=self.now,
-            policy=current_schedule_policy(),
-        )
-
-    def import_of(self, kw: float, *, until: str) -> SiteSetpoint:
-        """A power at the grid connection from now on."""
-        return SiteSetpoint(
-            type=SetpointType.POWER,
-            target_value_kw=kw,
-            direction=Direction.IMPORT,
-            include_consumption=True,
-            priority=Priority.NORMAL,
-            valid_from=self.now,
-            valid_until=self.instant(until),
-        )
-
-    def charge(self, kw: float, *, minutes: float) -> Command:
-        """Let the battery of the plant that we carry charge for so long."""
-        charging = DeviceCommand(
-            device_id="B1",
-            asset_type=AssetType.BESS,
-            command=DeviceCommandType.BESS_CHARGE,
-            params=DeviceParams(power_kw=kw, respect_limits=True),
-        )
-        return submit_timed(
-            organisation_id=self.ours.organisation_id,
-            request=CommandRequest(
-                external_plant_id=self.ours.external_plant_id,
-                payload=DeviceBatch(commands=(charging,)),
-                reason="scenario",
-            ),
-            actor=OPERATOR,
-            at=self.now,
-            policy=current_policy(),
-            timed=current_timed_policy(),
-            duration=timedelta(minutes=minutes),
-        ).command
-
-    def send(self, plant: Plant, payload: CommandPayload) -> Command:
-        """Ask for a command as an operator."""
-        request = CommandRequest(
-            external_plant_id=plant.external_plant_id, payload=payload, reason="scenario"
-        )
-        call = send_emergency if isinstance(payload, Emergency) else submit
-        return call(
-            organisation_id=plant.organisation_id,
-            request=request,
-            actor=OPERATOR,
-            at=self.now,
-            policy=current_policy(),
-        ).command
-
-    def stop(self, plant: Plant) -> Command:
-        """An emergency STOP."""
-        return self.send(plant, Emergency(type=EmergencyType.STOP, reason="scenario"))
-
-    def release(self, plant: Plant) -> Command:
-        """Release the plant's emergency."""
-        return release(
-            organisation_id=plant.organisation_id,
-            external_plant_id=plant.external_plant_id,
-            actor=OPERATOR,
-            reason="scenario",
-            at=self.now,
-            policy=current_policy(),
-        )
-
-    # What became of it ----------------------------------------------------------------------------------
-
-    @property
-    def faults(self) -> FaultBoard:
-        """The stand-in's misbehaviour in force."""
-        return self.voke.faults
-
-    def followed(self, plant: Plant) -> list[Followed]:
-        """What the plant followed since the world began: no two alike in succession, none that lasted no time."""
-        rows = self.journal.rows(
-            "SELECT at, source, target_kw FROM targets WHERE site_id = ? ORDER BY seq", str(plant.voke_uuid)
-        )
-        told: list[Followed] = []
-        for row in rows:
-            at = datetime.fromisoformat(row["at"])
-            if told and told[-1].at == at:
-                told.pop()
-            if not told or (told[-1].source, told[-1].kw) != (row["source"], row["target_kw"]):
-                told.append(Followed(at=at, source=row["source"], kw=row["target_kw"]))
-        return told
-
-    def steps(self, plant: Plant) -> list[tuple[str, float | None]]:
-        """(wall clock, kW) of each change of a plant's target after the first; None = no target."""
-        told = self.followed(plant)
-        return [(one.wall, one.kw) for before, one in itertools.pairwise(told) if before.kw != one.kw]
-
-    def sent(self, plant: Plant, kind: str) -> list[Command]:
-        """The plant's commands of a kind of which something reached the broker, in the order of their making."""
-        reached = OutboundMessage.objects.filter(outcome=Outcome.CONFIRMED, command__plant=plant).values(
-            "command"
-        )
-        return list(Command.objects.filter(pk__in=reached, kind=kind).order_by("pk"))
-
-    def effects(self, command: Command) -> int:
-        """How many effects the command's messages had at the stand-in."""
-        ids = [str(message.message_id) for message in command.messages.all()]
-        marks = ", ".join("?" * len(ids))
-        return self._told(f"SELECT COUNT(*) FROM effects WHERE message_id IN ({marks})", *ids)
-
-
-def _delivered() -> Any:
-    return OutboundMessage.objects.filter(outcome=Outcome.CONFIRMED)
+        return OutboundMessage.objects.count(), delivered().count(), InboundMessage.objects.count()
