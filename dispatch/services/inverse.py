@@ -20,18 +20,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db.models import QuerySet
-
 from dispatch.models import Command, EmergencyLatch, Kind, Retraction, TimedCommand
 from dispatch.requests import FAMILY, CommandPayload
 from dispatch.services.undoing import (
     ENDS_WITHIN,
     IN_FORCE,
-    NEVER_CONFIRMED,
     base_mode_of,
     cut_reason,
     may_have_arrived,
-    newer_than,
+    newer_there,
 )
 from dispatch.states import State
 from dispatch.stops import devices_in, stop_of
@@ -140,7 +137,7 @@ def _undo_setpoint(plant: Plant, command: Command, asked: SiteSetpoint, reason: 
         )
         return Undoing(how=How.ZERO, payload=nothing)
     ended_by = (
-        _newer_there(command)
+        newer_there(command)
         .filter(kind=Kind.MODE, payload__mode=plant.base_mode, due_at__gte=asked.valid_from, due_at__lte=at)
         .first()
     )
@@ -159,11 +156,6 @@ def _undo_setpoint(plant: Plant, command: Command, asked: SiteSetpoint, reason: 
             [ends_at(asked, at), *(one.begins_at - _SOON for one in others if one.begins_at > at)]
         ),
     )
-
-
-def _newer_there(command: Command) -> QuerySet[Command]:
-    """Newer commands of the plant, without those that may never have left us (nobody confirmed them)."""
-    return newer_than(command).exclude(state=State.UNCONFIRMED, cause=NEVER_CONFIRMED)
 
 
 class _Other(NamedTuple):
@@ -216,7 +208,7 @@ def _span(payload: Mapping[str, Any], due_at: datetime) -> tuple[datetime, datet
 def _undo_devices(command: Command, asked: DeviceBatch, at: datetime) -> Undoing:
     if stop_of(asked) is None:
         raise Conflict("what its devices did before is not known", code="NOTHING_TO_TAKE_BACK")
-    batches = newer_than(command).filter(kind=Kind.DEVICE, due_at__lte=at)
+    batches = newer_there(command).filter(kind=Kind.DEVICE, due_at__lte=at)
     stop = stop_of(asked, leave=devices_in(batches.values_list("payload", flat=True)[:_MOST_TARGETS]))
     if stop is None:
         return Undoing(how=How.FOLLOWED, by=batches.first())
@@ -225,7 +217,7 @@ def _undo_devices(command: Command, asked: DeviceBatch, at: datetime) -> Undoing
 
 
 def _undo_mode(plant: Plant, command: Command, asked: Mode, reason: str, at: datetime) -> Undoing:
-    newer = _newer_there(command).filter(kind=Kind.MODE).first()
+    newer = newer_there(command).filter(kind=Kind.MODE).first()
     if newer is not None:
         return Undoing(how=How.FOLLOWED, by=newer)
     if asked.mode == plant.base_mode and asked.valid_until is None:
@@ -236,7 +228,7 @@ def _undo_mode(plant: Plant, command: Command, asked: Mode, reason: str, at: dat
 
 def _undo_emergency(plant: Plant, command: Command, reason: str, at: datetime) -> Undoing:
     """Of one that was released: a mode ends it at Voke."""
-    newer = _newer_there(command)
+    newer = newer_there(command)
     # A mode would end what a person asked for since; a plan's slot is said again after it.
     by = newer.filter(kind=Kind.MODE).first() or newer.filter(automatic=False).first()
     if by is not None:

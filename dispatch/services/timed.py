@@ -40,6 +40,7 @@ from dispatch.services.undoing import (
     give_up_attempts,
     may_have_arrived,
     newer_than,
+    newer_there,
     store_or_record,
     take_back_unsent,
 )
@@ -330,8 +331,8 @@ def end_ref(start_id: int) -> str:
 
 
 def _left_to_stop(row: TimedCommand, start: Command, at: datetime) -> tuple[DeviceCommand, ...]:
-    """The stops of the devices that nobody commanded anew by now."""
-    newer = newer_than(start).filter(kind=Kind.DEVICE, due_at__lte=at).exclude(batch_ref=end_ref(start.pk))
+    """The stops of the devices that nobody commanded anew by now, as far as we know that it arrived."""
+    newer = newer_there(start).filter(kind=Kind.DEVICE, due_at__lte=at).exclude(batch_ref=end_ref(start.pk))
     taken = devices_in(newer.values_list("payload", flat=True)[:200])
     return tuple(one for one in _batch(row.stop_payload).commands if one.device_id not in taken)
 

@@ -104,6 +104,11 @@ def newer_than(command: Command) -> QuerySet[Command]:
     return rows.filter(state__in=[state.value for state in IN_FORCE]).order_by("-pk")
 
 
+def newer_there(command: Command) -> QuerySet[Command]:
+    """Newer commands of the plant, without those that may never have left us (nobody confirmed them)."""
+    return newer_than(command).exclude(state=State.UNCONFIRMED, cause=NEVER_CONFIRMED)
+
+
 def take_back_unsent(command: Command, *, actor: Actor, reason: str, at: datetime) -> bool:
     """Cancel a locked command of which no byte can have left; False, and nothing changes, where one may have."""
     if State(command.state) not in BEFORE_SENT:

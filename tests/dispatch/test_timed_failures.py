@@ -115,6 +115,18 @@ def test_the_alarm_ends_when_the_device_is_commanded_anew():
     assert Alarm.objects.get().cleared_at is not None
 
 
+def test_a_newer_command_that_nobody_confirmed_spares_no_device_its_stop():
+    plant = factories.plant()
+    command = started(plant)
+    newer = ask(plant, batch(device(power_kw=1.0)), at=END - timedelta(minutes=1))
+    voke_moves(newer, State.UNCONFIRMED, cause="NEVER_CONFIRMED")
+
+    tick()
+
+    assert row_of(command).stop is not None
+    assert row_of(command).ended_at is None
+
+
 @pytest.mark.parametrize("halt_s", [61, 120, 7200])
 def test_a_stop_whose_sender_was_killed_is_made_again_when_its_time_has_passed_and_goes_out(halt_s):
     plant = factories.plant()
