@@ -70,6 +70,12 @@ def zone_of(name: str | None) -> tzinfo:
         return UTC
 
 
+def zone_name(name: str | None) -> str:
+    """The name of a plant's zone; "UTC" where `zone_of` answers UTC."""
+    place = zone_of(name)
+    return place.key if isinstance(place, ZoneInfo) else "UTC"
+
+
 def moment(at: datetime | None, *, zone: str | None = None, precise: bool = False) -> SafeString:
     """An instant on the plant's wall clock; the title tells it in UTC. `precise` adds milliseconds."""
     if at is None:

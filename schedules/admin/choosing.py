@@ -12,6 +12,7 @@ from django.urls import reverse
 from dispatch.models import Command
 from esm import clock
 from metering.days import local_day_of
+from plants.admin.marks import zone_name
 from plants.admin.pages import Page, PageForm, posted, run_page
 from plants.admin.theme import autocomplete, widgets
 from plants.models import Plant
@@ -56,7 +57,7 @@ def choose_view(model_admin: "ModelAdmin[Any]", request: HttpRequest) -> HttpRes
         if day is not None:
             refuse_days([day], path="day")
         else:
-            day = local_day_of(clock.now(), zone=plant.time_zone).day + timedelta(days=1)
+            day = local_day_of(clock.now(), zone=zone_name(plant.time_zone)).day + timedelta(days=1)
         return redirect("admin:schedules_dayplan_edit", plant.pk, day.isoformat())
 
     return run_page(model_admin, request, page=page, form=form, act=act)

@@ -13,7 +13,7 @@ from django.shortcuts import redirect
 from dispatch.admin.forms import ReasonForm
 from dispatch.admin.sending import actor_of
 from esm import clock
-from plants.admin.marks import change_url
+from plants.admin.marks import change_url, zone_name
 from plants.admin.pages import Page, PageForm, posted, run_page, show_page
 from plants.admin.refusals import REFUSALS, problems_of, texts_of
 from plants.models import CancelPolicy, Plant, ScheduleCarrier
@@ -193,7 +193,7 @@ def _refused_text(refused: Exception) -> str:
 
 def publish_effects(plan: DayPlan, version: PlanVersion) -> list[str]:
     """What publishing would do, in sentences."""
-    at, plant, zone = clock.now(), plan.plant, plan.time_zone
+    at, plant, zone = clock.now(), plan.plant, zone_name(plan.time_zone)
     before = published_version(plan)
     slots = slots_of(version_ids=[one.pk for one in (version, before) if one is not None])
     new = slots.get(version.pk, [])

@@ -18,6 +18,7 @@ from django.shortcuts import get_object_or_404, redirect
 from dispatch.admin.sending import actor_of
 from esm import clock
 from plants.admin.base import without_secrets
+from plants.admin.marks import zone_name
 from plants.admin.pages import Page, PageForm, posted, show_page
 from plants.admin.refusals import attempt
 from plants.errors import Invalid
@@ -50,7 +51,7 @@ class _Day:
 
     @property
     def zone(self) -> str:
-        return self.plant.time_zone if self.plan is None else self.plan.time_zone
+        return zone_name(self.plant.time_zone if self.plan is None else self.plan.time_zone)
 
     def sheet(self) -> Sheet:
         grid = grid_of_day(self.day, zone=self.zone, minutes=self.plant.slot_minutes)

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.utils.safestring import SafeString
 
-from plants.admin.marks import NOTHING, Family, Look, chip
+from plants.admin.marks import NOTHING, Family, Look, chip, zone_name
 from schedules.conflicts import Code
 from schedules.models import OPEN, PlanVersion
 from schedules.selectors.versions import slots_of
@@ -34,7 +34,7 @@ def finding_chips(version: PlanVersion) -> list[SafeString]:
 
 def findings_of(versions: Iterable[PlanVersion]) -> dict[int, list[dict[str, object]]]:
     """What stands against each version, with the time of its slot; slots that are over are no news. One statement."""
-    told = {version.pk: (version.plan.time_zone, news(version.problems)) for version in versions}
+    told = {version.pk: (zone_name(version.plan.time_zone), news(version.problems)) for version in versions}
     slots = slots_of(version_ids=[pk for pk, (_, found) in told.items() if found])
     return {pk: [_timed(one, slots.get(pk, []), zone) for one in found] for pk, (zone, found) in told.items()}
 

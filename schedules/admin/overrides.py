@@ -19,7 +19,7 @@ from dispatch.models import Kind
 from dispatch.words import command_title
 from esm import clock
 from plants.admin.base import MachineOwned, without_secrets
-from plants.admin.marks import NOTHING, ago, change_url, link, moment, stack
+from plants.admin.marks import NOTHING, ago, change_url, link, moment, stack, zone_name, zone_of
 from plants.admin.pages import Page, PageForm, found_or_404, posted, require, run_page
 from plants.admin.theme import (
     ActionVariant,
@@ -206,7 +206,7 @@ class OverrideAdmin(MachineOwned):
             effects=_begin_effects(plant, at),
             back=reverse(_LIST),
         )
-        with timezone.override(plant.time_zone):
+        with timezone.override(zone_of(plant.time_zone)):
             return run_page(self, request, page=page, form=form, act=act)
 
     @action(
@@ -271,7 +271,7 @@ class OverrideAdmin(MachineOwned):
             ),
             back=change_url(row),
         )
-        with timezone.override(row.plant.time_zone):
+        with timezone.override(zone_of(row.plant.time_zone)):
             return run_page(self, request, page=page, form=form, act=act, row=row)
 
     def has_publish_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
@@ -351,7 +351,7 @@ def _facts(row: Override, at: datetime) -> list[tuple[str, object]]:
 
 def _running_text(plant: Plant, at: datetime) -> str:
     slot = slots_ahead(plant_id=plant.pk, at=at).current
-    return "Nothing is planned for now" if slot is None else slot_text(slot, zone=plant.time_zone)
+    return "Nothing is planned for now" if slot is None else slot_text(slot, zone=zone_name(plant.time_zone))
 
 
 def _begin_effects(plant: Plant, at: datetime) -> tuple[str, ...]:
@@ -370,4 +370,4 @@ def _resume_text(plant: Plant, at: datetime) -> str:
     slot = slots_ahead(plant_id=plant.pk, at=at).current
     if slot is None:
         return "Nothing is planned for now: what is sent follows the plant's cancel policy."
-    return f"The plan goes on at once with {slot_text(slot, zone=plant.time_zone)}."
+    return f"The plan goes on at once with {slot_text(slot, zone=zone_name(plant.time_zone))}."

@@ -17,7 +17,7 @@ from dispatch.admin.sending import actor_of
 from esm import clock
 from metering.days import local_day
 from plants.admin.base import MachineOwned, RoomChangeList
-from plants.admin.marks import NOTHING, chips, stack
+from plants.admin.marks import NOTHING, chips, stack, zone_name
 from plants.admin.refusals import problems_of, texts_of
 from plants.admin.theme import (
     ActionVariant,
@@ -259,7 +259,7 @@ def facts_of(row: DayPlan) -> PlanFacts:
 
 def length_text(plan: DayPlan) -> str:
     """Says so when the clock changes on that day."""
-    hours = local_day(plan.day, zone=plan.time_zone).length_s / 3600
+    hours = local_day(plan.day, zone=zone_name(plan.time_zone)).length_s / 3600
     return "" if hours == 24 else f"{hours:g} hours"
 
 

@@ -14,7 +14,7 @@ from dispatch.models import Command, Proof
 from dispatch.states import State
 from dispatch.words import cause_text
 from metering.days import local_day
-from plants.admin.marks import EMPTY, NOTHING, change_url, chip, link, moment
+from plants.admin.marks import EMPTY, NOTHING, change_url, chip, link, moment, zone_name
 from plants.errors import DomainError
 from plants.models import ScheduleCarrier
 from plants.words import energy_text, label_text
@@ -88,6 +88,9 @@ def plan_panels(plan: DayPlan, *, asked: Mapping[str, str], at: datetime) -> dic
     if not versions:
         return {"plan": plan, "empty": True, "edit_url": _edit_url(plan)}
     view = _view(plan, id_in(chosen))
+    for told in (plan, view.plan):  # a page opens also when a zone has left the tz database
+        told.time_zone = zone_name(told.time_zone)
+        told.plant.time_zone = zone_name(told.plant.time_zone)
     facts = facts_of(plan.plant, zone=plan.time_zone)
     return {
         "plan": plan,

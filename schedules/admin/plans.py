@@ -106,9 +106,10 @@ class DayPlanAdmin(PlanList):
         require(request, "schedules.change_dayplan")
         return copy_page(self, request, found_or_404(self, request, object_id))
 
-    @action(description="Export as CSV", url_path="export", icon="download")
+    @action(description="Export as CSV", url_path="export", icon="download", permissions=["view"])
     def export(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """The version that speaks for the day."""
+        require(request, "schedules.view_dayplan")
         plan: DayPlan = found_or_404(self, request, object_id)
         shown = facts_of_plans([plan])[plan.pk].shown
         if shown is None:

@@ -12,7 +12,7 @@ from dispatch.admin.plants import DispatchedPlantAdmin
 from dispatch.models import Kind
 from dispatch.words import command_title
 from metering.days import local_day_of
-from plants.admin.marks import EMPTY, ago, change_url, moment
+from plants.admin.marks import EMPTY, ago, change_url, moment, zone_name
 from plants.admin.theme import action
 from plants.models import Plant
 from schedules.admin.looks import plan_chip
@@ -45,7 +45,7 @@ class PlannedPlantAdmin(DispatchedPlantAdmin):
 
 def plan_panel(plant: Plant, *, at: datetime) -> dict[str, Any]:
     """Now, next, what stands above, and the plans of the coming days; four statements."""
-    ahead, zone = slots_ahead(plant_id=plant.pk, at=at), plant.time_zone
+    ahead, zone = slots_ahead(plant_id=plant.pk, at=at), zone_name(plant.time_zone)
     return {
         "now": EMPTY if ahead.current is None else slot_text(ahead.current, zone=zone),
         "next": EMPTY if ahead.following is None else slot_text(ahead.following, zone=zone),
@@ -72,7 +72,7 @@ def _override(plant: Plant, at: datetime) -> dict[str, object] | None:
 
 
 def _days(plant: Plant, at: datetime) -> list[dict[str, object]]:
-    today = local_day_of(at, zone=plant.time_zone).day
+    today = local_day_of(at, zone=zone_name(plant.time_zone)).day
     rows = plans_of(
         organisation_id=plant.organisation_id,
         external_plant_id=plant.external_plant_id,
