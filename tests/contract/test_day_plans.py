@@ -196,24 +196,43 @@ def test_a_cancelled_plan_ends_as_the_plants_policy_says_and_at_voke_at_once(mak
         assert [len(world.sent(world.vokes, kind)) for kind in (CREATE, CANCEL)] == [3, 3]
 
 
+_FORWARD, _BACK = date(2026, 3, 29), date(2026, 10, 25)
+_DAY_PACES = (-LEAD, timedelta())
+_DAY_TICKS = ("queue_due", "plan_slots", "plan_schedules", "plans_done")
+
+
+def _eve_of(day: date) -> datetime:
+    """Five minutes before the day begins on the plants' clock."""
+    return datetime.combine(day, time(), tzinfo=ZONE).astimezone(UTC) - timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(
+    ("day", "quarters"), [(_FORWARD, 12), (_BACK, 20)], ids=["the clock goes forward", "the clock goes back"]
+)
+def test_both_carriers_follow_the_slots_around_a_change_of_the_clock(make_plans: MakePlans, day, quarters):
+    """From midnight to 04:00 on the plants' clock: three hours, and five."""
+    kw = [10.0 + number % 7 for number in range(quarters)]
+    with make_plans(day=day, begins=_eve_of(day), paces=_DAY_PACES, ticks=_DAY_TICKS) as world:
+        world.plan(*kw, first=world.day.start_at)
+        world.run_until("04:15")
+
+        for plant in world.plants:
+            steps = world.steps(plant)
+            assert [value for _, value in steps] == [*kw, None]
+            assert (steps[0][0], steps[-1][0]) == ("00:00:00", "04:00:00")
+        assert values(world.sent(world.ours, SETPOINT)) == kw
+
+
 @pytest.mark.parametrize(
     ("day", "quarters", "hours"),
-    [(date(2026, 3, 29), 92, 23), (date(2026, 10, 25), 100, 25)],
+    [(_FORWARD, 92, 23), (_BACK, 100, 25)],
     ids=["the clock goes forward", "the clock goes back"],
 )
 def test_both_carriers_follow_every_slot_of_a_day_on_which_the_clock_is_changed(
     transactional_db, day, quarters, hours
 ):
-    midnight = datetime.combine(day, time(), tzinfo=ZONE)
-    begins = midnight.astimezone(UTC) - timedelta(minutes=5)
     kw = [10.0 + number % 7 for number in range(quarters)]
-    with PlansWorld(
-        memory_wiring,
-        day=day,
-        begins=begins,
-        paces=(-LEAD, timedelta()),
-        ticks=("queue_due", "plan_slots", "plan_schedules", "plans_done"),
-    ) as world:
+    with PlansWorld(memory_wiring, day=day, begins=_eve_of(day), paces=_DAY_PACES, ticks=_DAY_TICKS) as world:
         ours, vokes = world.plan(*kw, first=world.day.start_at)
         world.run_until(world.day.start_at + timedelta(hours=hours, minutes=15))
 
