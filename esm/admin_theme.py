@@ -70,6 +70,11 @@ def _lists_commands(request: HttpRequest) -> bool:
 
 
 def _navigation() -> list[dict[str, Any]]:
+    """What is run, then what it runs on."""
+    return [*_daily_work(), *_technical()]
+
+
+def _daily_work() -> list[dict[str, Any]]:
     send = {
         "title": "Send a command",
         "icon": "send",
@@ -105,6 +110,11 @@ def _navigation() -> list[dict[str, Any]]:
                 _page("Emergency orders", "crisis_alert", "dispatch.emergencyorder"),
             ],
         },
+    ]
+
+
+def _technical() -> list[dict[str, Any]]:
+    return [
         {
             "title": "Wire",
             "items": [

@@ -274,31 +274,6 @@ def test_the_list_costs_the_same_statements_however_many_plans_it_shows(jana, pl
     assert queries_of(lambda: jana.get(page(LIST))) == few
 
 
-def test_the_plants_page_tells_what_is_planned_for_now_and_next(jana, plant):
-    make_plan(plant, at=AT - timedelta(hours=1))
-    make_plan(plant, at=AT, days=1, publishes=False)
-
-    text = text_of(jana.get(page("plants_plant_change", plant.pk)))
-
-    assert "Now Import 21.7 kW, 04:00-04:15" in text
-    assert "Next Import 21.8 kW, 04:15-04:30 in 15 min" in text
-    assert "Fri 2 Jan, today" in text
-    assert "Sat 3 Jan" in text
-
-
-def test_the_plants_page_tells_of_the_override_above_the_plan(jana, plant):
-    make_override(plant, at=AT)
-
-    text = text_of(jana.get(page("plants_plant_change", plant.pk)))
-
-    assert "Overridden: Export 12 kW, ends in 45 min" in text
-    assert "The grid operator called" in text
-
-
-def test_a_plant_without_a_plan_says_so(jana, plant):
-    assert "Now nothing planned" in text_of(jana.get(page("plants_plant_change", plant.pk)))
-
-
 def test_what_was_checked_anew_since_somebody_looked_is_shown_before_it_is_published(jana, plant):
     version = make_plan(plant, at=AT, days=1, publishes=False)
     url = page("schedules_dayplan_publish_open", version.plan_id)
