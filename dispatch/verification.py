@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
+from itertools import pairwise
 from operator import attrgetter
 from typing import Any
 
@@ -167,6 +168,39 @@ def _end_of(target: Target, enders: Sequence[tuple[datetime, int]]) -> datetime 
         return target.ends_at
     stopped_at = enders[after][0]
     return stopped_at if target.ends_at is None else min(target.ends_at, stopped_at)
+
+
+def followed(targets: Iterable[Target], *, from_at: datetime, to_at: datetime) -> list[tuple[Window, Target]]:
+    """What Voke followed when within [from_at, to_at), in order of time; between the windows nothing was in force.
+
+    At each instant the strongest of those that have begun and not ended: one that was covered by a stronger one is
+    followed again when that has ended. What ends all is followed by nobody.
+    """
+    known = list(targets)
+    enders = sorted((one.begins_at, one.order) for one in known if one.ends_all)
+    spans = []
+    for one in known:
+        until = _end_of(one, enders) or to_at
+        begins_at, ends_at = max(one.begins_at, from_at), min(until, to_at)
+        if not one.ends_all and begins_at < ends_at:
+            spans.append((begins_at, ends_at, one))
+    spans.sort(key=lambda span: span[0], reverse=True)
+    edges = sorted({edge for span in spans for edge in span[:2]})
+    found: list[tuple[Window, Target]] = []
+    active: list[tuple[datetime, Target]] = []
+    for low, high in pairwise(edges):
+        while spans and spans[-1][0] <= low:
+            _, ends_at, one = spans.pop()
+            active.append((ends_at, one))
+        active = [(ends_at, one) for ends_at, one in active if ends_at > low]
+        if not active:
+            continue
+        winner = max((one for _, one in active), key=attrgetter("rank", "asked_at", "order"))
+        if found and found[-1][1] is winner and found[-1][0].to_at == low:
+            found[-1] = (replace(found[-1][0], to_at=high), winner)
+        else:
+            found.append((Window(from_at=low, to_at=high), winner))
+    return found
 
 
 def window_of(aim: Aim, asked_at: datetime, force: Window | None, rules: ProofRules) -> Window | None:
