@@ -301,7 +301,13 @@ def _hours_left(slot: PlannedSlot, at: datetime | None) -> float:
     return slot.hours if at is None else (slot.end_at - max(slot.start_at, at)).total_seconds() / 3600
 
 
-def _soc_window(slot: PlannedSlot, facts: PlanFacts, windows: Sequence[Window]) -> tuple[float, float]:
+def soc_windows(spans: Sequence[Span], *, day: date, facts: PlanFacts) -> list[tuple[float, float]]:
+    """Within which charge (%) the battery may be in each span of the day."""
+    windows = _windows(facts, day)
+    return [_soc_window(span, facts, windows) for span in spans]
+
+
+def _soc_window(slot: Span, facts: PlanFacts, windows: Sequence[Window]) -> tuple[float, float]:
     low, high = facts.soc_min_pct, facts.soc_max_pct
     for window in windows:
         if window.start_at < slot.end_at and slot.start_at < window.end_at:

@@ -58,7 +58,7 @@ def _blocks(plant: Plant) -> list[Block]:
 
 
 def around(plan: DayPlan, *, at: datetime) -> Around:
-    """What else is in force on the plan's day."""
+    """What else is in force on the plan's day; the plan need not be stored yet."""
     day = local_day(plan.day, zone=plan.time_zone)
     latch = EmergencyLatch.objects.filter(plant_id=plan.plant_id, released_at__isnull=True).first()
     return Around(
@@ -89,7 +89,7 @@ def _neighbours(plan: DayPlan, day: LocalDay) -> list[tuple[str, Span]]:
             start_at__lt=day.end_at,
             end_at__gt=day.start_at,
         )
-        .exclude(version__plan=plan)
+        .exclude(version__plan_id=plan.pk)
         .order_by("start_at")
         .values_list("version__plan__day", "start_at", "end_at")
     )
