@@ -82,10 +82,14 @@ def history(*, organisation_id: int, plan_id: int, limit: int = MOST_EVENTS) -> 
 
 @dataclass(frozen=True, kw_only=True)
 class Ahead:
-    """What a plant's published plans say for now, and the next slot after that; None = nothing."""
+    """What a plant's published plans say for now, and the next slot after that; None = nothing.
+
+    `number`: of the plan's version that they belong to.
+    """
 
     current: PlannedSlot | None
     following: PlannedSlot | None
+    number: int | None = None
 
 
 def slots_ahead(*, plant_id: int, at: datetime) -> Ahead:
@@ -108,9 +112,11 @@ def slots_ahead(*, plant_id: int, at: datetime) -> Ahead:
     running = [row for row in rows if row.start_at <= at]
     newest = max(running, key=lambda row: row.version.plan.day, default=None)
     following = next((row for row in rows if row.start_at > at), None)
+    told = newest or following
     return Ahead(
         current=None if newest is None else planned(newest),
         following=None if following is None else planned(following),
+        number=None if told is None else told.version.number,
     )
 
 

@@ -22,7 +22,8 @@ from dispatch.services.undoing import IN_FORCE, store_or_record
 from plants.models import Plant
 from schedules.models import Override
 from schedules.policy import SchedulePolicy
-from schedules.services.overrides import asked_of, commands_of, ref_of
+from schedules.services.override_checks import asked_of
+from schedules.services.overrides import commands_of, ref_of
 
 BATCH = 200
 LEAST_LEFT = timedelta(seconds=5)

@@ -38,14 +38,22 @@ from dispatch.services.outbox import withdraw_unattempted
 from dispatch.services.retracting import retract
 from dispatch.services.undoing import take_back_unsent
 from dispatch.states import BEFORE_SENT, NEVER_SENT, State
-from plants.errors import Conflict, Invalid, NotFound
+from plants.errors import NotFound
 from plants.models import Plant
 from schedules.models import Override, OverrideEnd, RunState, SlotRun
 from schedules.policy import SchedulePolicy
 from schedules.services.carried_by_us import carry_on
+from schedules.services.override_checks import (
+    as_override,
+    asked_of,
+    begun_under,
+    require_end,
+    require_open,
+    require_reason,
+)
 from schedules.services.runs import Turned, lock_free_plants, write_runs
 from schedules.services.standing import LONGEST_SLOT, OVERRIDDEN, override_text
-from vcp import Family, Priority, SiteSetpoint, parse_payload, to_wire
+from vcp import Priority, SiteSetpoint, to_wire
 
 BATCH = 500
 _CAME_TO_NOTHING = NEVER_SENT | {State.REJECTED, State.RETURNED, State.REFUSED}
@@ -61,19 +69,28 @@ def begin_override(
     reason: str,
     at: datetime,
     policy: SchedulePolicy,
+    idempotency_key: str | None = None,
     new_id: NewId = uuid.uuid4,
 ) -> Override:
     """Put a setpoint above the plan from now until `until_at`; one that is open is replaced.
 
-    The payload's priority and times are the override's own. Raises `Invalid` (REASON_MISSING, BAD_END, TOO_LONG),
-    `NotFound`, and whatever a command of the plant is refused with (`Conflict`: PLANT_LATCHED, DISPATCH_OFF ...;
-    `Several`: limits).
+    The payload's priority and times are the override's own. A known `idempotency_key` answers what it began.
+
+    Raises `Invalid` (REASON_MISSING, BAD_END, TOO_LONG), `NotFound`, and whatever a command of the plant is refused
+    with (`Conflict`: PLANT_LATCHED, DISPATCH_OFF ...; `Several`: limits).
     """
-    _require_sound(reason, until_at, at=at, policy=policy)
+    require_reason(reason)
+    key = idempotency_key
     with transaction.atomic():
         plant = lock_plant(organisation_id=organisation_id, external_plant_id=external_plant_id)
-        now = msgspec.structs.replace(payload, priority=Priority.HIGH, valid_from=at, valid_until=until_at)
-        command = _send(plant, now, actor=actor, reason=reason, at=at, policy=policy, new_id=new_id)
+        begun = begun_under(
+            key, organisation_id=organisation_id, plant_id=plant.pk, payload=payload, until_at=until_at
+        )
+        if begun is not None:
+            return begun
+        require_end(until_at, at=at, policy=policy)
+        now = as_override(payload, at=at, until_at=until_at)
+        command = _send(plant, now, actor=actor, reason=reason, at=at, policy=policy, new_id=new_id, key=key)
         before = Override.objects.filter(plant=plant, ended_at__isnull=True).first()
         if before is not None:
             _end(before, OverrideEnd.REPLACED, actor=actor, at=at)
@@ -95,16 +112,6 @@ def begin_override(
     return override
 
 
-def _require_sound(reason: str, until_at: datetime, *, at: datetime, policy: SchedulePolicy) -> None:
-    if not reason.strip():
-        raise Invalid("say why", path="reason", code="REASON_MISSING")
-    if until_at.utcoffset() is None or until_at <= at:
-        raise Invalid("must lie ahead", path="until", code="BAD_END")
-    if until_at > at + policy.override_most:
-        hours = policy.override_most.total_seconds() / 3600
-        raise Invalid(f"an override lasts {hours:g} hours at most", path="until", code="TOO_LONG")
-
-
 def _send(
     plant: Plant,
     payload: SiteSetpoint,
@@ -115,9 +122,14 @@ def _send(
     policy: SchedulePolicy,
     new_id: NewId,
     batch_ref: str = "",
+    key: str | None = None,
 ) -> Command:
     request = CommandRequest(
-        external_plant_id=plant.external_plant_id, payload=payload, reason=reason, batch_ref=batch_ref
+        external_plant_id=plant.external_plant_id,
+        payload=payload,
+        reason=reason,
+        batch_ref=batch_ref,
+        idempotency_key=key,
     )
     return submit(
         organisation_id=plant.organisation_id,
@@ -213,6 +225,7 @@ def extend_override(
     reason: str,
     at: datetime,
     policy: SchedulePolicy,
+    idempotency_key: str | None = None,
     new_id: NewId = uuid.uuid4,
 ) -> Override:
     """Let an open override last until another instant, earlier or later: the same ask, begun anew.
@@ -220,7 +233,17 @@ def extend_override(
     Its length counts from now. Raises as `begin_override`, and `Conflict` (NOT_OPEN).
     """
     with transaction.atomic():
-        override = _lock_open(organisation_id, override_id)
+        override = _lock(organisation_id, override_id)
+        begun = begun_under(
+            idempotency_key,
+            organisation_id=organisation_id,
+            plant_id=override.plant_id,
+            payload=asked_of(override),
+            until_at=until_at,
+        )
+        if begun is not None:
+            return begun
+        require_open(override)
         return begin_override(
             organisation_id=organisation_id,
             external_plant_id=override.plant.external_plant_id,
@@ -230,6 +253,7 @@ def extend_override(
             reason=reason,
             at=at,
             policy=policy,
+            idempotency_key=idempotency_key,
             new_id=new_id,
         )
 
@@ -248,10 +272,10 @@ def end_override(
 
     Raises `NotFound`, `Conflict` (NOT_OPEN), `Invalid` (REASON_MISSING).
     """
-    if not reason.strip():
-        raise Invalid("say why", path="reason", code="REASON_MISSING")
+    require_reason(reason)
     with transaction.atomic():
-        override = _lock_open(organisation_id, override_id)
+        override = _lock(organisation_id, override_id)
+        require_open(override)
         _end(override, OverrideEnd.ENDED, actor=actor, at=at)
         _cancel_unsent(
             override, actor=actor, reason=reason, at=at
@@ -261,25 +285,14 @@ def end_override(
     return override
 
 
-def asked_of(override: Override) -> SiteSetpoint:
-    """What an override asks for, from its beginning until its end."""
-    payload = parse_payload(Family.COMMAND_SITE_SETPOINT, override.payload)
-    if not isinstance(payload, SiteSetpoint):
-        raise TypeError("an override is a setpoint")
-    return payload
-
-
-def _lock_open(organisation_id: int, override_id: int) -> Override:
+def _lock(organisation_id: int, override_id: int) -> Override:
     """The override with its plant locked; the plant before it, as everywhere."""
     rows = Override.objects.filter(organisation_id=organisation_id, pk=override_id)
     found = rows.values_list("plant__external_plant_id", flat=True).first()
     if found is None:
         raise NotFound("no such override", path="override", code="OVERRIDE_NOT_FOUND")
     lock_plant(organisation_id=organisation_id, external_plant_id=found)
-    override = rows.select_related("plant").get()
-    if override.ended_at is not None:
-        raise Conflict(f"the override ended ({override.end_cause})", code="NOT_OPEN")
-    return override
+    return rows.select_related("plant").get()
 
 
 def _end(override: Override, cause: OverrideEnd, *, actor: Actor, at: datetime) -> None:
