@@ -1,0 +1,195 @@
+// What a chart draws itself, in the order of the design: gap hatch, override shade, (actual area), planned, commanded,
+// (actual line), limit, now. Colours are the page's tokens, read when drawn.
+
+const styles = () => getComputedStyle(document.documentElement);
+
+/** The value of a token. */
+export const token = (name) => styles().getPropertyValue(name).trim();
+
+/** A token's colour at a share of its strength. */
+export const faint = (name, share) => `color-mix(in srgb, ${token(name)} ${share}, transparent)`;
+
+const ratio = () => window.devicePixelRatio || 1;
+
+function hatched(context, colour) {
+  const tile = document.createElement("canvas");
+  const size = Math.round(7 * ratio());
+  tile.width = size;
+  tile.height = size;
+  const brush = tile.getContext("2d");
+  brush.strokeStyle = colour;
+  brush.lineWidth = 1.4 * ratio();
+  brush.beginPath();
+  for (const shift of [-size, 0, size]) {
+    brush.moveTo(shift - 1, size + 1);
+    brush.lineTo(shift + size + 1, -1);
+  }
+  brush.stroke();
+  return context.createPattern(tile, "repeat");
+}
+
+const x = (u, at) => u.valToPos(at / 1000, "x", true);
+
+/** Keeps a span within the picture: [left, width] in canvas pixels, or null. */
+function place(u, from, to) {
+  const left = Math.max(x(u, from), u.bbox.left);
+  const right = Math.min(x(u, to), u.bbox.left + u.bbox.width);
+  return right > left ? [left, right - left] : null;
+}
+
+/** Holes in the data, hatched; `word(gap)` stands in those that are wide enough. */
+export function drawGaps(u, gaps, word) {
+  const { ctx, bbox } = u;
+  ctx.save();
+  const pattern = gaps.length ? hatched(ctx, token("--line-2")) : null;
+  for (const gap of gaps) {
+    const found = place(u, gap.from, gap.to);
+    if (!found) continue;
+    const width = Math.max(found[1], ratio());
+    ctx.fillStyle = pattern;
+    ctx.fillRect(found[0], bbox.top, width, bbox.height);
+    const text = word ? word(gap) : "";
+    if (text) label(u, text, found[0] + width / 2, bbox.top + bbox.height - 18 * ratio(), width);
+  }
+  ctx.restore();
+}
+
+/** A word on a small patch of the surface, centred, if it fits between the picture's edges. */
+function label(u, text, centre, top, room) {
+  const { ctx, bbox } = u;
+  const d = ratio();
+  ctx.font = `500 ${10.5 * d}px ${token("--f")}`;
+  const width = ctx.measureText(text).width + 10 * d;
+  if (width > room + 90 * d || u.width < 480) return;
+  const left = Math.min(Math.max(centre - width / 2, bbox.left + 2 * d), bbox.left + bbox.width - width - 2 * d);
+  ctx.fillStyle = token("--surface");
+  ctx.fillRect(left, top - 12 * d, width, 17 * d);
+  ctx.fillStyle = token("--ink-3");
+  ctx.textAlign = "left";
+  ctx.fillText(text, left + 5 * d, top);
+}
+
+/** Overrides as a shade from top to bottom; their word beside the top where there is room. */
+export function drawOverrides(u, overrides, named) {
+  const { ctx, bbox } = u;
+  const d = ratio();
+  ctx.save();
+  for (const one of overrides) {
+    const found = place(u, one.from, one.to);
+    if (!found) continue;
+    ctx.fillStyle = faint("--st-doubt", "11%");
+    ctx.fillRect(found[0], bbox.top, Math.max(found[1], d), bbox.height);
+    if (!named || u.width < 480) continue;
+    ctx.font = `600 ${10.5 * d}px ${token("--f")}`;
+    ctx.fillStyle = token("--st-doubt");
+    const width = ctx.measureText(one.text).width;
+    const beside = found[0] + found[1] + 6 * d;
+    const fits = beside + width < bbox.left + bbox.width;
+    ctx.textAlign = fits ? "left" : "right";
+    ctx.fillText(one.text, fits ? beside : found[0] - 6 * d, bbox.top + 12 * d);
+  }
+  ctx.restore();
+}
+
+/** A course of steps: one line, broken where nothing was asked for. */
+export function drawSteps(u, list, { colour, width, dash }) {
+  const { ctx, bbox } = u;
+  const d = ratio();
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+  ctx.clip();
+  ctx.strokeStyle = colour;
+  ctx.lineWidth = width * d;
+  ctx.lineJoin = "round";
+  ctx.setLineDash(dash ? dash.map((part) => part * d) : []);
+  ctx.beginPath();
+  let ends = null;
+  for (const step of list) {
+    if (step.up == null) {
+      ends = null;
+      continue;
+    }
+    const y = u.valToPos(step.up, "y", true);
+    const left = x(u, step.from);
+    if (ends === step.from) ctx.lineTo(left, y);
+    else ctx.moveTo(left, y);
+    ctx.lineTo(x(u, step.to), y);
+    ends = step.to;
+  }
+  ctx.stroke();
+  ctx.restore();
+}
+
+/** A limit, dotted, with its name. */
+export function drawLimit(u, value, text) {
+  const { ctx, bbox } = u;
+  const scale = u.scales.y;
+  if (value < scale.min || value > scale.max) return;
+  const d = ratio();
+  const y = Math.round(u.valToPos(value, "y", true)) + 0.5 * (d % 2);
+  ctx.save();
+  ctx.strokeStyle = token("--st-fail");
+  ctx.lineWidth = d;
+  ctx.setLineDash([2 * d, 3 * d]);
+  ctx.beginPath();
+  ctx.moveTo(bbox.left, y);
+  ctx.lineTo(bbox.left + bbox.width, y);
+  ctx.stroke();
+  ctx.fillStyle = token("--st-fail");
+  ctx.font = `500 ${10.5 * d}px ${token("--f")}`;
+  ctx.textAlign = "left";
+  ctx.fillText(text, bbox.left + 6 * d, value >= 0 ? y - 5 * d : y + 13 * d);
+  ctx.restore();
+}
+
+/** An upright line at a moment, with a word at its top. */
+export function drawMoment(u, at, { colour, text, dash }) {
+  const { ctx, bbox } = u;
+  const d = ratio();
+  const left = Math.round(x(u, at)) + 0.5 * (d % 2);
+  if (left < bbox.left || left > bbox.left + bbox.width) return;
+  ctx.save();
+  ctx.strokeStyle = colour;
+  ctx.lineWidth = d;
+  ctx.setLineDash(dash ? dash.map((part) => part * d) : []);
+  ctx.beginPath();
+  ctx.moveTo(left, bbox.top);
+  ctx.lineTo(left, bbox.top + bbox.height);
+  ctx.stroke();
+  if (text && u.width >= 480) {
+    ctx.font = `600 ${11 * d}px ${token("--f")}`;
+    ctx.fillStyle = colour;
+    const before = left - ctx.measureText(text).width - 6 * d > bbox.left;
+    ctx.textAlign = before ? "right" : "left";
+    ctx.fillText(text, before ? left - 6 * d : left + 6 * d, bbox.top + 12 * d);
+  }
+  ctx.restore();
+}
+
+/** The window that the battery's charge may be in. */
+export function drawWindow(u, list) {
+  const { ctx } = u;
+  ctx.save();
+  ctx.fillStyle = faint("--chg", "11%");
+  for (const one of list) {
+    const found = place(u, one.from, one.to);
+    if (!found) continue;
+    const top = u.valToPos(one.max_pct, "y", true);
+    ctx.fillRect(found[0], top, found[1], u.valToPos(one.min_pct, "y", true) - top);
+  }
+  ctx.restore();
+}
+
+/** Above zero the colour of giving, below that of taking. */
+export function byDirection(u) {
+  const { ctx, bbox } = u;
+  const zero = u.valToPos(0, "y", true);
+  const share = Math.min(Math.max((zero - bbox.top) / bbox.height, 0), 1);
+  const paint = ctx.createLinearGradient(0, bbox.top, 0, bbox.top + bbox.height);
+  paint.addColorStop(0, token("--exp"));
+  paint.addColorStop(share, token("--exp"));
+  paint.addColorStop(share, token("--imp"));
+  paint.addColorStop(1, token("--imp"));
+  return paint;
+}
