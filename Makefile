@@ -5,12 +5,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python scripts/production_env.py
-TYPED := vcp membroker metering dispatch schedules link watch voke_sim
+TYPED := vcp membroker live people metering dispatch schedules link watch console voke_sim
 SERVERS := rabbitmq-server postgresql redis-server chromium
 UV_VERSION := 0.13.8
 LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
-.PHONY: help demo day test soak check bench up lock openapi venv servers
+.PHONY: help demo day test soak check bench up lock assets openapi venv servers
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -48,6 +48,10 @@ lock: $(BIN)/pip ## pin requirements*.in with hashes (UPGRADE=1: to the newest v
 	command -v uv >/dev/null || $(BIN)/pip install --quiet uv==$(UV_VERSION)
 	PATH="$$PATH:$(BIN)" $(LOCK) $(if $(UPGRADE),--upgrade) requirements.in --output-file requirements.txt
 	PATH="$$PATH:$(BIN)" $(LOCK) $(if $(UPGRADE),--upgrade) requirements-dev.in --output-file requirements-dev.txt
+
+assets: $(VENV)/.dev ## copy the locked npm packages' built files to static/vendor (needs Node; nobody else does)
+	cd console/assets && npm ci --ignore-scripts --no-audit --no-fund
+	$(BIN)/python scripts/assets.py
 
 openapi: $(VENV)/.dev ## pin the OpenAPI document of the reverse channel in docs/openapi.json
 	$(RUN) $(BIN)/python manage.py openapi > docs/openapi.json

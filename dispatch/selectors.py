@@ -126,3 +126,13 @@ def count_in_doubt(*, since: datetime, limit: int = 1000) -> int:
     """How many commands asked for since then need a person's eye: silence, refusals, failures, deviations."""
     doubtful = Command.objects.filter(state__in=[state.value for state in DOUBTFUL], requested_at__gte=since)
     return doubtful.order_by()[:limit].count()
+
+
+def count_in_doubt_of(*, organisation_id: int, since: datetime, limit: int) -> int:
+    """As `count_in_doubt`, of one organisation."""
+    doubtful = Command.objects.filter(
+        organisation_id=organisation_id,
+        state__in=[state.value for state in DOUBTFUL],
+        requested_at__gte=since,
+    )
+    return doubtful.order_by()[:limit].count()

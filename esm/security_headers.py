@@ -1,9 +1,9 @@
 """What browsers may do with our answers: one table, set on every answer, whoever made it.
 
 Programs' answers, files and health allow nothing at all. Pages for people load scripts, styles, fonts and images from
-here only, send forms only to here, and are framed by nobody. Two concessions are the admin theme's: its Alpine
-evaluates expressions in attributes (`unsafe-eval`), and it writes its colours into a style element (`unsafe-inline` for
-styles; never for scripts).
+here only, send forms only to here, and are framed by nobody. Two concessions are the admin theme's, under the admin's
+address only: its Alpine evaluates expressions in attributes (`unsafe-eval`), and it writes its colours into a style
+element (`unsafe-inline` for styles; never for scripts).
 """
 
 from collections.abc import Callable, Mapping
@@ -12,12 +12,14 @@ from typing import Final
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+from trading_api.paths import is_admin
+
 _NOTHING: Final = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _PAGE: Final = "; ".join(
     [
         "default-src 'none'",
-        "script-src 'self' 'unsafe-eval'",
-        "style-src 'self' 'unsafe-inline'",
+        "script-src 'self'",
+        "style-src 'self'",
         "img-src 'self' data:",
         "font-src 'self'",
         "connect-src 'self'",
@@ -37,6 +39,13 @@ _ALWAYS: Final[Mapping[str, str]] = {
 }
 FOR_PROGRAMS: Final[Mapping[str, str]] = {**_ALWAYS, "Content-Security-Policy": _NOTHING}
 FOR_PEOPLE: Final[Mapping[str, str]] = {**_ALWAYS, "Content-Security-Policy": _PAGE}
+IN_THE_ADMIN: Final[Mapping[str, str]] = {
+    **_ALWAYS,
+    "Content-Security-Policy": _PAGE.replace(
+        "script-src 'self'; style-src 'self'",
+        "script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'",
+    ),
+}
 
 
 class SecurityHeadersMiddleware:
@@ -48,12 +57,18 @@ class SecurityHeadersMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
         is_page = response.headers.get("Content-Type", "").startswith("text/html")
-        for name, value in (FOR_PEOPLE if is_page else FOR_PROGRAMS).items():
+        for name, value in _headers_of(request, is_page=is_page).items():
             response.headers.setdefault(name, value)
         if settings.SECURE_HSTS_SECONDS and request.is_secure():
             # SecurityMiddleware sets the same; it does not see what is answered before it.
             response.headers.setdefault("Strict-Transport-Security", _hsts())
         return response
+
+
+def _headers_of(request: HttpRequest, *, is_page: bool) -> Mapping[str, str]:
+    if not is_page:
+        return FOR_PROGRAMS
+    return IN_THE_ADMIN if is_admin(request.path_info) else FOR_PEOPLE
 
 
 def _hsts() -> str:

@@ -11,6 +11,23 @@ from esm.admin_theme import unfold_settings
 from esm.env import Env, SettingError
 from esm.jwt_keys import parse_jwt_keys
 from esm.logs import configure_logging
+from esm.settings_alarms import ALARM_FLAP_MIN  # noqa: F401 - a setting of this module
+from esm.settings_people import (  # noqa: F401 - settings of this module
+    AUDIT_RETENTION_DAYS,
+    AUTH_PASSWORD_VALIDATORS,
+    AUTH_USER_MODEL,
+    INVITATION_H,
+    LOGIN_REDIRECT_URL,
+    LOGIN_URL,
+    PASSWORD_HASHERS,
+    SESSION_COOKIE_AGE,
+    SESSION_COOKIE_HTTPONLY,
+    SESSION_ENGINE,
+    SESSION_IDLE_MIN,
+    SESSION_MAX_H,
+    SIGN_IN_FREE_ATTEMPTS,
+    TWO_FACTOR,
+)
 from esm.settings_plans import (  # noqa: F401 - settings of this module
     DRIFT_GRACE_S,
     PLAN_LOOK_S,
@@ -51,12 +68,14 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "plants",
+    "people",
     "metering",
     "dispatch",
     "schedules",
     "link",
     "trading_api",
     "watch",
+    "console",
 ]
 MIDDLEWARE = [
     "esm.security_headers.SecurityHeadersMiddleware",
@@ -72,6 +91,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "people.middleware.SignedInMiddleware",
     "esm.middleware.AdminIsForStaffMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -91,6 +111,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "console.context.frame",
             ]
         },
     }
@@ -145,20 +166,7 @@ CACHES = {
     }
 }
 
-# --- people ------------------------------------------------------------------------------------------------------
-AUTH_USER_MODEL = "plants.User"
-PASSWORD_HASHERS = [
-    "django.contrib.auth.hashers.Argon2PasswordHasher",
-    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
-]
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-]
-LOGIN_URL = "admin:login"
-LOGIN_REDIRECT_URL = "admin:index"
-SESSION_COOKIE_HTTPONLY = True
+# --- people: more in esm.settings_people --------------------------------------------------------------------------
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not EMBEDDED
 SECURE_HSTS_SECONDS = 0 if EMBEDDED else _env.integer("HSTS_SECONDS", 31_536_000, low=0, high=63_072_000)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not EMBEDDED
@@ -344,6 +352,7 @@ LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
 # Embedded serves straight from the packages; a full installation runs `manage.py collectstatic` first.
 STATIC_ROOT = None if EMBEDDED else Path(_env.text("STATIC_ROOT", str(BASE_DIR / "staticfiles")))
 WHITENOISE_USE_FINDERS = EMBEDDED

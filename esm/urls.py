@@ -1,11 +1,15 @@
-"""URL map: the admin and the reverse channel under any prefix (health is answered in `esm.health` before any of it)."""
+"""URL map: the console, the admin, and the reverse channel under any prefix.
+
+Health is answered in `esm.health`, before any of it.
+"""
 
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("", RedirectView.as_view(pattern_name="console:home")),
+    path("console/", include("console.urls")),
     path("admin/", admin.site.urls),
     path("", include("trading_api.urls")),
 ]

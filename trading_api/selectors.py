@@ -11,7 +11,7 @@ from plants.selectors.plants import blocks_of_version
 from plants.time_config import Block
 from trading_api.auth import Claims
 from trading_api.errors import TokenRevoked
-from trading_api.models import Credential
+from trading_api.models import ConfigUpdateRequest, Credential, UpdateState
 
 # `mapping.plants_to_wire` takes them in this order.
 _PLANT_COLUMNS = (
@@ -203,3 +203,9 @@ def list_plants(organisation_id: int, *, offset: int, limit: int) -> list[tuple[
 def count_plants(organisation_id: int) -> int:
     """How many plants the organisation has."""
     return Plant.objects.filter(organisation_id=organisation_id).count()
+
+
+def count_waiting_updates(*, organisation_id: int, limit: int) -> int:
+    """How many config updates of Voke wait for a person, counted no further than the limit."""
+    rows = ConfigUpdateRequest.objects.filter(plant__organisation_id=organisation_id, state=UpdateState.OPEN)
+    return rows.order_by()[:limit].count()

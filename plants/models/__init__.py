@@ -1,6 +1,7 @@
 """Tables of plants: who owns what, how Voke is reached, what plants are and what they reported."""
 
 from plants.models.alarm import Alarm, AlarmChange, AlarmOrigin
+from plants.models.alarm_care import AlarmCase, AlarmNote, AlarmOccurrence
 from plants.models.connection import (
     Connection,
     ConnectionMode,
@@ -22,11 +23,14 @@ from plants.models.plant import (
     UpdatePolicy,
 )
 from plants.models.readings import MeterReading, PlantState, TelemetryReading
-from plants.models.tenancy import Installation, Organisation, User
+from plants.models.tenancy import Installation, Organisation, Role, Theme, User
 
 __all__ = [
     "Alarm",
+    "AlarmCase",
     "AlarmChange",
+    "AlarmNote",
+    "AlarmOccurrence",
     "AlarmOrigin",
     "Asset",
     "CancelPolicy",
@@ -45,10 +49,12 @@ __all__ = [
     "Plant",
     "PlantState",
     "RecentTelemetryBody",
+    "Role",
     "ScheduleCarrier",
     "SiteIdKind",
     "StreamHealth",
     "TelemetryReading",
+    "Theme",
     "TimeConfigBlock",
     "TimeConfigOrigin",
     "TimeConfigVersion",

@@ -40,9 +40,28 @@ class Organisation(models.Model):
         return self.name
 
 
+class Role(models.TextChoices):
+    """What a person does in an organisation; each role may all that the ones before it may (`people.rights`)."""
+
+    VIEWER = "VIEWER", "Viewer: sees everything of the organisation"
+    OPERATOR = "OPERATOR", "Operator: sends, publishes, overrides, stops; works on alarms"
+    ENGINEER = "ENGINEER", "Engineer: connections, credentials, updates from Voke too"
+    ADMIN = "ADMIN", "Organisation admin: people and their roles too"
+
+
+class Theme(models.TextChoices):
+    SYSTEM = "system", "As the device"
+    LIGHT = "light", "Light"
+    DARK = "dark", "Dark"
+
+
 class User(AbstractUser):
     """A person. Without an organisation: staff of this installation (Django admin)."""
 
     organisation = models.ForeignKey(
         Organisation, on_delete=models.PROTECT, null=True, blank=True, related_name="users"
     )
+    role = models.CharField(
+        max_length=8, choices=Role, default=Role.VIEWER, help_text="What the person may do in the console."
+    )
+    theme = models.CharField(max_length=6, choices=Theme, default=Theme.SYSTEM, help_text="How pages look.")

@@ -36,6 +36,7 @@ SKEW_WARNING_MS = 30_000
 """Voke drops commands whose timestamp is 300 s off; somebody should look long before."""
 
 CONNECTIONS_WATCHED = 1000
+CONNECTIONS_SHOWN = 50
 _BEST_FIRST = (
     LinkState.BLOCKED,
     LinkState.SLOW,
@@ -154,6 +155,12 @@ def watched_connections() -> "QuerySet[Connection]":
     """Every connection that is not retired, with what its health is judged by and without its secrets; bounded."""
     rows = Connection.objects.filter(retired_at__isnull=True).only(*_JUDGED_BY)
     return rows.order_by("pk")[:CONNECTIONS_WATCHED]
+
+
+def connections_of(*, organisation_id: int) -> "QuerySet[Connection]":
+    """As `watched_connections`, of one organisation; no more than a page shows."""
+    rows = Connection.objects.filter(organisation_id=organisation_id, retired_at__isnull=True)
+    return rows.only(*_JUDGED_BY).order_by("pk")[:CONNECTIONS_SHOWN]
 
 
 def connection_health(*, connections: Iterable[Connection], at: datetime) -> dict[int, ConnectionHealth]:

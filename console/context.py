@@ -1,0 +1,36 @@
+"""What the frame around every page of the console shows."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import ResolverMatch
+from django.utils.functional import SimpleLazyObject
+
+from console.access import Viewer
+from console.frame import Frame, frame_of
+
+
+def frame(request: HttpRequest) -> dict[str, Any]:
+    """For pages of the console: the viewer, the product's name, the theme, and the navigation (read when shown)."""
+    if not request.path.startswith("/console/"):
+        return {}
+    viewer: Viewer | None = getattr(request, "viewer", None)
+    found: dict[str, Any] = {
+        "product_name": settings.PRODUCT_NAME,
+        "viewer": viewer,
+        "theme": getattr(request.user, "theme", "system") if hasattr(request, "user") else "system",
+        "nav": _screen(request.resolver_match),
+    }
+    if viewer is not None:
+        found["frame"] = SimpleLazyObject(lambda: _frame(viewer))
+    return found
+
+
+def _screen(match: ResolverMatch | None) -> str:
+    names = [] if match is None else match.namespaces
+    return names[1] if len(names) > 1 else ""
+
+
+def _frame(viewer: Viewer) -> Frame:
+    return frame_of(viewer)

@@ -1,0 +1,96 @@
+// Numbers, directions and ages as pages show them: the same rules as console/words.py and plants/words.py.
+
+const NARROW = "\u202f";
+const IDLE_BELOW_KW = 0.5;
+/** Texts of this module; a page may bring translations in <script type="application/json" id="texts">. */
+const TEXTS = { Importing: "Importing", Exporting: "Exporting", Charging: "Charging", Discharging: "Discharging", Idle: "Idle", "No data": "No data", Undo: "Undo" };
+const given = document.getElementById("texts");
+if (given) Object.assign(TEXTS, JSON.parse(given.textContent));
+
+export const t = (word) => TEXTS[word] ?? word;
+
+/** [number, unit] of an amount without its direction: one decimal below ten, MW with two from a thousand on. */
+export function amount(value, unit = "kW") {
+  const size = Math.abs(value);
+  if (size >= 999.5 && unit.startsWith("k")) return [(size / 1000).toFixed(2), "M" + unit.slice(1)];
+  return [size > 0 && size < 9.95 ? size.toFixed(1) : size.toFixed(0), unit];
+}
+
+/** "275 kW" as text. */
+export function powerText(kw, unit = "kW") {
+  return kw === null || kw === undefined ? t("No data") : amount(kw, unit).join(NARROW);
+}
+
+/** Puts an amount into an element as the server would: number, and its unit set back; touches only what changed. */
+export function showPower(element, kw, unit = "kW") {
+  if (kw === null || kw === undefined) return setText(element, t("No data"));
+  const [number, word] = amount(kw, unit);
+  if (element.firstChild?.nodeType === Node.TEXT_NODE && element.querySelector(".u")) {
+    if (element.firstChild.data !== number) element.firstChild.data = number;
+    setText(element.querySelector(".u"), word);
+    return;
+  }
+  const unitElement = document.createElement("span");
+  unitElement.className = "u";
+  unitElement.textContent = word;
+  element.replaceChildren(number, unitElement);
+}
+
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+const directed = (kw, positive, negative) =>
+  kw === null || kw === undefined ? "" : Math.abs(kw) < IDLE_BELOW_KW ? t("Idle") : kw > 0 ? t(positive) : t(negative);
+export const gridWord = (kw) => directed(kw, "Importing", "Exporting");
+export const batteryWord = (kw) => directed(kw, "Charging", "Discharging");
+
+/** An age in whole units: "8 s", "14 min", "3 h 5 min", "2 d 4 h". */
+export function ageText(seconds) {
+  const s = Math.max(0, Math.floor(seconds)), m = Math.floor(s / 60), h = Math.floor(s / 3600), d = Math.floor(s / 86400);
+  if (s < 60) return `${s}${NARROW}s`;
+  if (m < 60) return `${m}${NARROW}min`;
+  if (h < 48) return m % 60 ? `${h}${NARROW}h ${m % 60}${NARROW}min` : `${h}${NARROW}h`;
+  return h % 24 && d < 14 ? `${d}${NARROW}d ${h % 24}${NARROW}h` : `${d}${NARROW}d`;
+}
+
+/** What is left until then: mm:ss below an hour, else "2 h 05 min". */
+export function countdownText(seconds) {
+  const s = Math.max(0, Math.ceil(seconds)), two = (n) => String(n).padStart(2, "0");
+  if (s < 3600) return `${two(Math.floor(s / 60))}:${two(s % 60)}`;
+  return `${Math.floor(s / 3600)}${NARROW}h ${two(Math.floor((s % 3600) / 60))}${NARROW}min`;
+}
+
+// The server's clock: what the page says it was, plus what passed here since.
+const pageMade = Number(document.body?.dataset.now ?? 0) * 1000;
+const since = performance.now();
+/** Milliseconds since 1970 by the server's clock. */
+export const serverNow = () => (pageMade ? pageMade + (performance.now() - since) : Date.now());
+
+/** Says something to assistive technology. */
+export function say(text) {
+  const place = document.getElementById("say");
+  if (place) place.textContent = text;
+}
+
+/** A short notice; `undo` only for what is local and can be taken back. Goes after 6 s, never under the pointer. */
+export function toast(text, undo) {
+  document.querySelector(".toast")?.remove();
+  const box = document.createElement("div");
+  box.className = "toast";
+  box.setAttribute("role", "status");
+  box.append(text);
+  if (undo) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = t("Undo");
+    button.addEventListener("click", () => { box.remove(); undo(); });
+    box.append(button);
+  }
+  document.body.append(box);
+  const leave = () => (box.matches(":hover, :focus-within") ? setTimeout(leave, 1000) : box.remove());
+  setTimeout(leave, 6000);
+}
+
+/** The colour of a token in the present theme: token("--exp"). */
+export const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();

@@ -1,0 +1,130 @@
+"""Tags of the console's pages: icons, amounts, ages, moments, chips."""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from django import template
+from django.templatetags.static import static
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from console import words
+from esm import clock
+from plants.words import Freshness, age_text, freshness
+
+register = template.Library()
+_FRESH = {
+    Freshness.LIVE: "",
+    Freshness.RECENT: "late",
+    Freshness.OLD: "stale",
+    Freshness.NEVER: "never",
+}
+_FORMS = {
+    "short": "%H:%M",
+    "seconds": "%H:%M:%S",
+    "date": "%a %-d %B",
+    "day": "%a %-d %B %Y",
+    "full": "%a %-d %B, %H:%M:%S",
+}
+
+
+@register.simple_tag
+def icon(name: str, size: str = "") -> SafeString:
+    """An icon of the sprite; `size`: s = 14, l = 20, else 16 px. Decorative: words stand beside it."""
+    return format_html(
+        '<svg class="i {}" aria-hidden="true"><use href="{}#{}"/></svg>',
+        size,
+        static("vendor/lucide/sprite.svg"),
+        name,
+    )
+
+
+@register.filter
+def power(value: float | None) -> SafeString:
+    """An amount of kW without its direction; the word beside it carries that."""
+    return words.missing() if value is None else words.amount(value)
+
+
+@register.filter
+def kwh(value: float | None) -> SafeString:
+    """An amount of energy."""
+    return words.missing() if value is None else words.amount(value, "kWh")
+
+
+@register.filter
+def soc(value: float | None) -> SafeString:
+    """A state of charge in whole percent."""
+    if value is None:
+        return words.missing()
+    return format_html('{}<span class="u">%</span>', f"{value:.0f}")
+
+
+@register.filter
+def grid_word(value: float | None) -> str:
+    """What a power at the grid means."""
+    return words.grid_word(value)
+
+
+@register.filter
+def battery_word(value: float | None) -> str:
+    """What a battery's power means."""
+    return words.battery_word(value)
+
+
+@register.simple_tag
+def chip(state: str, text: str | SafeString = "", extra: str = "") -> SafeString:
+    """A state as icon and word on its tint; `text` overrides the word, `extra` adds classes."""
+    look = words.look_of(str(state))
+    return format_html(
+        '<span class="chip {} {}" data-state="{}">{}<span>{}</span></span>',
+        look.family,
+        extra,
+        state,
+        icon(look.icon),
+        text or look.word,
+    )
+
+
+@register.simple_tag
+def ago(moment: datetime | None) -> SafeString:
+    """An age that goes on ticking in the page."""
+    if moment is None:
+        return words.missing()
+    return format_html('<time data-age datetime="{}">{}</time>', _iso(moment), age_text(clock.now() - moment))
+
+
+@register.simple_tag
+def fresh(measured_at: datetime | None) -> SafeString:
+    """A dot and the age of the newest sample; both go on ticking."""
+    state = _FRESH[freshness(measured_at, at=clock.now())]
+    if measured_at is None:
+        return format_html('<span class="fresh never">{}</span>', words.missing())
+    return format_html(
+        '<span class="fresh {}" data-fresh><time data-age datetime="{}">{}</time></span>',
+        state,
+        _iso(measured_at),
+        age_text(clock.now() - measured_at),
+    )
+
+
+@register.simple_tag
+def moment(at: datetime | None, zone: str, form: str = "seconds") -> SafeString:
+    """A moment on the zone's wall clock, UTC and the zone on hover and focus.
+
+    `form`: short, seconds, ms, date, day, full.
+    """
+    if at is None:
+        return words.missing()
+    local = at.astimezone(ZoneInfo(zone))
+    if form == "ms":
+        text = f"{local:%H:%M:%S}.{local.microsecond // 1000:03d}"
+    else:
+        text = f"{local:{_FORMS[form]}}"
+    # The second of two equal hours of the day on which clocks go back.
+    if local.fold and form not in {"date", "day"}:
+        text += " B"
+    return format_html('<time datetime="{}" title="{}">{}</time>', _iso(at), f"{_iso(at)} · {zone}", text)
+
+
+def _iso(at: datetime) -> str:
+    return f"{at.astimezone(ZoneInfo('UTC')):%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
