@@ -9,6 +9,8 @@ from django.utils.functional import SimpleLazyObject
 
 from console.access import Viewer
 from console.frame import Frame, frame_of
+from esm import clock
+from live.feed import RING
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:
@@ -21,9 +23,13 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         "viewer": viewer,
         "theme": getattr(request.user, "theme", "system") if hasattr(request, "user") else "system",
         "nav": _screen(request.resolver_match),
+        # By this the page's own clock goes: ages and countdowns are told by the server's time.
+        "made_ms": round(clock.now().timestamp() * 1000),
     }
     if viewer is not None:
         found["frame"] = SimpleLazyObject(lambda: _frame(viewer))
+        # Before the page is read from the database: what comes from now on is told by the stream.
+        found["live_from"] = str(RING.position())
     return found
 
 

@@ -62,7 +62,7 @@ export function countdownText(seconds) {
 }
 
 // The server's clock: what the page says it was, plus what passed here since.
-const pageMade = Number(document.body?.dataset.now ?? 0) * 1000;
+const pageMade = Number(document.body?.dataset.now ?? 0);
 const since = performance.now();
 /** Milliseconds since 1970 by the server's clock. */
 export const serverNow = () => (pageMade ? pageMade + (performance.now() - since) : Date.now());
