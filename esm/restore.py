@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.db.migrations.loader import MigrationLoader
 
 from dispatch.services.restored import SettledDispatch, settle_restored
 from esm.backup import Manifest, TableFacts, key_fingerprints, sha256_of, table_facts
 from esm.postgres_tools import Database, ToolFailed, pipe, tool
+from people.models import PersonSession
 from plants.services.organisations import set_installation_dispatch
 from plants.services.restored import put_revisions_ahead
 from trading_api.services.restored import forget_what_was_served, revoke_tokens
@@ -129,5 +129,5 @@ def settle(*, at: datetime) -> Settled:
         organisations=put_revisions_ahead(),
         credentials=revoke_tokens(),
         served=forget_what_was_served(),
-        sessions=Session.objects.all().delete()[0],
+        sessions=PersonSession.objects.all().delete()[0],
     )

@@ -12,22 +12,8 @@ from esm.env import Env, SettingError
 from esm.jwt_keys import parse_jwt_keys
 from esm.logs import configure_logging
 from esm.settings_alarms import ALARM_FLAP_MIN  # noqa: F401 - a setting of this module
-from esm.settings_people import (  # noqa: F401 - settings of this module
-    AUDIT_RETENTION_DAYS,
-    AUTH_PASSWORD_VALIDATORS,
-    AUTH_USER_MODEL,
-    INVITATION_H,
-    LOGIN_REDIRECT_URL,
-    LOGIN_URL,
-    PASSWORD_HASHERS,
-    SESSION_COOKIE_AGE,
-    SESSION_COOKIE_HTTPONLY,
-    SESSION_ENGINE,
-    SESSION_IDLE_MIN,
-    SESSION_MAX_H,
-    SIGN_IN_FREE_ATTEMPTS,
-    TWO_FACTOR,
-)
+from esm.settings_live import *  # noqa: F403 - settings of this module
+from esm.settings_people import *  # noqa: F403 - settings of this module
 from esm.settings_plans import (  # noqa: F401 - settings of this module
     DRIFT_GRACE_S,
     PLAN_LOOK_S,

@@ -19,6 +19,8 @@ else:
     # The test client speaks plain HTTP.
     _environment = production_environment(DATABASE_URL=DATABASE_SERVER.url, SSL_REDIRECT="false")
 _environment |= {"ALLOWED_HOSTS": "testserver,localhost,127.0.0.1", "LOG_LEVEL": "WARNING"}
+# Tests of pages sign in by `force_login`; those of the second factor ask for it themselves.
+_environment |= {"TWO_FACTOR": "optional"}
 for _name, _value in _environment.items():
     os.environ.pop(f"{_name}_FILE", None)
     if _name != "DJANGO_SETTINGS_MODULE":
@@ -29,6 +31,8 @@ from esm.settings import *  # noqa: E402, F403 - reads the environment prepared 
 # No test talks to a server that it did not ask for: those of the Redis paths take the fixture `redis_server`.
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "tests"}}
 CELERY_BROKER_URL = "memory://"
+# Each test process is its own feed.
+LIVE_REDIS_URL = ""
 # Argon2 costs 0.1 s a password by design.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # Static files come straight from the packages, nothing is collected.

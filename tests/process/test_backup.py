@@ -17,7 +17,6 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
-from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.db import connection, connections
 
@@ -29,6 +28,7 @@ from esm import clock
 from esm.backup import KEY_SETTINGS, Manifest, keys_as_env, manifest_of, read_manifest
 from esm.postgres_tools import Database, ToolFailed, configured_database
 from esm.restore import check_dump, differences, has_digests, restore_dump
+from people.models import PersonSession
 from plants.models import Installation, RecentTelemetryBody
 from plants.services.partitions import forget_known_partitions
 from tests import factories
@@ -97,7 +97,7 @@ def build_world(at):
         created_at=at,
     )
     ServedVersion.objects.create(credential=credential, plant=measured, number=3, served_at=at)
-    Session.objects.create(session_key="s", session_data="x", expire_date=at + timedelta(days=1))
+    PersonSession.objects.create(session_key="s", session_data="x", expire_date=at + timedelta(days=1))
     Installation.objects.create(pk=1, dispatch_enabled=True)
     return link
 

@@ -1,0 +1,1 @@
+"""Tables of the room that are not the audit itself; `people.models` names them all."""
