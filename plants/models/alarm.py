@@ -45,6 +45,13 @@ class Alarm(models.Model):
     metadata = models.JSONField(null=True)
     told_at = models.DateTimeField(help_text="Timestamp of the newest message about it.")
     received_at = models.DateTimeField()
+    case = models.ForeignKey(
+        "AlarmCase",
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="alarms",
+        help_text="The row of the inbox that its newest raise belongs to.",
+    )
 
     class Meta:
         ordering = ["-raised_at"]

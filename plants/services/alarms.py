@@ -19,7 +19,8 @@ from typing import Any
 
 from django.db import transaction
 
-from plants.models import Alarm, AlarmChange, AlarmOrigin
+from plants.models import Alarm, AlarmChange, AlarmOrigin, Connection
+from plants.services.alarm_filing import Told, file_alarms
 from plants.sql import insert_new
 from vcp import Alarm as AlarmEvent
 
@@ -68,7 +69,20 @@ def apply_alarms(*, connection_id: int, words: Sequence[AlarmWord], at: datetime
     if changed:
         Alarm.objects.bulk_update([changed[alarm_id] for alarm_id in sorted(changed)], _WRITTEN)
     _note_changes(rows, raised_before, at)
+    file_alarms(told=_told(connection_id, words, rows), at=at)
     return told_new
+
+
+def _told(connection_id: int, words: Sequence[AlarmWord], rows: Mapping[str, Alarm]) -> list[Told]:
+    """Each raise that the words tell of, and how each alarm stands after them."""
+    owner = Connection.objects.filter(pk=connection_id).values_list("organisation_id", flat=True).get()
+    events = [word.event for word in words]
+    said = [(rows[event.alarm_id], event.raised_at, _clear_of(event)) for event in events]
+    now = [(row, row.raised_at, row.cleared_at) for row in rows.values()]
+    return [
+        Told(alarm=row, organisation_id=owner, raised_at=raised_at, cleared_at=cleared_at)
+        for row, raised_at, cleared_at in (*said, *now)
+    ]
 
 
 def _stood_raised(row: Alarm, fresh: Collection[str]) -> bool:
@@ -195,6 +209,7 @@ def raise_platform_alarm(
             row.save(update_fields=["severity", "code", "message", "raised_at", "told_at", "cleared_at"])
         if before == severity:
             return False
+        file_alarms(told=[_as_told(row)], at=at)
         AlarmChange.objects.create(alarm=row, word=AlarmChange.Word.RAISED, at=at)
         return True
 
@@ -206,9 +221,17 @@ def clear_platform_alarm(*, connection_id: int | None, alarm_id: str, at: dateti
         row = mine.select_for_update().first()
         if row is None:
             return False
-        Alarm.objects.filter(pk=row.pk).update(cleared_at=at, told_at=at)
+        row.cleared_at = row.told_at = at
+        row.save(update_fields=["cleared_at", "told_at"])
+        file_alarms(told=[_as_told(row)], at=at)
         AlarmChange.objects.create(alarm=row, word=AlarmChange.Word.CLEARED, at=at)
         return True
+
+
+def _as_told(row: Alarm) -> Told:
+    place = row.plant or row.connection
+    owner = row.organisation_id or (place.organisation_id if place is not None else None)
+    return Told(alarm=row, organisation_id=owner, raised_at=row.raised_at, cleared_at=row.cleared_at)
 
 
 def _own(connection_id: int | None, alarm_id: str) -> dict[str, Any]:
