@@ -1,0 +1,94 @@
+"""The balance bar: what flows in and what flows out, two bars of equal length.
+
+Flows below SHARE_SHOWN of the larger side are left out of the bars, and told in words only. What the measurements do
+not explain stands as a flow of its own, hatched: sources and sinks that differ are never stretched to fit.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from console.fleet.reading import Overview
+
+SHARE_SHOWN = 0.02
+BAR = 1000.0
+GAP = 3.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flow:
+    """One flow: its class gives the colour; `x` and `width` in a bar of BAR units."""
+
+    css: str
+    name: str | Promise
+    kw: float
+    x: float = 0.0
+    width: float = 0.0
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether it is large enough to be seen."""
+        return self.width > 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """All that flows in, or out."""
+
+    flows: Sequence[Flow]
+    kw: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Balance:
+    """Both sides, of equal length; `unexplained_kw`: by how much what is measured differs."""
+
+    sources: Side
+    sinks: Side
+    unexplained_kw: float
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing flows at all."""
+        return self.sources.kw == 0 and self.sinks.kw == 0
+
+
+def balance_of(found: Overview) -> Balance:
+    """Of the totals of all live plants."""
+    sources = [
+        ("pv", _("PV"), found.pv_kw),
+        ("dis", _("Discharge"), found.discharge_kw),
+        ("imp", _("Import"), found.import_kw),
+    ]
+    sinks = [
+        ("load", _("Load"), found.load_kw),
+        ("chg", _("Charge"), found.charge_kw),
+        ("exp", _("Export"), found.export_kw),
+    ]
+    total_in, total_out = (sum(kw for *_names, kw in side) for side in (sources, sinks))
+    whole = max(total_in, total_out)
+    differs = total_in - total_out
+    if abs(differs) > SHARE_SHOWN * whole:
+        (sinks if differs > 0 else sources).append(("unex", _("Unexplained"), abs(differs)))
+    return Balance(
+        sources=Side(flows=_laid_out(sources, whole), kw=total_in),
+        sinks=Side(flows=_laid_out(sinks, whole), kw=total_out),
+        unexplained_kw=abs(differs),
+    )
+
+
+def _laid_out(flows: Sequence[tuple[str, str | Promise, float]], whole: float) -> list[Flow]:
+    """Side by side; what is left out of the bar leaves its room to the others."""
+    shown = [one for one in flows if whole and one[2] > SHARE_SHOWN * whole]
+    drawn = sum(kw for *_names, kw in shown)
+    room = BAR - GAP * max(0, len(shown) - 1)
+    found, x = [], 0.0
+    for css, name, kw in flows:
+        if kw <= 0:
+            continue
+        width = room * kw / drawn if (css, name, kw) in shown else 0.0
+        found.append(Flow(css=css, name=name, kw=kw, x=round(x, 1), width=round(width, 1)))
+        x += width + GAP if width else 0.0
+    return found

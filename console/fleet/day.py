@@ -1,0 +1,239 @@
+"""The fleet's day as one small chart: the sum of the published plans, and of what was measured, at the grid.
+
+Where only a part of the plants has a plan, the curves are of that part: what nobody planned says nothing of the plan.
+Slots that ask for the plant's own power (without its consumption) plan nothing at the grid and are left out.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import accumulate
+
+from django.db.models import Count, Sum
+
+from console.fleet.sparks import signed_kw
+from metering.days import LocalDay, local_day_of
+from metering.rules import QUARTER, current_rules
+from metering.selectors.fleet_charts import PLANTS_AT_MOST, FleetSeries, fleet_series
+from metering.tiers import EPOCH
+from plants.models import Plant
+from schedules.models import IN_FORCE, PlanSlot, PlanVersion
+
+WIDTH, HEIGHT = 300, 58
+MOST_PLANTS = 4 * PLANTS_AT_MOST
+_WIDTH_PX = 300
+_KNOWN_SHARE = 0.5
+"""A bucket of which fewer plants are known than this is a gap: the sum of a few is not the fleet's."""
+MEASURE = "grid_power_kw"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Day:
+    """Path data in a box of WIDTH x HEIGHT, up = export; `zero_y` is the line of 0 kW, `now_x` the present.
+
+    `plants` of `of` are in it. `top_kw`, `bottom_kw`: the values of the box's edges, + = export.
+    """
+
+    planned: str
+    actual: str
+    area: str
+    zero_y: float
+    now_x: float
+    plants: int
+    of: int
+    top_kw: float
+    bottom_kw: float
+    zone: str
+    start_at: datetime
+    end_at: datetime
+    now_kw: float | None
+    now_planned_kw: float | None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to draw."""
+        return not self.planned and not self.actual
+
+
+def zone_of_fleet(organisation_id: int) -> str:
+    """The zone in which most of the plants are."""
+    rows = Plant.objects.filter(organisation_id=organisation_id).order_by().values_list("time_zone")
+    first = rows.annotate(number=Count("pk")).order_by("-number", "time_zone").first()
+    return "UTC" if first is None else str(first[0])
+
+
+def day_of_fleet(*, organisation_id: int, at: datetime) -> Day | None:
+    """Today; None where there are no plants, or too many to add up while somebody waits."""
+    zone = zone_of_fleet(organisation_id)
+    day = local_day_of(at, zone=zone)
+    planned_ids, steps = _plan(organisation_id, day)
+    everybody = (
+        Plant.objects.filter(organisation_id=organisation_id).order_by("pk").values_list("pk", flat=True)
+    )
+    ids = list(everybody[: MOST_PLANTS + 1])
+    if not ids or len(ids) > MOST_PLANTS:
+        return None
+    chosen = planned_ids or ids
+    actual = _actual(organisation_id, chosen, day, at, zone)
+    return _drawn(steps, actual, day, at, zone=zone, plants=len(chosen), of=len(ids))
+
+
+@dataclass(frozen=True)
+class _Point:
+    at: datetime
+    kw: float | None
+
+
+def _plan(organisation_id: int, day: LocalDay) -> tuple[list[int], list[_Point]]:
+    """Which plants have a plan in the day, and the course of its sum: a value from each moment to the next."""
+    days = ((day.start_at - timedelta(hours=14)).date(), (day.end_at + timedelta(hours=14)).date())
+    versions = PlanVersion.objects.filter(
+        plan__organisation_id=organisation_id, plan__day__range=days, state__in=IN_FORCE
+    ).order_by()
+    slots = PlanSlot.objects.filter(
+        version__in=versions.values("pk"),
+        start_at__lt=day.end_at,
+        end_at__gt=day.start_at,
+        include_consumption=True,
+    ).order_by()
+    changes: dict[datetime, float] = defaultdict(float)
+    grouped = slots.values_list("start_at", "end_at", "type", "direction").annotate(Sum("value"))
+    for start_at, end_at, kind, direction, value in grouped:
+        kw = signed_kw(kind, value, direction, end_at - start_at)
+        changes[max(start_at, day.start_at)] += kw
+        changes[min(end_at, day.end_at)] -= kw
+    if not changes:
+        return [], []
+    moments = sorted(changes)
+    sums = accumulate(changes[moment] for moment in moments)
+    ids = versions.filter(plan__day=day.day).values_list("plan__plant_id", flat=True).distinct()
+    return sorted(ids), [_Point(moment, kw) for moment, kw in zip(moments, sums, strict=True)]
+
+
+def _actual(organisation_id: int, ids: Sequence[int], day: LocalDay, at: datetime, zone: str) -> list[_Point]:
+    """The sum at the middle of each bucket, and the newest samples' sum at the end."""
+    all_series = [
+        fleet_series(
+            organisation_id=organisation_id,
+            measures=[MEASURE],
+            from_at=day.start_at,
+            to_at=day.end_at,
+            width_px=_WIDTH_PX,
+            at=at,
+            rules=current_rules(),
+            plant_ids=part,
+            zone=zone,
+        )
+        for part in _parts(ids)
+    ]
+    first = all_series[0]
+    half = (
+        QUARTER / 2 if len(first.axis.deltas_ms) < 2 else timedelta(milliseconds=first.axis.deltas_ms[0] / 2)
+    )
+    times = [_from_ms(ms) + half for ms in first.axis.times_ms]
+    points = [
+        _Point(moment, _sum_at(all_series, number, len(ids)))
+        for number, moment in enumerate(times)
+        if moment <= at
+    ]
+    speaking = sum(one.newest.plants for one in all_series)
+    if speaking >= _KNOWN_SHARE * len(ids):
+        sums = [one.newest.sums[MEASURE] for one in all_series]
+        points.append(_Point(at, sum(kw for kw in sums if kw is not None)))
+    return points
+
+
+def _parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Equal parts, each no larger than one series may have."""
+    count = -(-len(ids) // PLANTS_AT_MOST)
+    size = -(-len(ids) // count)
+    return (ids[begin : begin + size] for begin in range(0, len(ids), size))
+
+
+def _sum_at(all_series: Sequence[FleetSeries], place: int, plants: int) -> float | None:
+    known = sum(one.plants_known[MEASURE][place] for one in all_series)
+    if known < _KNOWN_SHARE * plants:
+        return None
+    return sum(one.sums[MEASURE][place] or 0.0 for one in all_series)
+
+
+def _from_ms(ms: int) -> datetime:
+    return EPOCH + timedelta(milliseconds=ms)
+
+
+def _drawn(
+    steps: Sequence[_Point],
+    actual: Sequence[_Point],
+    day: LocalDay,
+    at: datetime,
+    *,
+    zone: str,
+    plants: int,
+    of: int,
+) -> Day:
+    known = [-one.kw for one in (*steps, *actual) if one.kw is not None]
+    top, bottom = max([0.0, *known]), min([0.0, *known])
+    if top - bottom < 1.0:
+        top, bottom = top + 0.5, bottom - 0.5
+    box = _Box(day=day, top=top, bottom=bottom)
+    runs = _runs(actual)
+    running = [one.kw for one in steps if one.at <= at]
+    return Day(
+        planned=_steps_path(steps, box),
+        actual="".join(_run_path(run, box) for run in runs),
+        area="".join(_area_path(run, box) for run in runs),
+        zero_y=box.y(0.0),
+        now_x=box.x(at),
+        plants=plants,
+        of=of,
+        top_kw=top,
+        bottom_kw=bottom,
+        zone=zone,
+        start_at=day.start_at,
+        end_at=day.end_at,
+        now_kw=actual[-1].kw if actual else None,
+        now_planned_kw=running[-1] if running else None,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Box:
+    day: LocalDay
+    top: float
+    bottom: float
+
+    def x(self, moment: datetime) -> float:
+        return round((moment - self.day.start_at) / (self.day.end_at - self.day.start_at) * WIDTH, 1)
+
+    def y(self, export_kw: float) -> float:
+        return round(2 + (self.top - export_kw) / (self.top - self.bottom) * (HEIGHT - 4), 1)
+
+
+def _runs(points: Sequence[_Point]) -> list[list[_Point]]:
+    """Stretches without a gap."""
+    found: list[list[_Point]] = [[]]
+    for point in points:
+        if point.kw is None:
+            found.append([])
+        else:
+            found[-1].append(point)
+    return [run for run in found if run]
+
+
+def _run_path(run: Sequence[_Point], box: _Box) -> str:
+    return "M" + "L".join(f"{box.x(one.at)} {box.y(-(one.kw or 0.0))}" for one in run)
+
+
+def _area_path(run: Sequence[_Point], box: _Box) -> str:
+    return f"{_run_path(run, box)}V{box.y(0.0)}H{box.x(run[0].at)}Z"
+
+
+def _steps_path(steps: Sequence[_Point], box: _Box) -> str:
+    """A step is drawn until the next begins; the last one only ends."""
+    if not steps:
+        return ""
+    first = steps[0]
+    pieces = [f"M{box.x(first.at)} {box.y(-(first.kw or 0.0))}"]
+    pieces += [f"H{box.x(one.at)}V{box.y(-(one.kw or 0.0))}" for one in steps[1:-1]]
+    return "".join([*pieces, f"H{box.x(steps[-1].at)}"])
