@@ -1,13 +1,15 @@
 """Reading plants within an organisation, their assets, ratings and time-config blocks."""
 
 import re
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
+from datetime import datetime
 from uuid import UUID
 
 from django.db import connection as database
+from django.db.models import Subquery
 
 from plants.errors import NotFound
-from plants.models import Asset, Connection, Plant, TimeConfigBlock
+from plants.models import Asset, Connection, Plant, TimeConfigBlock, TimeConfigVersion
 from plants.selectors.connections import successors_of
 from plants.time_config import Block, Ratings
 from vcp import AssetType
@@ -45,7 +47,26 @@ def battery_ratings(plant: Plant) -> Ratings:
 
 def blocks_of_version(version_id: int) -> list[Block]:
     """The blocks of one version in order of time."""
-    rows = TimeConfigBlock.objects.filter(version_id=version_id).order_by("start_minute")
+    return _blocks(TimeConfigBlock.objects.filter(version_id=version_id).order_by("start_minute"))
+
+
+def blocks_of_versions(version_ids: Sequence[int]) -> dict[int, list[Block]]:
+    """The blocks of several versions, each in order of time; one query."""
+    found: dict[int, list[TimeConfigBlock]] = {}
+    for row in TimeConfigBlock.objects.filter(version_id__in=version_ids).order_by("start_minute"):
+        found.setdefault(row.version_id, []).append(row)
+    return {version_id: _blocks(rows) for version_id, rows in found.items()}
+
+
+def blocks_in_force(*, plant_id: int, at: datetime) -> list[Block]:
+    """The blocks as they stood at a moment, in order of time; none = there was no version yet. One query."""
+    newest = TimeConfigVersion.objects.filter(plant_id=plant_id, made_at__lte=at).order_by("-number")
+    return _blocks(
+        TimeConfigBlock.objects.filter(version=Subquery(newest.values("pk")[:1])).order_by("start_minute")
+    )
+
+
+def _blocks(rows: Iterable[TimeConfigBlock]) -> list[Block]:
     return [
         Block(
             start_minute=row.start_minute,
