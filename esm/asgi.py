@@ -1,6 +1,7 @@
 """The ASGI application: the shell around the synchronous Django. `manage.py web` serves it."""
 
 import os
+from collections.abc import Sequence
 
 import django
 from django.conf import settings
@@ -11,9 +12,14 @@ from django.urls import get_resolver
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "esm.settings")
 django.setup()
 
-from esm.health import HEALTH_VIEWS  # noqa: E402 - what follows imports models, which need the apps
+from console.live_rights import still_allowed  # noqa: E402 - what follows imports models, which need the apps
+from esm import clock  # noqa: E402
+from esm.health import HEALTH_VIEWS  # noqa: E402
 from esm.overload import TurnedAway  # noqa: E402
 from esm.shell import Shell, ShellLimits  # noqa: E402
+from esm.streams import StreamLimits, Streams  # noqa: E402
+from live import feed  # noqa: E402
+from live.grants import Grant  # noqa: E402
 from schedules.csv_plans import MAX_BYTES  # noqa: E402
 from trading_api.middleware import write_left  # noqa: E402
 
@@ -43,7 +49,26 @@ def build_shell() -> Shell:
         after_turning_away=turned_away.write_down,
         write_left=write_left,
         always=frozenset(HEALTH_VIEWS),
+        streams=Streams(
+            feed.RING,
+            StreamLimits(
+                streams_max=settings.LIVE_STREAMS_MAX,
+                per_person=settings.LIVE_STREAMS_PER_PERSON,
+                max_age_s=settings.LIVE_STREAM_MAX_AGE_S,
+            ),
+            allowed=_allowed,
+            following=feed.following,
+            now=clock.now,
+        ),
     )
+
+
+def _allowed(grants: Sequence[Grant]) -> Sequence[Grant]:
+    """In a thread that serves no requests: its connection is closed again."""
+    try:
+        return still_allowed(grants)
+    finally:
+        connection.close()
 
 
 def _warm() -> None:

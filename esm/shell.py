@@ -9,7 +9,8 @@ full queue: that is answered from here at once, because a thread is what there i
 A thread runs the application to its end and hands back one complete answer: slow readers cost no thread either. What
 the application left to be written (LEFT in the scope) goes into one commit with what others left; the answer is sent
 after that, and no thread that serves requests waits for it.
-Native asynchronous streams have their place in `Shell.__call__`, before the body is read.
+A view that grants a stream (`live.grants`, in the scope) has had its thread when its answer is there: `esm.streams`
+goes on behind the head of the answer, and the request counts no longer as open.
 
 Edge cases: a chunked body gets its Content-Length here (WSGI knows no chunks and would read nothing); headers with an
 underscore are dropped (WSGI can't tell `X_Forwarded_For` from `X-Forwarded-For`); a client that leaves while its body
@@ -22,14 +23,15 @@ import functools
 import io
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 from wsgiref.types import WSGIApplication
 
 from a2wsgi.wsgi import build_environ
 
 from esm.group_commit import GroupCommit
+from live.grants import STREAM
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -80,11 +82,28 @@ class ShellLimits:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """A complete HTTP answer."""
+    """A complete HTTP answer; with `stream` it is the head of one that goes on (a `live.grants.Grant`)."""
 
     status: int
     headers: Headers
     body: bytes
+    stream: Any = None
+
+
+class Streamer(Protocol):
+    """What goes on where an answer grants a stream; called in the event loop."""
+
+    async def begin(self) -> None:
+        """Before the first request."""
+
+    async def serve(self, answer: Answer, receive: Receive, send: Send) -> None:
+        """Send an answer that goes on, to its end."""
+
+    def close(self) -> None:
+        """The server stops: end what goes on."""
+
+    async def end(self) -> None:
+        """After the last request."""
 
 
 class Shell:
@@ -94,7 +113,7 @@ class Shell:
     `doorman` that of a complete request which it turns away (None = let it in; it must be quick). `line_of` and `cut`
     are the rules of the door before it, by the peer's address. Soon after something was turned away or cut
     `after_turning_away` is called in a worker thread. `write_left` writes what answers left to be written. Requests to
-    `always` pass a full queue.
+    `always` pass a full queue. `streams` serves the answers that go on.
     """
 
     def __init__(
@@ -110,6 +129,7 @@ class Shell:
         cut: Callable[[str], None] = lambda _peer: None,
         write_left: Callable[[Sequence[Any]], None] = lambda _left: None,
         always: frozenset[str] = frozenset(),
+        streams: Streamer | None = None,
     ) -> None:
         self._app = app
         self._limits = limits
@@ -120,6 +140,7 @@ class Shell:
         self._line_of = line_of
         self._cut = cut
         self._always = always
+        self._streams = streams
         self._pool = ThreadPoolExecutor(max_workers=limits.threads, thread_name_prefix="web")
         # Only the event loop touches these.
         self._open = 0  # requests whose body is read or whose answer is made: each may hold a body in memory
@@ -157,11 +178,19 @@ class Shell:
             return
         self._open += 1
         try:
-            await self._serve(scope, receive, send)
+            goes_on = await self._serve(scope, receive, send)
         finally:
             self._open -= 1
+        if goes_on is not None and self._streams is not None:
+            await self._streams.serve(goes_on, receive, send)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def close_streams(self) -> None:
+        """The server stops: what goes on ends now."""
+        if self._streams is not None:
+            self._streams.close()
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> Answer | None:
+        """Answer a request; what goes on is not sent but handed back."""
         body = await self._read_body(scope, receive)
         turned_away = None if scope[REFUSAL] else self._doorman(scope, body)
         if turned_away is not None:
@@ -171,7 +200,11 @@ class Shell:
         elif self._busy >= self._limits.queue_max and scope["path"] not in self._always:
             await self._turn_away(scope, send)
         else:
-            await self._send(await self._run(scope, body), send)
+            answer = await self._run(scope, body)
+            if answer.stream is not None:
+                return answer
+            await self._send(answer, send)
+        return None
 
     async def _hold_back(self) -> bool:
         """Let whom the doorman turned away wait: its connection can't ask again before it is answered.
@@ -231,13 +264,16 @@ class Shell:
 
     async def _complete(self, scope: Scope, body: bytes) -> Answer:
         left: list[Any] = []
-        seen: Any = {**scope, "headers": _wsgi_headers(scope["headers"], body), LEFT: left}
+        granted: list[Any] = []
+        headers = _wsgi_headers(scope["headers"], body)
+        seen: Any = {**scope, "headers": headers, LEFT: left, STREAM: granted}
         stream: Any = io.BytesIO(body)
         environ: Any = build_environ(seen, stream)
         call = functools.partial(contextvars.copy_context().run, run_wsgi, self._app, environ)
         self._busy += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+            answer = await asyncio.get_running_loop().run_in_executor(self._pool, call)
+            return replace(answer, stream=granted[0]) if granted and answer.status == 200 else answer
         finally:
             self._busy -= 1
             if left:
@@ -268,8 +304,12 @@ class Shell:
         loop = asyncio.get_running_loop()
         await receive()
         await loop.run_in_executor(self._pool, self._warm)
+        if self._streams is not None:
+            await self._streams.begin()
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        if self._streams is not None:
+            await self._streams.end()
         if self._noting is not None:
             self._noting.cancel()
             await loop.run_in_executor(self._pool, self._after_turning_away)

@@ -65,6 +65,12 @@ class DeadlineProtocol(H11Protocol):
         if self.conn.their_state is h11.SEND_BODY:
             self.loop.call_later(_LINGER_S, self._close_undrained)
 
+    def pause_writing(self) -> None:
+        """A stream whose reader does not keep up: from now on it must be read."""
+        super().pause_writing()
+        if self._unsent_timer is None:
+            self._watch_unsent(None)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """No timer outlives its connection."""
         self._cancel_head_timer()
@@ -108,12 +114,14 @@ class _Server(Server):
         rules: Rules,
         stop: threading.Event,
         ready: Callable[[], None],
+        closing: Callable[[], None],
     ) -> None:
         super().__init__(config)
         self._listener = listener
         self._rules = rules
         self._stop = stop
         self._ready = ready
+        self._closing = closing
         self._door: Door | None = None
 
     @contextmanager
@@ -130,7 +138,8 @@ class _Server(Server):
             self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close the door first, so that uvicorn sees every connection that was let in."""
+        """Close the door first, so that uvicorn sees every connection that was let in; streams end at once."""
+        self._closing()
         if self._door is not None:
             await self._door.close()
         await super().shutdown(sockets=[])
@@ -166,7 +175,9 @@ def serve(
 
     shell = build_shell()
     config = Config(shell, **_uvicorn_options())
-    server = _Server(config, listener=listener, rules=shell, stop=stop, ready=announce)
+    server = _Server(
+        config, listener=listener, rules=shell, stop=stop, ready=announce, closing=shell.close_streams
+    )
     with listener:
         asyncio.run(server.serve())
     log.info("web server stopped", action="web_stopped", port=bound)
@@ -198,7 +209,7 @@ def _uvicorn_options() -> dict[str, Any]:
         "proxy_headers": False,  # TRUSTED_PROXY_COUNT is ours: see trading_api.limits.client_address
         "server_header": False,
         # The last fence, a bare 503: the shell's own bound answers with the envelope long before.
-        "limit_concurrency": 4 * settings.WEB_CONNECTIONS_MAX,
+        "limit_concurrency": 4 * settings.WEB_CONNECTIONS_MAX + settings.LIVE_STREAMS_MAX,
         "timeout_keep_alive": settings.HTTP_KEEP_ALIVE_S,
         "timeout_graceful_shutdown": settings.WEB_GRACE_S,
     }
