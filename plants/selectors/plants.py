@@ -29,6 +29,24 @@ def get_plant(*, organisation_id: int, external_plant_id: str) -> Plant:
     return plant
 
 
+MOST_ASSETS = 500
+
+
+def plant_by_id(*, organisation_id: int, plant_id: int) -> Plant | None:
+    """One plant of the organisation with its connection and newest sample; one query."""
+    rows = Plant.objects.select_related("connection", "state").filter(organisation_id=organisation_id)
+    return (
+        rows.defer("connection__amqps_uri", "connection__api_key", "connection__signing_key")
+        .filter(pk=plant_id)
+        .first()
+    )
+
+
+def assets_of(*, plant_id: int) -> Sequence[Asset]:
+    """A plant's assets by their ids; bounded."""
+    return list(Asset.objects.filter(plant_id=plant_id).order_by("external_id")[:MOST_ASSETS])
+
+
 def battery_ratings(plant: Plant) -> Ratings:
     """What the plant's batteries can do together: the site's own limits, else the sum of its assets' ratings."""
     rated = [
