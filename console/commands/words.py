@@ -1,0 +1,150 @@
+"""What a command is called and how its state is drawn: title, origin, chips; for lists, pages and records alike."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.utils.translation import gettext as _
+
+from console.commands.filters import Origin
+from console.words import look_of
+from dispatch.models import Command, Graded, Kind, Proof, Verification
+from dispatch.states import State
+from dispatch.words import command_title
+from plants.words import energy_text, power_text
+from vcp import ProtocolError, parse_timestamp
+
+_OVERRIDE, _PLAN = "override:", "plan:"
+_CARRIED = frozenset({State.ACCEPTED, State.EXECUTING, State.COMPLETED, State.SENT})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chip:
+    """One chip: `state` names the family and icon, `word` what it says; `icon` where it is another than the state's."""
+
+    state: str
+    word: str
+
+    @property
+    def family(self) -> str:
+        """The class of its colour."""
+        return look_of(self.state).family
+
+    @property
+    def icon(self) -> str:
+        """The icon of its state."""
+        return look_of(self.state).icon
+
+
+def proof_of(command: Command) -> Verification | None:
+    """The measured proof that a command has, which is read along; None = commands of its kind have none."""
+    return getattr(command, "verification", None)
+
+
+def title_of(command: Command) -> str:
+    """What it asks for: `Export 275 kW`, `Slot 13:30, export 180 kW`, `Export 275 kW, override`."""
+    title = command_title(command.kind, command.payload)
+    if command.kind != Kind.SITE_SETPOINT:
+        return title
+    if command.batch_ref.startswith(_OVERRIDE):
+        return _("%(title)s, override") % {"title": title}
+    begins_at = time_in(command.payload, "validFrom")
+    if command.batch_ref.startswith(_PLAN) and begins_at is not None:
+        words = {"at": clock_text(begins_at, command.plant.time_zone), "title": title[:1].lower() + title[1:]}
+        return _("Slot %(at)s, %(title)s") % words
+    return title
+
+
+def full_title(command: Command) -> str:
+    """The title with its end: `Export 275 kW until 14:15`."""
+    until = time_in(command.payload, "validUntil")
+    if until is None:
+        return title_of(command)
+    words = {"title": title_of(command), "until": clock_text(until, command.plant.time_zone)}
+    return _("%(title)s until %(until)s") % words
+
+
+def time_in(payload: Mapping[str, Any], name: str) -> datetime | None:
+    """A time of a stored payload; None where it holds none."""
+    told = payload.get(name)
+    if not isinstance(told, str):
+        return None
+    try:
+        return parse_timestamp(told)
+    except ProtocolError:
+        return None
+
+
+def clock_text(moment: datetime, zone: str) -> str:
+    """`14:15` on the plant's clock."""
+    return f"{moment.astimezone(ZoneInfo(zone)):%H:%M}"
+
+
+def precise_text(moment: datetime, zone: str) -> str:
+    """`13:38:29.412` on the plant's clock."""
+    return f"{moment.astimezone(ZoneInfo(zone)):%H:%M:%S.%f}"[:-3]
+
+
+def origin_of(command: Command) -> Origin:
+    """Who wanted it, as far as its row says."""
+    if command.batch_ref.startswith(_OVERRIDE):
+        return Origin.OVERRIDE
+    if command.batch_ref.startswith(_PLAN) or command.automatic:
+        return Origin.PLAN
+    return Origin.API if command.requested_by_id is None else Origin.PERSON
+
+
+def state_chip(command: Command) -> Chip:
+    """The state in its own word."""
+    return Chip(state=command.state, word=str(look_of(command.state).word))
+
+
+def row_chip(command: Command) -> Chip:
+    """The one chip of a row: the state and, where it is known, what the measurement says."""
+    state, proof = State(command.state), proof_of(command)
+    verdict = "" if proof is None else proof.verdict
+    if proof is not None and verdict == Proof.OFF_TARGET and state is not State.REJECTED:
+        return Chip(state="OFF_TARGET", word=missed_text(proof))
+    if verdict == Proof.VERIFIED and state in _CARRIED:
+        return Chip(state="VERIFIED", word=_("Verified"))
+    if verdict == Proof.VERIFIED and state is State.UNCONFIRMED:
+        return Chip(state="UNCONFIRMED", word=_("Verified, no ACK"))
+    if is_overdue(command):
+        return Chip(state="UNCONFIRMED", word=_("Report overdue"))
+    return state_chip(command)
+
+
+def is_overdue(command: Command) -> bool:
+    """Whether a report of its execution is overdue."""
+    return command.execution_overdue and not command.is_final
+
+
+def head_chips(command: Command) -> list[Chip]:
+    """At most two: what the measurement says, and what Voke said last."""
+    proof, found = proof_of(command), []
+    if proof is not None and proof.verdict == Proof.VERIFIED:
+        found.append(Chip(state="VERIFIED", word=_("Verified")))
+    elif proof is not None and proof.verdict == Proof.OFF_TARGET:
+        found.append(Chip(state="OFF_TARGET", word=missed_text(proof)))
+    elif proof is not None and proof.verdict == Proof.NO_DATA:
+        found.append(Chip(state="NO_DATA", word=_("Not measured")))
+    if is_overdue(command):
+        found.append(Chip(state="UNCONFIRMED", word=_("Report overdue")))
+    elif command.state == State.UNCONFIRMED and command.cause == "ACK_OVERDUE":
+        found.append(Chip(state="UNCONFIRMED", word=_("No ACK")))
+    else:
+        found.append(state_chip(command))
+    return found[:2]
+
+
+def missed_text(proof: Graded) -> str:
+    """By how much a target was missed: `41 kW short`, `12 kW over`; of a target of zero `3.0 kW import`."""
+    if proof.off_by is None or proof.target is None:
+        return _("Off target")
+    amount = energy_text(proof.off_by) if proof.unit == "kWh" else power_text(proof.off_by)
+    if not proof.target:
+        return f"{amount} {_('import') if proof.off_by > 0 else _('export')}"
+    short = (proof.off_by > 0) != (proof.target > 0)
+    return (_("%(amount)s short") if short else _("%(amount)s over")) % {"amount": amount}
