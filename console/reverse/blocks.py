@@ -1,0 +1,109 @@
+"""Time-config blocks before and after an update: two strips of a day, and what differs in words."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.utils.translation import gettext
+
+from console.words import NARROW
+from plants.time_config import MINUTES_PER_DAY, Block, minute_text
+
+WIDTH = 960
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """A block as it is drawn: `x` and `width` of WIDTH, the window of charge as `soc_y` and `soc_height` of 100."""
+
+    x: float
+    width: float
+    soc_y: float
+    soc_height: float
+    text: str
+    changed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One span of the day that an update would change: `mark` is added, removed or changed."""
+
+    mark: str
+    span: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Both days drawn, and the changes."""
+
+    before: Sequence[Piece]
+    after: Sequence[Piece]
+    changes: Sequence[Change]
+
+
+def compare(before: Sequence[Block], after: Sequence[Block]) -> Comparison:
+    """What is in force and what is asked for, span by span."""
+    old = {(block.start_minute, block.end_minute): block for block in before}
+    new = {(block.start_minute, block.end_minute): block for block in after}
+    changed = {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
+    return Comparison(
+        before=[_piece(block, changed=key in changed) for key, block in sorted(old.items())],
+        after=[_piece(block, changed=key in changed) for key, block in sorted(new.items())],
+        changes=[_change(key, old.get(key), new.get(key)) for key in sorted(changed)],
+    )
+
+
+def _piece(block: Block, *, changed: bool) -> Piece:
+    per_minute = WIDTH / MINUTES_PER_DAY
+    return Piece(
+        x=round(block.start_minute * per_minute + 0.5, 1),
+        width=round((block.end_minute - block.start_minute) * per_minute - 1, 1),
+        soc_y=round(100 - block.soc_max_pct, 1),
+        soc_height=round(block.soc_max_pct - block.soc_min_pct, 1),
+        text=f"{_span(block.start_minute, block.end_minute)}: {block_text(block)}",
+        changed=changed,
+    )
+
+
+def _change(key: tuple[int, int], old: Block | None, new: Block | None) -> Change:
+    return Change(
+        mark="added" if old is None else "removed" if new is None else "changed",
+        span=_span(*key),
+        before=block_text(old),
+        after=block_text(new),
+    )
+
+
+def _span(start_minute: int, end_minute: int) -> str:
+    return f"{minute_text(start_minute)} {gettext('to')} {minute_text(end_minute)}"
+
+
+def block_text(block: Block | None) -> str:
+    """What the battery may do: charging and discharging in words, the window of its charge."""
+    if block is None:
+        return gettext("nothing")
+    return gettext("%(power)s, SoC %(low)g to %(high)g %%") % {
+        "power": _power_text(block.p_bat_min_kw, block.p_bat_max_kw),
+        "low": block.soc_min_pct,
+        "high": block.soc_max_pct,
+    }
+
+
+def _power_text(low_kw: float, high_kw: float) -> str:
+    """+ is charging: the lower bound is how much may be discharged when it is below zero."""
+    discharge, charge = max(-low_kw, 0.0), max(high_kw, 0.0)
+    if low_kw <= 0 <= high_kw:
+        return gettext("discharge up to %(discharge)s, charge up to %(charge)s") % {
+            "discharge": f"{discharge:g}{NARROW}kW",
+            "charge": f"{charge:g}{NARROW}kW",
+        }
+    if low_kw > 0:
+        return gettext("charge %(low)s to %(high)s") % {
+            "low": f"{low_kw:g}{NARROW}kW",
+            "high": f"{high_kw:g}{NARROW}kW",
+        }
+    return gettext("discharge %(low)s to %(high)s") % {
+        "low": f"{-high_kw:g}{NARROW}kW",
+        "high": f"{-low_kw:g}{NARROW}kW",
+    }

@@ -1,0 +1,39 @@
+// The reverse channel, live: the lamp, the day's picture, and how many requests came since the journal was read.
+
+import { onTopic, onResync } from "./live.js";
+import { say } from "./words.js";
+
+let fresh = 0;
+const texts = document.documentElement.lang;
+
+function arrived() {
+  fresh += 1;
+  const button = document.getElementById("fresh-pulls");
+  if (button) {
+    button.hidden = false;
+    button.textContent = new Intl.NumberFormat(texts).format(fresh) + " new";
+  }
+  document.getElementById("day")?.dispatchEvent(new Event("pulled"));
+  refreshLast();
+}
+
+let asked = false;
+/** The line on top is the server's: fetched again at most once a second. */
+function refreshLast() {
+  if (asked) return;
+  asked = true;
+  setTimeout(() => {
+    asked = false;
+    htmx.ajax("GET", location.pathname, { target: "#last", swap: "outerHTML", select: "#last" });
+  }, 1000);
+}
+
+onTopic("pull", null, arrived);
+onTopic("update", null, () => {
+  say("An update of Voke was added or decided.");
+  htmx.ajax("GET", location.pathname, { target: "main", swap: "innerHTML", select: "main > *" });
+});
+onResync(() => htmx.ajax("GET", location.pathname, { target: "main", swap: "innerHTML", select: "main > *" }));
+document.body.addEventListener("htmx:afterSwap", (event) => {
+  if (event.detail.target.id === "journal") fresh = 0;
+});
