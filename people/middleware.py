@@ -30,7 +30,7 @@ class SignedInMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if settings.SESSION_COOKIE_NAME in request.COOKIES and _is_for_people(request.path_info):
             ended = _end_when_over(request)
-            if not ended and needs_second_factor(request):
+            if not ended and needs_set_up(request) and not request.path_info.startswith(_OPEN_WITHOUT):
                 return _to_second_factor(request)
         return self.get_response(request)
 
@@ -40,14 +40,9 @@ def is_verified(request: HttpRequest) -> bool:
     return DEVICE_ID_SESSION_KEY in request.session
 
 
-def needs_second_factor(request: HttpRequest) -> bool:
-    """Whether this request has to wait for the set-up of a second factor."""
-    return (
-        settings.TWO_FACTOR == "required"
-        and request.user.is_authenticated
-        and not is_verified(request)
-        and not request.path_info.startswith(_OPEN_WITHOUT)
-    )
+def needs_set_up(request: HttpRequest) -> bool:
+    """Whether the person has to set up a second factor before anything else."""
+    return settings.TWO_FACTOR == "required" and request.user.is_authenticated and not is_verified(request)
 
 
 def _is_for_people(path: str) -> bool:

@@ -3,6 +3,7 @@
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -43,8 +44,10 @@ class Newcomer:
 
 
 @transaction.atomic
-def invite(*, doer: Doer, name: str, email: str, role: str, at: datetime) -> IssuedLink:
-    """An invitation into the organisation. Raises Invalid, Conflict when too many are open."""
+def invite(
+    *, doer: Doer, name: str, email: str, role: str, at: datetime, request_key: str | None = None
+) -> IssuedLink:
+    """An invitation into the organisation. Raises Invalid, Conflict when too many are open or this one was made."""
     name, email = name.strip(), email.strip()
     if not 1 <= len(name) <= 150:
         raise Invalid(_("Say who is invited, with at most 150 characters."), path="name")
@@ -56,7 +59,11 @@ def invite(*, doer: Doer, name: str, email: str, role: str, at: datetime) -> Iss
     )
     if open_links.count() >= MOST_OPEN:
         raise Conflict(_("Too many invitations are open. Withdraw some first."))
-    issued = _issue(doer=doer, user=None, name=name, email=email, role=role, at=at)
+    if request_key and OneTimeLink.objects.filter(request_key=request_key).exists():
+        raise Conflict(_("This invitation was made already; its link was shown then."), code="MADE_ALREADY")
+    issued = _issue(
+        doer=doer, user=None, name=name, email=email, role=role, at=at, request_key=request_key or None
+    )
     write_down(doer, "person.invited", at=at, subject=name, after={"role": role, "email": email})
     return issued
 
@@ -138,14 +145,11 @@ def prune_links(*, at: datetime) -> int:
     return OneTimeLink.objects.filter(expires_at__lt=at - timedelta(days=30)).delete()[0]
 
 
-def _issue(*, doer: Doer, user: User | None, name: str, email: str, role: str, at: datetime) -> IssuedLink:
+def _issue(*, doer: Doer, at: datetime, **facts: Any) -> IssuedLink:
     secret, pepper = secrets.token_urlsafe(32), current_pepper()
     link = OneTimeLink.objects.create(
         organisation=Organisation.objects.get(pk=doer.home),
-        user=user,
-        name=name,
-        email=email,
-        role=role,
+        **facts,
         digest=digest(purpose=PURPOSE, text=secret, version=pepper),
         pepper_version=pepper,
         made_by_name=doer.name[:150],

@@ -17,6 +17,13 @@ class OneTimeLink(models.Model):
     role = models.CharField(max_length=8, choices=Role)
     digest = models.CharField(max_length=64, unique=True, help_text="HMAC-SHA256 of the link's secret, hex.")
     pepper_version = models.CharField(max_length=16)
+    request_key = models.CharField(
+        max_length=40,
+        unique=True,
+        blank=True,
+        null=True,
+        help_text="Of the form it was made with: a double click makes one.",
+    )
     made_by_name = models.CharField(max_length=150)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()

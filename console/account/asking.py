@@ -1,0 +1,103 @@
+"""What the pages about people share: who asks, and answers that work with and without JavaScript."""
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render, resolve_url
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+
+from console.access import ConsoleRequest, Viewer, organisation_of
+from people.middleware import needs_set_up
+from people.services.acts import Doer
+from plants.errors import DomainError
+from plants.models import User
+from trading_api.limits import request_address
+
+_P = ParamSpec("_P")
+DOOR = "console/account/door.html"
+FRAME = "console/base.html"
+
+
+class PersonRequest(HttpRequest):
+    """A request of a signed-in person, who may have no organisation."""
+
+    person: User
+    doer: Doer
+    layout: str
+
+
+_View = Callable[Concatenate[PersonRequest, _P], HttpResponseBase]
+
+
+def signed_in(view: _View[_P]) -> Callable[Concatenate[Any, _P], HttpResponseBase]:
+    """A view about the person alone: also for staff without an organisation, and before the second factor."""
+
+    @wraps(view)
+    @never_cache
+    def guarded(request: PersonRequest, /, *args: _P.args, **kwargs: _P.kwargs) -> HttpResponseBase:
+        user = request.user
+        if not isinstance(user, User):
+            return to_sign_in(request)
+        organisation = organisation_of(request, user)
+        address = address_of(request)
+        request.person = user
+        request.doer = Doer(
+            user=user, organisation_id=None if organisation is None else organisation.pk, address=address
+        )
+        request.layout = DOOR
+        if organisation is not None and not needs_set_up(request):
+            request.layout = FRAME
+            request.viewer = Viewer(user=user, organisation=organisation, address=address)  # type: ignore[attr-defined]
+        return view(request, *args, **kwargs)
+
+    return guarded
+
+
+def to_sign_in(request: HttpRequest) -> HttpResponse:
+    """The way to the sign-in, and back afterwards."""
+    if request.headers.get("HX-Request"):
+        return HttpResponse(status=204, headers={"HX-Redirect": resolve_url(settings.LOGIN_URL)})
+    return redirect_to_login(request.get_full_path())
+
+
+def doer_of(request: ConsoleRequest) -> Doer:
+    """Who acts, as services about people take it."""
+    viewer = request.viewer
+    return Doer(user=viewer.user, organisation_id=viewer.organisation.pk, address=viewer.address)
+
+
+def address_of(request: HttpRequest) -> str:
+    """The network address that the request came from, "" when it has none."""
+    return request_address(request.META) or ""
+
+
+def own_path(request: HttpRequest, path: str) -> str:
+    """The path to go on to when it is one of ours, else ""."""
+    ours = path.startswith("/") and url_has_allowed_host_and_scheme(
+        path, allowed_hosts=None, require_https=request.is_secure()
+    )
+    return path if ours else ""
+
+
+def is_partial(request: HttpRequest) -> bool:
+    """Whether a script asks for a part of the page only."""
+    return bool(request.headers.get("HX-Request"))
+
+
+def refused(error: DomainError) -> dict[str, Any]:
+    """An error as templates show it: at its field, with its code."""
+    return {"error": {"text": error.message, "path": error.path, "code": error.code}}
+
+
+def part(
+    request: HttpRequest, template: str, context: Mapping[str, Any], *, status: int = 200
+) -> HttpResponse:
+    """A part of a page, never kept by anybody."""
+    response = render(request, template, dict(context), status=status)
+    response["Cache-Control"] = "no-store"
+    return response

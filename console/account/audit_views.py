@@ -1,0 +1,185 @@
+"""What people did: everybody's for organisation admins, one's own for each; filters in the address, export as CSV."""
+
+import csv
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.views.decorators.http import require_GET
+
+from console.access import ConsoleRequest, page
+from console.account.asking import PersonRequest, is_partial, part, signed_in
+from console.account.words import GROUPS, action_words, field_word
+from esm import clock
+from people.models import AuditEntry
+from people.rights import Right
+from people.selectors.audit import EXPORT_MOST, AuditFilter, entries, export, people_in
+
+_HEAD = (
+    "id", "at_utc", "person", "staff", "action", "subject", "subject_path", "reason", "before", "after", "address",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """One member of what changed, as text; "" = it was not there."""
+
+    name: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One entry with its words."""
+
+    entry: AuditEntry
+    words: str
+    differences: list[Difference]
+
+
+@require_GET
+@page(Right.MANAGE)
+def everybody(request: ConsoleRequest) -> HttpResponse:
+    """The organisation's audit."""
+    organisation_id = request.viewer.organisation.pk
+    asked = _asked(request.GET)
+    of = _filter(asked, organisation_id=organisation_id, user_id=_number(asked["person"]))
+    context = {"nav": "audit", "people": people_in(organisation_id=organisation_id), "all": True}
+    return _list(request, of, asked, context)
+
+
+@require_GET
+@signed_in
+def own_acts(request: PersonRequest) -> HttpResponse:
+    """What the person did, wherever."""
+    asked = _asked(request.GET)
+    of = _filter(asked, organisation_id=None, user_id=request.person.pk)
+    return _list(request, of, asked, {"nav": "account", "all": False, "layout": request.layout})
+
+
+def _list(
+    request: HttpRequest, of: AuditFilter, asked: Mapping[str, str], context: Mapping[str, Any]
+) -> HttpResponse:
+    found, following = entries(of=of, before=_number(request.GET.get("before", "")))
+    kept = {name: value for name, value in asked.items() if value}
+    whole = {
+        "rows": [_row(entry) for entry in found],
+        "following": following,
+        "is_first": not request.GET.get("before"),
+        "asked": asked,
+        "kept": urlencode(kept),
+        "groups": GROUPS.items(),
+        "layout": "console/base.html",
+        **context,
+    }
+    template = "parts/audit_rows.html" if is_partial(request) else "audit.html"
+    return part(request, f"console/account/{template}", whole)
+
+
+@require_GET
+@page(Right.MANAGE)
+def export_csv(request: ConsoleRequest) -> StreamingHttpResponse:
+    """The filtered entries, the newest EXPORT_MOST, as a file whose cells no spreadsheet takes for formulas."""
+    asked, at = _asked(request.GET), clock.now()
+    organisation = request.viewer.organisation
+    of = _filter(asked, organisation_id=organisation.pk, user_id=_number(asked["person"]))
+    request.viewer.record(
+        "audit.exported", at=at, after={name: value for name, value in asked.items() if value}
+    )
+    response = StreamingHttpResponse(_lines(of), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="audit-{organisation.slug}-{at:%Y%m%d-%H%M}.csv"'
+    response["Cache-Control"] = "no-store"
+    response["X-Rows-Most"] = str(EXPORT_MOST)
+    return response
+
+
+class _Echo:
+    """What csv writes into: the line itself is the answer."""
+
+    def write(self, line: str) -> str:
+        return line
+
+
+def _lines(of: AuditFilter) -> Iterator[str]:
+    writer = csv.writer(_Echo())
+    yield str(writer.writerow(_HEAD))
+    for entry in export(of=of):
+        cells = (
+            entry.pk,
+            f"{entry.at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+            entry.user_name,
+            "yes" if entry.as_staff else "",
+            entry.action,
+            entry.subject,
+            entry.subject_path,
+            entry.reason,
+            _flat(entry.before),
+            _flat(entry.after),
+            entry.address,
+        )
+        yield str(writer.writerow([safe_cell(str(cell)) for cell in cells]))
+
+
+def safe_cell(text: str) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r", "\n"} else text
+
+
+def _flat(values: Mapping[str, Any] | None) -> str:
+    return "" if not values else "; ".join(f"{name}={value}" for name, value in values.items())
+
+
+def _row(entry: AuditEntry) -> Row:
+    before, after = entry.before or {}, entry.after or {}
+    names = [*before, *(name for name in after if name not in before)]
+    return Row(
+        entry=entry,
+        words=action_words(entry.action),
+        differences=[
+            Difference(name=field_word(name), before=_text(before.get(name)), after=_text(after.get(name)))
+            for name in names
+        ],
+    )
+
+
+def _text(value: Any) -> str:
+    match value:
+        case None | "":
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case _:
+            return str(value)[:200]
+
+
+def _asked(given: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(given.get(name, ""))[:80] for name in ("person", "action", "q", "from", "to")}
+
+
+def _filter(asked: Mapping[str, str], *, organisation_id: int | None, user_id: int | None) -> AuditFilter:
+    since, until = _day(asked["from"]), _day(asked["to"])
+    return AuditFilter(
+        organisation_id=organisation_id,
+        user_id=user_id,
+        action=asked["action"],
+        text=asked["q"].strip(),
+        since=since,
+        until=None if until is None else until + timedelta(days=1),
+    )
+
+
+def _day(text: str) -> datetime | None:
+    """The beginning of a day in UTC."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
