@@ -24,6 +24,7 @@ class Flow:
     css: str
     name: str | Promise
     kw: float
+    text: str
     x: float = 0.0
     width: float = 0.0
 
@@ -39,15 +40,16 @@ class Side:
 
     flows: Sequence[Flow]
     kw: float
+    text: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Balance:
-    """Both sides, of equal length; `unexplained_kw`: by how much what is measured differs."""
+    """Both sides, of equal length; all numbers are in one unit."""
 
     sources: Side
     sinks: Side
-    unexplained_kw: float
+    unit: str
 
     @property
     def is_empty(self) -> bool:
@@ -72,14 +74,28 @@ def balance_of(found: Overview) -> Balance:
     differs = total_in - total_out
     if abs(differs) > SHARE_SHOWN * whole:
         (sinks if differs > 0 else sources).append(("unex", _("Unexplained"), abs(differs)))
+    unit = unit_of(whole)
     return Balance(
-        sources=Side(flows=_laid_out(sources, whole), kw=total_in),
-        sinks=Side(flows=_laid_out(sinks, whole), kw=total_out),
-        unexplained_kw=abs(differs),
+        sources=Side(flows=_laid_out(sources, whole, unit), kw=total_in, text=in_unit(whole, unit)),
+        sinks=Side(flows=_laid_out(sinks, whole, unit), kw=total_out, text=in_unit(whole, unit)),
+        unit=unit,
     )
 
 
-def _laid_out(flows: Sequence[tuple[str, str | Promise, float]], whole: float) -> list[Flow]:
+def unit_of(largest_kw: float) -> str:
+    """The one unit of numbers that are compared."""
+    return "MW" if abs(largest_kw) >= 999.5 else "kW"
+
+
+def in_unit(kw: float, unit: str) -> str:
+    """An amount without its direction and unit."""
+    size = abs(kw)
+    if unit == "MW":
+        return f"{size / 1000:.2f}"
+    return f"{size:.1f}" if 0 < size < 9.95 else f"{size:.0f}"
+
+
+def _laid_out(flows: Sequence[tuple[str, str | Promise, float]], whole: float, unit: str) -> list[Flow]:
     """Side by side; what is left out of the bar leaves its room to the others."""
     shown = [one for one in flows if whole and one[2] > SHARE_SHOWN * whole]
     drawn = sum(kw for *_names, kw in shown)
@@ -89,6 +105,6 @@ def _laid_out(flows: Sequence[tuple[str, str | Promise, float]], whole: float) -
         if kw <= 0:
             continue
         width = room * kw / drawn if (css, name, kw) in shown else 0.0
-        found.append(Flow(css=css, name=name, kw=kw, x=round(x, 1), width=round(width, 1)))
+        found.append(Flow(css=css, name=name, kw=kw, text=in_unit(kw, unit), x=round(x, 1), width=round(width, 1)))
         x += width + GAP if width else 0.0
     return found

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import accumulate
+from zoneinfo import ZoneInfo
 
 from django.db.models import Count, Sum
 
@@ -23,6 +24,7 @@ from schedules.models import IN_FORCE, PlanSlot, PlanVersion
 WIDTH, HEIGHT = 300, 58
 MOST_PLANTS = 4 * PLANTS_AT_MOST
 _WIDTH_PX = 300
+_LABEL_ROOM = 34
 _KNOWN_SHARE = 0.5
 """A bucket of which fewer plants are known than this is a gap: the sum of a few is not the fleet's."""
 MEASURE = "grid_power_kw"
@@ -45,6 +47,7 @@ class Day:
     top_kw: float
     bottom_kw: float
     zone: str
+    at: datetime
     start_at: datetime
     end_at: datetime
     now_kw: float | None
@@ -54,6 +57,29 @@ class Day:
     def is_empty(self) -> bool:
         """Whether there is nothing to draw."""
         return not self.planned and not self.actual
+
+    @property
+    def labels(self) -> list[tuple[str, str, str]]:
+        """(x, text, anchor) of the hours below; none where the present's own label stands."""
+        found = []
+        for share, anchor in ((0, "start"), (0.25, "middle"), (0.5, "middle"), (0.75, "middle"), (1, "end")):
+            x = share * WIDTH
+            if abs(x - self.now_x) < _LABEL_ROOM:
+                continue
+            moment = self.start_at + share * (self.end_at - self.start_at)
+            text = "24:00" if share == 1 else f"{moment.astimezone(ZoneInfo(self.zone)):%H:%M}"
+            found.append((f"{x:.0f}", text, anchor))
+        return found
+
+    @property
+    def now_text(self) -> str:
+        """The present on the wall clock of the zone."""
+        return f"{self.at.astimezone(ZoneInfo(self.zone)):%H:%M}"
+
+    @property
+    def now_label_x(self) -> str:
+        """Where the present's label is centred, so that it stays within the box."""
+        return f"{min(max(self.now_x, 15.0), WIDTH - 15.0):.1f}"
 
 
 def zone_of_fleet(organisation_id: int) -> str:
@@ -190,6 +216,7 @@ def _drawn(
         top_kw=top,
         bottom_kw=bottom,
         zone=zone,
+        at=at,
         start_at=day.start_at,
         end_at=day.end_at,
         now_kw=actual[-1].kw if actual else None,

@@ -1,4 +1,4 @@
-"""What a fleet's list must know of every plant, as one statement: measured, planned, commanded, and what needs a person.
+"""What a fleet's list must know of every plant, as one statement: measured, planned, commanded, who needs a person.
 
 Everything is set against everything in the database: 10,000 plants cost a few joins, never a query of their own. It
 runs on PostgreSQL and SQLite alike. Signs are the site's: grid + = import, battery + = charging.
@@ -132,7 +132,8 @@ def _hours(start: str, end: str) -> str:
 
 def _in_order(text: str, named: Mapping[str, Any], params: tuple[Any, ...]) -> tuple[str, list[Any]]:
     """Named parameters as positional ones, which may then be joined by the caller's own."""
-    pieces, values = [], []
+    pieces: list[str] = []
+    values: list[Any] = []
     rest = text
     while True:
         before, mark, rest = rest.partition("%(")

@@ -63,7 +63,7 @@ class PlantLook:
     @property
     def url(self) -> str:
         """The plant's page."""
-        return f"{reverse('console:home')}plants/{self.facts.id}/"
+        return reverse("console:plant:page", args=[self.facts.id])
 
     @property
     def mode(self) -> str:
@@ -113,7 +113,7 @@ class PlantLook:
         if not self.facts.open_alarms:
             return None
         look = look_of(_SEVERITIES.get(self.facts.worst_alarm, "WARNING"))
-        url = f"{reverse('console:home')}alarms/?plant={self.facts.external_plant_id}"
+        url = f"{reverse('console:alarms:list')}?plant={self.facts.id}"
         return Mark(family=look.family, icon=look.icon, text=str(self.facts.open_alarms), url=url)
 
     @property
@@ -228,7 +228,7 @@ def _of_command(facts: PlantFacts) -> Mark:
     state = str(facts.command_state)
     look = look_of(state)
     text = gettext("No ACK") if state == State.UNCONFIRMED else look.word
-    url = f"{reverse('console:home')}commands/{facts.command_id}/"
+    url = reverse("console:commands:command", args=[facts.command_id])
     return Mark(family=look.family, icon=look.icon, text=text, url=url)
 
 

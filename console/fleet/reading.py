@@ -176,13 +176,10 @@ _WORDS_COUNTED = {
 
 def overview(asked: FleetAsked, filters: ListAsked | None = None) -> Overview:
     """Of all plants, or of those that the filters keep (not the view). One statement."""
-    only, params = _only(filters)
-    statement, values = facts_of_plants(asked, only=only, params=params)
     counts = [f"COUNT(CASE WHEN {condition} THEN 1 END)" for condition in _COUNTED.values()]
     counts += [f"COUNT(CASE WHEN {condition} THEN 1 END)" for condition in _WORDS_COUNTED.values()]
     sums = [f"COALESCE(SUM({expression}), 0.0)" for expression in _SUMS.values()]
-    columns = ", ".join(["COUNT(*)", *counts, *sums])
-    row = next(_rows(f"{statement} SELECT {columns} FROM judged", values))
+    row = next(_rows(*_selected(asked, filters, ", ".join(["COUNT(*)", *counts, *sums]))))
     of_views = dict(zip(_COUNTED, row[1:], strict=False))
     numbers = dict(zip((*_WORDS_COUNTED, *_SUMS), row[1 + len(_COUNTED) :], strict=True))
     of_views |= {View.ALL: row[0], View.ATTENTION: numbers["needing"]}
@@ -191,20 +188,16 @@ def overview(asked: FleetAsked, filters: ListAsked | None = None) -> Overview:
 
 def page_of(asked: FleetAsked, wanted: ListAsked) -> Page:
     """The page of the list that is asked for. One statement."""
-    only, params = _only(wanted)
-    statement, values = facts_of_plants(asked, only=only, params=params)
     place, backwards = wanted.place, wanted.place is not None and wanted.place.backwards
     key, way = _KEYS[wanted.sort], "DESC" if backwards else "ASC"
     conditions = [_CONDITIONS[wanted.view]] if _CONDITIONS[wanted.view] else []
+    values: list[Any] = []
     if place is not None:
         conditions.append(f"({key}, name, id) {'<' if backwards else '>'} (%s, %s, %s)")
         values += [place.key, place.name, place.plant_id]
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-    rows = _facts(
-        f"{statement} SELECT {', '.join(_COLUMNS)}, {key} AS sort_key FROM judged {where}"
-        f" ORDER BY sort_key {way}, name {way}, id {way} LIMIT {PAGE + 1}",
-        values,
-    )
+    order = f"ORDER BY sort_key {way}, name {way}, id {way} LIMIT {PAGE + 1}"
+    rows = _facts(*_selected(asked, wanted, _columns(key), f"{where} {order}", values))
     return _page(rows, place)
 
 
@@ -237,41 +230,45 @@ def plants_by_id(asked: FleetAsked, plant_ids: Sequence[int]) -> list[PlantFacts
     ids = [int(one) for one in plant_ids][:PAGE]
     if not ids:
         return []
-    marks = ", ".join(["%s"] * len(ids))
-    statement, values = facts_of_plants(asked, only=f"plant.id IN ({marks})", params=tuple(ids))
-    columns = ", ".join(_COLUMNS)
-    return _facts(f"{statement} SELECT {columns}, 0 AS sort_key FROM judged ORDER BY name, id", values)
+    only = f"plant.id IN ({', '.join(['%s'] * len(ids))})"
+    statement, values = facts_of_plants(asked, only=only, params=tuple(ids))
+    return _facts(f"{statement} SELECT {_columns('0')} FROM judged ORDER BY name, id", values)  # noqa: S608 - ours
 
 
 def most_urgent(asked: FleetAsked, *, limit: int = MOST_NAMED) -> list[PlantFacts]:
     """Plants that need a person, the most urgent first: what the cards above the list name. One statement."""
-    statement, values = facts_of_plants(asked)
-    return _facts(
-        f"{statement} SELECT {', '.join(_COLUMNS)}, -attention AS sort_key FROM judged"
-        f" WHERE attention >= {Attention.WARNING.value} ORDER BY sort_key, name, id LIMIT {int(limit)}",
-        values,
-    )
+    rest = f"WHERE attention >= {Attention.WARNING.value} ORDER BY sort_key, name, id LIMIT {int(limit)}"
+    return _facts(*_selected(asked, None, _columns(_KEYS[Sort.ATTENTION]), rest))
 
 
 def matching_ids(asked: FleetAsked, wanted: ListAsked) -> list[int]:
     """The ids of all plants that the view and the filters keep, at most MOST_MATCHING. One statement."""
-    only, params = _only(wanted)
-    statement, values = facts_of_plants(asked, only=only, params=params)
-    where = f"WHERE {_CONDITIONS[wanted.view]}" if _CONDITIONS[wanted.view] else ""
-    rows = _rows(f"{statement} SELECT id FROM judged {where} ORDER BY id LIMIT {MOST_MATCHING + 1}", values)
-    return [pk for (pk,) in rows]
+    rest = f"{_where(wanted)} ORDER BY id LIMIT {MOST_MATCHING}"
+    return [pk for (pk,) in _rows(*_selected(asked, wanted, "id", rest))]
 
 
 def exported(asked: FleetAsked, wanted: ListAsked) -> list[PlantFacts]:
     """All plants that the view and the filters keep, in the list's order, at most MOST_EXPORTED. One statement."""
+    rest = f"{_where(wanted)} ORDER BY sort_key, name, id LIMIT {MOST_EXPORTED}"
+    return _facts(*_selected(asked, wanted, _columns(_KEYS[wanted.sort]), rest))
+
+
+def _columns(key: str) -> str:
+    return f"{', '.join(_COLUMNS)}, {key} AS sort_key"
+
+
+def _where(wanted: ListAsked) -> str:
+    condition = _CONDITIONS[wanted.view]
+    return f"WHERE {condition}" if condition else ""
+
+
+def _selected(
+    asked: FleetAsked, wanted: ListAsked | None, columns: str, rest: str = "", values: Sequence[Any] = ()
+) -> tuple[str, list[Any]]:
+    """A statement about the plants that the filters keep, and its parameters."""
     only, params = _only(wanted)
-    statement, values = facts_of_plants(asked, only=only, params=params)
-    where = f"WHERE {_CONDITIONS[wanted.view]}" if _CONDITIONS[wanted.view] else ""
-    return _facts(
-        f"{statement} SELECT {', '.join(_COLUMNS)}, {_KEYS[wanted.sort]} AS sort_key FROM judged {where}"
-        f" ORDER BY sort_key, name, id LIMIT {MOST_EXPORTED}",
-        values,
-    )
+    statement, first = facts_of_plants(asked, only=only, params=params)
+    return f"{statement} SELECT {columns} FROM judged {rest}", [*first, *values]  # noqa: S608 - its parts are ours
 
 
 def _only(wanted: ListAsked | None) -> tuple[str, tuple[Any, ...]]:

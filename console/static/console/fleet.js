@@ -1,0 +1,249 @@
+// The fleet's list: live values in place, rows refreshed one by one and never re-sorted, selection, peek, keys.
+
+import "./acting_hold.js";
+import { batteryWord, gridWord, say, serverNow, setText, showPower, t } from "./words.js";
+
+const card = document.querySelector("section.fleet");
+const changed = document.getElementById("fleet-changed");
+const sheet = document.getElementById("sheet");
+const list = () => document.getElementById("fleet-list");
+const rowOf = (id) => document.getElementById(`p${id}`);
+const rows = () => [...document.querySelectorAll("tr.pr")];
+const TOP_EVERY_MS = 10_000, DAY_EVERY_MS = 60_000, CALM_MS = 10_000, GATHER_MS = 400;
+
+// --- live values: only what changed is touched ---------------------------------------------------------------------
+
+function bar(rect, kw, size, taking, giving) {
+  if (!rect || kw === null || kw === undefined) return;
+  const width = Math.min(50, (Math.abs(kw) / size) * 50);
+  rect.setAttribute("x", (kw > 0 ? 50 - width : 50).toFixed(1));
+  rect.setAttribute("width", width.toFixed(1));
+  rect.setAttribute("class", `bar ${kw > 0 ? taking : giving}`);
+}
+
+function showTile(row, tile) {
+  const field = (name) => row.querySelector(`[data-f="${name}"]`);
+  const power = (name, kw) => { const at = field(name); if (at && kw !== undefined) showPower(at, kw); };
+  power("grid", tile.grid_kw);
+  power("pv", tile.pv_kw);
+  power("battery", tile.battery_kw);
+  power("load", tile.load_kw);
+  const word = (name, text) => { const at = field(name); if (at && text) setText(at, text); };
+  word("grid-word", gridWord(tile.grid_kw));
+  word("battery-word", batteryWord(tile.battery_kw));
+  bar(field("grid-bar"), tile.grid_kw, Number(row.dataset.grid), "imp", "exp");
+  bar(field("battery-bar"), tile.battery_kw, Number(row.dataset.battery), "chg", "dis");
+  if (typeof tile.soc_pct === "number") {
+    const soc = field("soc");
+    if (soc?.firstChild?.nodeType === Node.TEXT_NODE) soc.firstChild.data = tile.soc_pct.toFixed(0);
+    field("soc-bar")?.setAttribute("width", Math.min(100, Math.max(0, tile.soc_pct)).toFixed(1));
+  }
+  const age = row.querySelector(".c-fr time");
+  if (age && tile.measured_at) age.dateTime = tile.measured_at;
+}
+
+function onTile(event) {
+  const tile = event.data, row = rowOf(tile.id ?? event.key);
+  if (!row) return;
+  // What was silent speaks again, or speaks for the first time: the row says more than numbers then.
+  if (row.classList.contains("old") || !row.querySelector('[data-f="grid"]')) renew(row.dataset.id);
+  else showTile(row, tile);
+}
+
+// --- rows that changed: fetched anew, each at its place ------------------------------------------------------------
+
+const waiting = new Set();
+let gathering = 0;
+export function renew(id) {
+  waiting.add(String(id));
+  gathering ||= setTimeout(fetchRows, GATHER_MS);
+}
+async function fetchRows() {
+  const ids = [...waiting].filter(rowOf).slice(0, 50);
+  waiting.clear();
+  gathering = 0;
+  if (!ids.length) return;
+  try {
+    const answer = await fetch(`${card.dataset.rows}?ids=${ids.join(",")}`, { headers: { "HX-Request": "true" } });
+    if (!answer.ok || answer.headers.get("HX-Redirect")) return;
+    const holder = document.createElement("template");
+    holder.innerHTML = await answer.text();
+    for (const fresh of holder.content.querySelectorAll("tr.pr")) replace(fresh);
+  } catch {
+    // The bar of live updates says that the server can't be reached; the values go on ageing.
+  }
+}
+function replace(fresh) {
+  const row = rowOf(fresh.dataset.id);
+  if (!row) return;
+  const field = row.querySelector(".pick input"), focused = row.contains(document.activeElement);
+  if (document.getSelection()?.containsNode(row, true) && !document.getSelection().isCollapsed) return;
+  fresh.querySelector(".pick input").checked = field.checked;
+  fresh.classList.toggle("at", row.classList.contains("at"));
+  const moves = said(row) !== said(fresh);
+  row.replaceWith(fresh);
+  window.htmx?.process(fresh);
+  if (focused) fresh.querySelector(".pl a").focus();
+  if (moves) {
+    fresh.querySelector(".c-pc").classList.add("changed");
+    noteChange(fresh.dataset.id);
+  }
+}
+const said = (row) => row.querySelector(".sev").innerHTML + row.querySelector(".c-pc").textContent.replace(/[\d.,:]+/g, "");
+
+// --- order: told, and refreshed by a person, or when nobody looks at the list closely ----------------------------
+
+const moved = new Set();
+let pointerIn = false, calmSince = performance.now();
+function noteChange(id) {
+  moved.add(String(id));
+  calmSince = performance.now();
+  showMoved();
+}
+function showMoved() {
+  if (!changed) return;
+  changed.hidden = moved.size === 0;
+  setText(changed, `${moved.size} ${t("changed, refresh")}`);
+}
+function refreshList() {
+  moved.clear();
+  showMoved();
+  window.htmx.ajax("GET", location.pathname + location.search, { target: "#fleet-list", swap: "outerHTML" });
+}
+changed?.addEventListener("click", () => { refreshList(); say(t("The list is in order again")); });
+card?.addEventListener("pointerenter", () => { pointerIn = true; });
+card?.addEventListener("pointerleave", () => { pointerIn = false; calmSince = performance.now(); });
+function refreshWhenCalm() {
+  const busy = pointerIn || card.contains(document.activeElement) || !sheet.hidden || picked().length > 0
+    || !document.getSelection().isCollapsed || document.querySelector("dialog[open]");
+  if (moved.size && !busy && performance.now() - calmSince > CALM_MS) refreshList();
+}
+
+// --- the top: totals and cards --------------------------------------------------------------------------------------
+
+let dayAt = performance.now();
+function refreshTop() {
+  if (document.hidden || !window.htmx) return;
+  const top = document.getElementById("fleet-top");
+  if (top && !top.contains(document.activeElement)) window.htmx.trigger(top, "refresh");
+  const day = document.getElementById("fleet-day");
+  if (day && performance.now() - dayAt > DAY_EVERY_MS) {
+    dayAt = performance.now();
+    window.htmx.trigger(day, "refresh");
+  }
+}
+
+// --- selection --------------------------------------------------------------------------------------------------------
+
+const boxes = () => [...document.querySelectorAll(".pr .pick input")];
+const picked = () => boxes().filter((box) => box.checked);
+function showPicked() {
+  const number = picked().length, bar = document.querySelector(".picked");
+  if (!bar) return;
+  bar.hidden = number === 0;
+  card.classList.toggle("picking", number > 0);
+  setText(bar.querySelector("[data-picked]"), `${number} ${t("selected")}`);
+  const all = document.querySelector("[data-pick-page]");
+  if (all) { all.checked = number > 0 && number === boxes().length; all.indeterminate = number > 0 && !all.checked; }
+}
+let lastBox = null;
+card?.addEventListener("click", (event) => {
+  const box = event.target.closest(".pick input");
+  if (box?.matches("[data-pick-page]")) for (const one of boxes()) one.checked = box.checked;
+  else if (box) {
+    if (event.shiftKey && lastBox?.isConnected) {
+      const every = boxes(), [low, high] = [every.indexOf(lastBox), every.indexOf(box)].sort((a, b) => a - b);
+      for (const one of every.slice(low, high + 1)) one.checked = box.checked;
+    }
+    lastBox = box;
+  } else if (event.target.closest("[data-clear]")) for (const one of boxes()) one.checked = false;
+  else return;
+  showPicked();
+});
+
+// --- peek and keys ----------------------------------------------------------------------------------------------------
+
+let cameFrom = null;
+export async function peek(id) {
+  const url = card.dataset.peek.replace(/\/0\/$/, `/${id}/`);
+  cameFrom = rowOf(id)?.querySelector(".pl a") ?? null;
+  await window.htmx.ajax("GET", url, { target: "#sheet", swap: "innerHTML" });
+  sheet.hidden = false;
+  sheet.querySelector("[data-focus]")?.focus();
+}
+function closeSheet() {
+  if (sheet.hidden) return;
+  sheet.hidden = true;
+  sheet.replaceChildren();
+  cameFrom?.focus();
+}
+sheet?.addEventListener("click", (event) => { if (event.target.closest("[data-close-sheet]")) closeSheet(); });
+document.addEventListener("click", (event) => {
+  const cancel = event.target.closest("dialog [data-cancel]");
+  if (cancel) { event.preventDefault(); cancel.closest("dialog").close(); }
+  const open = document.querySelector(".filt[open]");
+  if (open && !open.contains(event.target)) open.open = false;
+});
+function step(by) {
+  const all = rows();
+  const at = all.findIndex((row) => row.classList.contains("at"));
+  const next = all[Math.min(all.length - 1, Math.max(0, at + by))];
+  if (!next) return;
+  all[at]?.classList.remove("at");
+  next.classList.add("at");
+  next.querySelector(".pl a").focus();
+  next.scrollIntoView({ block: "nearest" });
+  if (!sheet.hidden) peek(next.dataset.id);
+}
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") {
+    closeSheet();
+    document.querySelector(".filt[open]")?.removeAttribute("open");
+    return;
+  }
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog, button, summary")) return;
+  const key = event.key.toLowerCase();
+  if (key === "j") step(1);
+  else if (key === "k") step(-1);
+  else if (event.key === " ") {
+    const row = event.target.closest("tr.pr") ?? document.querySelector("tr.pr.at");
+    if (!row) return;
+    event.preventDefault();
+    if (sheet.hidden) peek(row.dataset.id); else closeSheet();
+  }
+});
+
+// --- joining: what is live, and what comes anew after a swap ----------------------------------------------------------
+
+let leave = [];
+async function listen() {
+  for (const stop of leave) stop?.();
+  leave = [];
+  const ids = rows().map((row) => row.dataset.id);
+  const live = await import("./live.js").catch(() => null);
+  if (!live || !ids.length) return;
+  leave.push(live.onTopic("plant", ids, onTile));
+  for (const topic of ["command", "alarm", "override", "latch", "plan", "diagnosis"]) leave.push(live.onTopic(topic, null, onRowEvent));
+  leave.push(live.onTopic("link", null, refreshTop));
+  leave.push(live.onResync(() => { for (const id of ids) renew(id); refreshTop(); }));
+}
+function onRowEvent(event) {
+  const id = event.data?.plant;
+  if (id !== undefined && id !== null && rowOf(id)) renew(id);
+  else if (id !== undefined && id !== null && event.topic !== "command") noteChange(id);
+}
+function joined() {
+  calmSince = performance.now();
+  moved.clear();
+  showMoved();
+  showPicked();
+  listen();
+}
+if (card) {
+  document.body.addEventListener("htmx:afterSettle", (event) => { if (event.detail.target.id === "fleet-list") joined(); });
+  setInterval(refreshTop, TOP_EVERY_MS);
+  setInterval(refreshWhenCalm, 1000);
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) refreshTop(); });
+  joined();
+}
+export { serverNow };

@@ -1,0 +1,26 @@
+// An emergency for many plants: the dialog, and the page that follows it until nothing is on its way any more.
+
+import "./acting_hold.js";
+
+const EVERY_MS = 3000, GATHER_MS = 500;
+const part = () => document.getElementById("order");
+let due = 0;
+
+function refresh() {
+  due = 0;
+  if (document.hidden || !part() || document.querySelector("dialog[open]")) return;
+  window.htmx.trigger(part(), "refresh");
+}
+function soon() { due ||= setTimeout(refresh, GATHER_MS); }
+
+document.addEventListener("click", (event) => {
+  const cancel = event.target.closest("dialog[open] [data-cancel]");
+  if (cancel && !cancel.closest(".alone")) { event.preventDefault(); cancel.closest("dialog").close(); }
+});
+setInterval(() => { if (part()?.dataset.moving) refresh(); }, EVERY_MS);
+const live = await import("./live.js").catch(() => null);
+if (live && part()) {
+  live.onTopic("command", null, soon);
+  live.onTopic("latch", null, soon);
+  live.onResync(soon);
+}
