@@ -50,8 +50,9 @@ def open_latch(*, plant_id: int) -> EmergencyLatch | None:
 
 
 def last_commands(*, plant_id: int, limit: int = 10) -> Sequence[Command]:
-    """A plant's newest commands."""
-    return list(Command.objects.filter(plant_id=plant_id).order_by("-pk")[:limit])
+    """A plant's newest commands, each with its measured proof where it has one."""
+    rows = Command.objects.filter(plant_id=plant_id).select_related("verification")
+    return list(rows.order_by("-pk")[:limit])
 
 
 def count_causes(*, since: datetime) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, F, IntegerField, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from plants.models import Alarm, DeadLetter, Plant, TimeConfigBlock, TimeConfigVersion
@@ -31,6 +31,17 @@ def open_alarms_of(*, plant_id: int, limit: int = 20) -> Sequence[Alarm]:
     """A plant's alarms that are still raised, newest first."""
     rows = Alarm.objects.filter(plant_id=plant_id, cleared_at__isnull=True).order_by("-raised_at")
     return list(rows[:limit])
+
+
+def count_open_alarms_of_plant(*, plant_id: int, limit: int) -> int:
+    """How many alarms of a plant are raised, counted no further than the limit."""
+    return Alarm.objects.filter(plant_id=plant_id, cleared_at__isnull=True).order_by()[:limit].count()
+
+
+def alarms_of_plant(*, plant_id: int, limit: int = 50) -> Sequence[Alarm]:
+    """A plant's alarms: those that are still raised, then the newest others."""
+    rows = Alarm.objects.filter(plant_id=plant_id)
+    return list(rows.order_by(F("cleared_at").desc(nulls_first=True), "-raised_at")[:limit])
 
 
 def versions_of(*, plant_id: int, limit: int = 20) -> Sequence[TimeConfigVersion]:

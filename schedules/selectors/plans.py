@@ -80,6 +80,12 @@ def history(*, organisation_id: int, plan_id: int, limit: int = MOST_EVENTS) -> 
     return list(rows.select_related("version").order_by("-pk")[:limit])
 
 
+def history_of_plant(*, plant_id: int, since: date, limit: int = 40) -> Sequence[PlanEvent]:
+    """What happened to the plans of a plant's days from `since` on, newest first, each with its plan and version."""
+    rows = PlanEvent.objects.filter(plan__plant_id=plant_id, plan__day__gte=since)
+    return list(rows.select_related("version", "plan").order_by("-pk")[:limit])
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ahead:
     """What a plant's published plans say for now, and the next slot after that; None = nothing.

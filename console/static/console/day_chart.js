@@ -7,12 +7,14 @@
 // `data` is what /console/plants/<id>/day/ answers. options: height, socHeight (0 = no charge below), open(commandId):
 // a slot was clicked, zoom(from, to): a span was drawn with the mouse.
 
-import uPlot from "../vendor/uplot/uplot.esm.js";
 import {
-  byDirection, drawGaps, drawLimit, drawMoment, drawOverrides, drawSteps, drawWindow, faint, token,
+  byDirection, drawGaps, drawLimit, drawMoment, drawOverrides, drawSteps, drawWindow, faint,
 } from "./day_chart_draw.js";
 import { LiveTail, measured, powerRange, spans, splits, stepAt, steps, valueAt } from "./day_chart_series.js";
 import { Tip, amountText, clockText } from "./day_chart_tip.js";
+import { token } from "./words.js";
+
+const { uPlot } = window; // vendor/uplot, loaded by the page before this module: see plant/_chart_head.html
 
 const NARROW = 480;
 const REDRAW_MS = 1000;
@@ -37,11 +39,8 @@ class DayChart {
     this.replace(data);
     this.resized = new ResizeObserver(() => this._resize());
     this.resized.observe(element);
-    this.themed = new MutationObserver(() => this._build());
-    this.themed.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
-    this.preferred = matchMedia("(prefers-color-scheme: dark)");
     this.rebuild = () => this._build();
-    this.preferred.addEventListener("change", this.rebuild);
+    document.addEventListener("theme", this.rebuild);
     this.clock = setInterval(() => this._tick(), 20_000);
   }
 
@@ -88,8 +87,7 @@ class DayChart {
     clearInterval(this.clock);
     clearTimeout(this.waiting);
     this.resized.disconnect();
-    this.themed.disconnect();
-    this.preferred.removeEventListener("change", this.rebuild);
+    document.removeEventListener("theme", this.rebuild);
     this._clear();
     this.tip.remove();
     this.element.replaceChildren();
@@ -120,6 +118,13 @@ class DayChart {
     if (!plot) return;
     if (moment === null) plot.setCursor({ left: -10, top: -10 });
     else plot.setCursor({ left: plot.valToPos(moment / 1000, "x"), top: plot.over.clientHeight / 2 });
+  }
+
+  /** Open the command of a moment, if there is one. */
+  open(moment) {
+    const { planned, commanded } = this.at(moment);
+    const command = commanded?.command ?? planned?.command;
+    if (command && this.options.open) this.options.open(command);
   }
 
   _tick() {
@@ -253,7 +258,7 @@ class DayChart {
     const side = (up) => {
       if (up === 0) return "0";
       const word = up > 0 ? words.export : words.import;
-      return `${narrow ? word.slice(0, 3) : word} ${amountText(up, this._unit(), false)}`;
+      return `${narrow ? word.slice(0, 3) : word} ${amountText(up, this.unit, false)}`;
     };
     return {
       ...this._base(),
@@ -324,18 +329,18 @@ class DayChart {
   _over(u, main) {
     const { limits, words, from, to } = this.data;
     if (main) {
-      const unit = this._unit();
+      const unit = this.unit;
       const named = (word, kw) => `${word} ${amountText(kw, unit)}`;
       if (limits.export_kw != null) drawLimit(u, limits.export_kw, named(words.export_limit, limits.export_kw));
       if (limits.import_kw != null) drawLimit(u, -limits.import_kw, named(words.import_limit, limits.import_kw));
-      for (const mark of this.marks) drawMoment(u, mark.at, { colour: token(mark.strong ? "--st-crit" : "--ink-2"), text: mark.text, dash: [3, 3] });
+      for (const mark of this.marks) drawMoment(u, mark.at, { colour: token(mark.strong ? "--st-fail" : "--ink-2"), text: mark.text, dash: [3, 3] });
     }
     const now = this.now();
     if (now > from && now < to) drawMoment(u, now, { colour: token("--ink"), text: main ? clockText(now, this.data) : "" });
   }
 
   /** One unit for the whole chart. */
-  _unit() {
+  get unit() {
     const [low, high] = this.range;
     return Math.max(high, -low) >= 1000 ? "MW" : "kW";
   }
@@ -347,9 +352,7 @@ class DayChart {
     plot.over.addEventListener("mousedown", (event) => { begun = event.clientX; });
     plot.over.addEventListener("click", (event) => {
       if (begun !== null && Math.abs(event.clientX - begun) > 6) return;
-      const { planned, commanded } = this.at(moment());
-      const command = commanded?.command ?? planned?.command;
-      if (command && this.options.open) this.options.open(command);
+      this.open(moment());
     });
     if (this.options.zoom) {
       plot.hooks.setSelect = [() => {

@@ -1,10 +1,7 @@
 // What a chart draws itself, in the order of the design: gap hatch, override shade, (actual area), planned, commanded,
 // (actual line), limit, now. Colours are the page's tokens, read when drawn.
 
-const styles = () => getComputedStyle(document.documentElement);
-
-/** The value of a token. */
-export const token = (name) => styles().getPropertyValue(name).trim();
+import { token } from "./words.js";
 
 /** A token's colour at a share of its strength. */
 export const faint = (name, share) => `color-mix(in srgb, ${token(name)} ${share}, transparent)`;

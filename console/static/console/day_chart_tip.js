@@ -72,7 +72,7 @@ export class Tip {
       told.append(value);
       list.append(term, told);
     };
-    for (const [name, value] of rows(found, data, this.chart._unit())) row(name, value ?? dim(words.nothing));
+    for (const [name, value] of rows(found, data, this.chart.unit)) row(name, value ?? dim(words.nothing));
     if (found.planned?.text) row("", dim(found.planned.text));
     const lines = [head, list];
     const command = found.commanded?.command ?? found.planned?.command;
@@ -108,7 +108,7 @@ export function rows(found, data, unit) {
 /** Fills a table's body with the chart's quarter-hours (or `minutes`): the same numbers in words. */
 export function fillTable(body, chart, minutes = 15) {
   const { data } = chart;
-  const unit = chart._unit();
+  const unit = chart.unit;
   const lines = [];
   for (let at = data.from; at < data.to; at += minutes * 60_000) {
     // In the middle, so that what begins and ends with the slot is the slot's own.

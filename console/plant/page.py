@@ -1,0 +1,181 @@
+"""What every tab of a plant's page shows above itself, and what the first tab reads."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from django.http import Http404
+from django.utils.translation import gettext
+
+from console.access import Viewer
+from console.plant.assets import SHOWN, AssetLine, asset_lines, chargers_of
+from console.plant.flow import Flow, flow_of
+from console.plant.words import command_look
+from dispatch.models import Command
+from dispatch.selectors import last_commands
+from dispatch.words import command_title
+from metering.days import local_day_of
+from plants.models import Alarm, Asset, ConnectionMode, Plant, PlantState
+from plants.selectors.overview import count_open_alarms_of_plant, open_alarms_of
+from plants.selectors.plants import assets_of, plant_by_id
+from plants.words import label_text
+from schedules.selectors.plans import plans_of
+
+COMMANDS_SHOWN = 7
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanChip:
+    """Today's plan: the version in force, else the draft, as a word and its state."""
+
+    number: int
+    state: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """The plant, its newest sample, and what is in charge of it."""
+
+    plant: Plant
+    state: PlantState | None
+    zone: str
+    today: date
+    mode: str
+    plan: PlanChip | None
+    open_alarms: int
+
+    @property
+    def observes(self) -> bool:
+        """Its connection publishes nothing."""
+        link = self.plant.connection
+        return link is not None and link.mode == ConnectionMode.OBSERVE
+
+    @property
+    def measured_at(self) -> datetime | None:
+        return None if self.state is None else self.state.measured_at
+
+
+def plant_of(viewer: Viewer, plant_id: int) -> Plant:
+    """One of the organisation's plants with connection and newest sample; another's is as unknown as none."""
+    plant = plant_by_id(organisation_id=viewer.organisation.pk, plant_id=plant_id)
+    if plant is None:
+        raise Http404
+    return plant
+
+
+def head_of(plant: Plant, *, at: datetime) -> Head:
+    """The head of the page: two queries beside the plant's own."""
+    state: PlantState | None = getattr(plant, "state", None)
+    today = local_day_of(at, zone=plant.time_zone).day
+    return Head(
+        plant=plant,
+        state=state,
+        zone=plant.time_zone,
+        today=today,
+        mode="" if state is None else label_text(state.mode or state.operating_mode),
+        plan=_plan_of(plant, today),
+        open_alarms=count_open_alarms_of_plant(plant_id=plant.pk, limit=100),
+    )
+
+
+def _plan_of(plant: Plant, day: date) -> PlanChip | None:
+    rows = plans_of(
+        organisation_id=plant.organisation_id,
+        external_plant_id=plant.external_plant_id,
+        first_day=day,
+        last_day=day,
+    )
+    for row in rows[:1]:
+        found = row.__dict__
+        if found["in_force_number"] is not None:
+            return PlanChip(number=found["in_force_number"], state=found["in_force_state"])
+        if found["open_number"] is not None:
+            return PlanChip(number=found["open_number"], state=found["open_state"])
+    return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Devices:
+    """The devices that are shown at once, and the rest of them."""
+
+    first: Sequence[AssetLine]
+    rest: Sequence[AssetLine]
+    faults: int
+
+    @property
+    def count(self) -> int:
+        return len(self.first) + len(self.rest)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """The picture of the flow and the devices: what live values change."""
+
+    flow: Flow
+    devices: Devices
+    ev_kw: float | None
+
+
+def measured_of(plant: Plant, *, at: datetime) -> Measured:
+    """What was measured last: two queries."""
+    state: PlantState | None = getattr(plant, "state", None)
+    assets: Sequence[Asset] = assets_of(plant_id=plant.pk)
+    alarms: Sequence[Alarm] = open_alarms_of(plant_id=plant.pk, limit=50)
+    chargers = chargers_of(assets, state)
+    lines = asset_lines(assets, state, alarms)
+    return Measured(
+        flow=flow_of(plant, state, assets, chargers, at=at),
+        devices=Devices(
+            first=lines[:SHOWN], rest=lines[SHOWN:], faults=sum(bool(line.fault) for line in lines)
+        ),
+        ev_kw=chargers.power_kw,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandLine:
+    """One of the last commands: what was asked for, by whom, and how it stands."""
+
+    command: Command
+    title: str
+    state: str
+    word: str
+
+    @property
+    def by(self) -> str:
+        """Who wanted it."""
+        return gettext("plan") if self.command.automatic else self.command.requested_by_name
+
+
+def command_lines(plant: Plant) -> list[CommandLine]:
+    """The newest commands: one query."""
+    return [
+        CommandLine(
+            command=one,
+            title=command_title(one.kind, one.payload),
+            state=command_look(one)[0],
+            word=command_look(one)[1],
+        )
+        for one in last_commands(plant_id=plant.pk, limit=COMMANDS_SHOWN)
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DayChoice:
+    """The day that a chart shows, and its neighbours; `after` None = nothing lies beyond tomorrow."""
+
+    day: date
+    before: date
+    after: date | None
+    is_today: bool
+
+
+def day_choice(day: date, today: date) -> DayChoice:
+    """What the day picker offers."""
+    step = timedelta(days=1)
+    return DayChoice(
+        day=day,
+        before=day - step,
+        after=day + step if day <= today else None,
+        is_today=day == today,
+    )

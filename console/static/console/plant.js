@@ -1,0 +1,175 @@
+// A plant's page: its chart is loaded after the page, then everything follows the live values.
+
+import { dayChart } from "./day_chart.js";
+import { fillTable } from "./day_chart_tip.js";
+import { Flow } from "./flow.js";
+import { onResync, onTopic } from "./live.js";
+import { serverNow, setText } from "./words.js";
+
+const RENEW_ASSETS_MS = 10_000;
+const RENEW_LAST_MS = 400;
+const grid = document.querySelector("[data-plant]");
+const plant = Number(grid.dataset.plant);
+
+// --- the chart --------------------------------------------------------------------------------------------------------
+
+const card = document.getElementById("day");
+const place = card.querySelector("[data-chart]");
+const words = card.querySelector("[data-words]");
+const failed = card.querySelector("[data-failed]");
+const whole = card.querySelector("[data-whole]");
+const table = document.getElementById("day-table");
+const tableButton = card.querySelector("[data-table]");
+let chart = null;
+let asked = 0;
+
+async function load(span = null) {
+  const turn = (asked += 1);
+  const query = new URLSearchParams({ width: Math.round(place.clientWidth - 90) || 640 });
+  if (span) {
+    query.set("from", Math.round(span.from));
+    query.set("to", Math.round(span.to));
+  } else query.set("day", card.dataset.day);
+  failed.hidden = true;
+  let data;
+  try {
+    const answer = await fetch(`${card.dataset.path}?${query}`, { headers: { Accept: "application/json" } });
+    if (!answer.ok) throw new Error(`answered ${answer.status}`);
+    data = await answer.json();
+  } catch (problem) {
+    if (turn === asked) fail(problem);
+    return;
+  }
+  if (turn !== asked) return;
+  show(data, span !== null);
+}
+
+function fail(problem) {
+  failed.hidden = false;
+  failed.title = String(problem.message ?? problem);
+  if (!chart) place.querySelector(".skel")?.setAttribute("hidden", "");
+}
+
+function show(data, zoomed) {
+  if (chart) chart.replace(data);
+  else {
+    place.replaceChildren();
+    chart = dayChart(place, data, {
+      open: (command) => location.assign(card.dataset.command.replace("/0/", `/${command}/`)),
+      zoom: (from, to) => load(clamped(from, to)),
+    });
+  }
+  whole.hidden = !zoomed;
+  setText(words, data.summary);
+  for (const cell of table.querySelectorAll("[data-soc-column]")) cell.hidden = !data.has_battery;
+  setText(card.querySelector("[data-unit]"), chart.unit);
+  if (!table.hidden) fill();
+}
+
+/** At least ten minutes are shown. */
+function clamped(from, to) {
+  const least = 10 * 60_000;
+  const more = Math.max(0, least - (to - from)) / 2;
+  return { from: from - more, to: to + more };
+}
+
+function fill() {
+  const { from, to } = chart.data;
+  const minutes = to - from > 6 * 3_600_000 ? 15 : to - from > 3_600_000 ? 5 : 1;
+  fillTable(table.querySelector("tbody"), chart, minutes);
+}
+
+tableButton.addEventListener("click", () => {
+  table.hidden = !table.hidden;
+  tableButton.setAttribute("aria-expanded", String(!table.hidden));
+  if (!table.hidden && chart) fill();
+});
+whole.addEventListener("click", () => load());
+card.querySelector("[data-again]").addEventListener("click", () => load());
+card.querySelector(".day-input").addEventListener("change", (event) => {
+  if (event.target.value) event.target.form.requestSubmit();
+});
+
+// The arrows go along the chart by a slot, Enter opens what was commanded there, Escape leaves it.
+let pointed = null;
+place.addEventListener("keydown", (event) => {
+  if (!chart) return;
+  const { from, to } = chart.data;
+  const step = Math.max(60_000, Math.round((to - from) / 96 / 60_000) * 60_000);
+  const moves = { ArrowLeft: -step, ArrowRight: step, PageUp: -4 * step, PageDown: 4 * step };
+  if (event.key in moves) {
+    event.preventDefault();
+    const begin = pointed ?? Math.min(Math.max(serverNow(), from), to - step) - moves[event.key];
+    pointed = Math.min(Math.max(begin + moves[event.key], from), to - 1);
+    chart.point(pointed);
+  } else if (event.key === "Enter" && pointed !== null) chart.open(pointed);
+  else if (event.key === "Escape" && pointed !== null) {
+    pointed = null;
+    chart.point(null);
+  }
+});
+place.addEventListener("blur", () => {
+  pointed = null;
+  chart?.point(null);
+});
+load();
+
+// --- live values ------------------------------------------------------------------------------------------------------
+
+const flow = new Flow(document.getElementById("flow"));
+const badge = document.querySelector(".plant-head [data-fresh] time");
+let renewed = performance.now();
+
+onTopic("plant", [plant], (event) => {
+  const tile = event.data;
+  if (!flow.drawn || !badge) return location.reload(); // the first sample ever: the page has another shape now
+  flow.show(tile);
+  badge.dateTime = tile.measured_at;
+  if (chart) chart.append({ at: Date.parse(tile.measured_at), grid_kw: tile.grid_kw, soc_pct: tile.soc_pct });
+  const mode = document.querySelector(".plant-head [data-mode]");
+  if (mode && tile.mode) setText(mode, label(tile.mode));
+  if (performance.now() - renewed > RENEW_ASSETS_MS && !document.hidden) renewAssets();
+  return undefined;
+});
+setInterval(() => flow.refresh(serverNow()), 5000);
+
+const label = (word) => (word === word.toUpperCase() ? word.replaceAll("_", " ").toLowerCase().replace(/^./, (c) => c.toUpperCase()) : word);
+
+function renewAssets() {
+  renewed = performance.now();
+  const assets = document.getElementById("assets");
+  if (!assets.matches(":hover, :focus-within") && !assets.querySelector("details[open]")) window.htmx.trigger(assets, "renew");
+}
+document.body.addEventListener("htmx:afterSwap", (event) => {
+  const assets = document.getElementById("assets");
+  if (event.detail.target.id === "assets" && assets.dataset.ev !== undefined) flow.ev = Number(assets.dataset.ev);
+});
+
+// Last commands: chips change in place at once; rows come and go only while nobody points at them.
+let waiting = null;
+function renewLast() {
+  waiting ??= setTimeout(async () => {
+    waiting = null;
+    const list = document.getElementById("last");
+    const answer = await fetch(list.dataset.last).catch(() => null);
+    if (!answer?.ok) return; // the next event asks again
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("last");
+    if (!fresh) return;
+    if (!list.matches(":hover, :focus-within")) return list.replaceWith(fresh);
+    for (const row of list.querySelectorAll("[data-command]")) {
+      const now = fresh.querySelector(`[data-command="${row.dataset.command}"] .chip`);
+      const chip = row.querySelector(".chip");
+      if (now && chip && now.outerHTML !== chip.outerHTML) chip.replaceWith(now);
+    }
+    list.addEventListener("mouseleave", renewLast, { once: true });
+    return undefined;
+  }, RENEW_LAST_MS);
+}
+onTopic("command", null, (event) => {
+  if (event.data.plant === plant) renewLast();
+});
+onResync(() => {
+  renewLast();
+  renewAssets();
+  load();
+});
