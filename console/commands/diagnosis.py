@@ -50,7 +50,7 @@ class Card:
         """How many independent proofs there are, and how sure that makes it."""
         count = len(self.decisive)
         told = ngettext("%(count)s proof", "%(count)s independent proofs", count) % {"count": count}
-        return f"{told}, {self.confidence}" if self.confidence and count else self.confidence
+        return f"{told}, {self.confidence}" if self.confidence and count else ""
 
     @property
     def passed(self) -> int:
@@ -86,7 +86,8 @@ def card_of(life: Life) -> Card | None:
 def _evidence(row: Diagnosis) -> Iterator[tuple[Evidence, bool]]:
     """Each check, and whether it speaks for the cause."""
     for stored, (name, result, saw) in zip(row.evidence, evidence_lines(row.evidence), strict=True):
-        saw = f"{saw[:1].upper()}{saw[1:]}"
+        if "." not in saw.partition(" ")[0]:  # not the name of a family
+            saw = f"{saw[:1].upper()}{saw[1:]}"
         if stored["check"] == Check.LOG and stored["code"] == _KNOWN:
             word = str(stored.get("word") or "")
             title = _("Voke has it: %(word)s") % {"word": state_word(word)} if word else _("Voke has it")

@@ -56,7 +56,7 @@ GROUP_WORDS: Final[Mapping[Group, "str | Promise"]] = {
     Group.DOUBT: gettext_lazy("In doubt"),
     Group.FAILED: gettext_lazy("Failed"),
     Group.DONE: gettext_lazy("Done"),
-    Group.CLOSED: gettext_lazy("Never sent"),
+    Group.CLOSED: gettext_lazy("Unsent"),
 }
 
 

@@ -25,6 +25,8 @@ from plants.models import Connection, InboundMessage
 
 TABS: Final = ("pretty", "raw", "hex", "headers")
 _LOG: Final = "log"
+_READ: Final = ("KNOWN", "UNKNOWN")
+"""What a look that came to an end found."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +93,7 @@ def _choices(life: Life) -> Iterator[Choice]:
 
 def _log_of(life: Life) -> Mapping[str, Any] | None:
     rows = [] if life.diagnosis is None else life.diagnosis.evidence
-    return next((one for one in rows if one["check"] == Check.LOG), None)
+    return next((one for one in rows if one["check"] == Check.LOG and one["code"] in _READ), None)
 
 
 def shown_of(life: Life, choices: Sequence[Choice], *, key: str, tab: str) -> Shown | None:

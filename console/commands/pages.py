@@ -22,7 +22,7 @@ from console.commands.strip import steps_of
 from console.commands.taking_back import is_offered
 from console.commands.timeline import timeline_of
 from console.commands.verdict import verdict_of
-from console.commands.words import Chip, full_title, head_chips, origin_of, row_chip, title_of
+from console.commands.words import Chip, full_title, head_chips, origin_of, row_chip, title_of, wanted_by
 from dispatch.diagnosis import Cause
 from dispatch.diagnosis_words import CAUSES
 from dispatch.models import Command, DiagnosisStage, Kind
@@ -141,7 +141,6 @@ def command_context(
 ) -> dict[str, Any]:
     """Both panes of a command; `notice`: (tone, sentence) of what was just done."""
     command, verdict, card, entries = life.command, verdict_of(life), card_of(life), timeline_of(life)
-    origin = origin_of(command)
     numbers: Numbers | None = numbers_of(life)
     return {
         "life": life,
@@ -149,7 +148,8 @@ def command_context(
         "plant": command.plant,
         "title": full_title(command),
         "chips": head_chips(command),
-        "origin": ORIGIN_WORDS[origin],
+        "origin": ORIGIN_WORDS[origin_of(command)],
+        "wanted_by": wanted_by(command),
         "verdict": verdict,
         "card": card,
         "steps": steps_of(life),

@@ -3,7 +3,7 @@
 The chart is the plant's day chart on a short span, with a mark where the command left and a shade over what was judged.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -139,7 +139,17 @@ def chart_of(life: Life, *, width_px: int) -> dict[str, Any]:
         ):
             marks[name].append(value)
     data["judged"] = _judged(life.proof)
+    if not any(value is not None for value in data["actual"]["grid_import_kw"]):
+        data["gaps"] = _nothing(data)
     return data
+
+
+def _nothing(data: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Nothing was measured: one hole, as far as there is a past."""
+    until = min(data["to"], data["now"])
+    if until <= data["from"]:
+        return {name: [] for name in ("from", "to", "text", "cause", "open")}
+    return {"from": [data["from"]], "to": [until], "text": [_("No data")], "cause": [""], "open": [False]}
 
 
 def _judged(proof: Verification | None) -> dict[str, Any] | None:

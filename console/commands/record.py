@@ -26,7 +26,9 @@ START: Final = "0" * 64
 _RULE: Final = (
     "hash = SHA-256(prev + LF + entry without prev and hash, as UTF-8 JSON with sorted keys and no spaces)"
 )
-_PROVES: Final = "This copy is whole and in order, as it was when it was made. Not: what happened to the rows before."
+_PROVES: Final = (
+    "This copy is whole and in order, as it was when it was made. Not: what happened to the rows before."
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -67,7 +67,8 @@ def _after(before: datetime, at: datetime, zone: str) -> str:
 
 def _requested(life: Life) -> Node:
     at = life.command.requested_at
-    return Node(name=_("Requested"), family="ok", icon="check", caption=precise_text(at, life.zone), at=at)
+    caption = precise_text(at, life.zone)[:-4]
+    return Node(name=_("Requested"), family="ok", icon="check", caption=caption, at=at)
 
 
 def _signed(life: Life) -> Node:
@@ -157,7 +158,7 @@ def _executing(life: Life) -> Node:
 def _verified(life: Life) -> Node:
     name, proof = _("Verified"), life.proof
     if proof is None:
-        return _hollow(name, _("not measured"), icon="circle-dashed")
+        return _hollow(name, _("no target"), icon="circle-dashed")
     match proof.verdict:
         case Proof.VERIFIED:
             ended = proof.to_at or proof.judged_at or life.at

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from django.utils.translation import gettext as _
 
 from console.commands.life import Life
-from console.commands.words import precise_text
+from console.commands.words import precise_text, time_in
 from dispatch.models import Kind, Retraction, TimedCommand
 from dispatch.services.inverse import Undoing, undoing_of
 from dispatch.services.undoing import IN_FORCE
@@ -27,7 +27,8 @@ def is_offered(life: Life) -> bool:
     """Whether taking it back makes sense: nothing of it was sent, or it may be in force at Voke."""
     if life.command.kind in (Kind.EMERGENCY, Kind.SCHEDULE_CANCEL) or life.retraction is not None:
         return False
-    return life.state in IN_FORCE
+    until = time_in(life.command.payload, "validUntil")
+    return life.state in IN_FORCE and (until is None or until > life.at)
 
 
 def refusal_text(refusal: DomainError) -> str:

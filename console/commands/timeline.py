@@ -56,18 +56,17 @@ def timeline_of(life: Life) -> list[Entry]:
 
 
 def _all(life: Life) -> Iterator[Entry]:
+    made = {message.made_at for message in life.messages}
     for event in life.events:
-        yield _entry(life, event)
+        if event.cause != "DUE" or event.at not in made:  # else its message tells the same
+            yield _entry(life, event)
     for message in life.messages:
         yield from _of_message(life, message)
     yield from _of_proof(life)
 
 
 def _offset(life: Life, at: datetime) -> str:
-    span = at - life.command.requested_at
-    if not span:
-        return precise_text(at, life.zone)
-    return offset_text(span)
+    return offset_text(at - life.command.requested_at)
 
 
 # --- what happened ----------------------------------------------------------------------------------------------------
@@ -81,7 +80,7 @@ def _entry(life: Life, event: CommandEvent) -> Entry:
     overdue = event.cause in _SILENCES
     return Entry(
         at=event.at,
-        offset=_offset(life, event.at),
+        offset=_offset(life, event.at) if event.cause != _REQUESTED else precise_text(event.at, life.zone),
         icon=look.icon,
         family=look.family,
         title=_title(event, is_note=is_note),
@@ -147,7 +146,8 @@ def _lines(life: Life, event: CommandEvent, *, is_note: bool) -> Iterator[str]:
         yield _("%(who)s, automatically") % {"who": who} if command.automatic else who
         if command.reason:
             yield _("Reason: %(reason)s") % {"reason": command.reason}
-    elif event.cause == "CONFIRMED":
+        return
+    if event.cause == "CONFIRMED":
         yield _("Routed to a queue, nothing returned.")
     elif event.cause == "ACK_OVERDUE":
         yield _("State set to Unconfirmed: our presumption. Nothing is sent again.")

@@ -50,7 +50,9 @@ class Says:
 def verdict_of(life: Life) -> Says:
     """The sentence over a command's page."""
     said = _OF[life.state](life)
-    text = " ".join(part for part in (said.text, _measured(life)) if part)
+    # A card shows the figures among its proofs.
+    figures = "" if life.diagnosis is not None else _measured(life)
+    text = " ".join(part for part in (said.text, figures) if part)
     return Says(
         title=said.title,
         text=text,

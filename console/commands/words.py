@@ -96,6 +96,20 @@ def origin_of(command: Command) -> Origin:
     return Origin.API if command.requested_by_id is None else Origin.PERSON
 
 
+def wanted_by(command: Command) -> str:
+    """`by Jana Dvořáková`, `by its day plan`: for the line under a title."""
+    name = command.requested_by_name or _("this platform")
+    match origin_of(command):
+        case Origin.PLAN if command.batch_ref.startswith(_PLAN):
+            return _("by its day plan")
+        case Origin.PLAN:
+            return _("automatically, by %(name)s") % {"name": name}
+        case Origin.OVERRIDE:
+            return _("override by %(name)s") % {"name": name}
+        case _:
+            return _("by %(name)s") % {"name": name}
+
+
 def state_chip(command: Command) -> Chip:
     """The state in its own word."""
     return Chip(state=command.state, word=str(look_of(command.state).word))

@@ -9,16 +9,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dispatch.diagnosis_rules import current_diagnosis_rules
-from dispatch.models import Command, Verification
+from dispatch.models import Command, OutboundMessage, Verification
 from dispatch.services.diagnosis import diagnose
+from dispatch.services.life import Move, advance_many
 from dispatch.services.overdue import mark_ack_overdue
 from dispatch.services.verification import verify_due
 from dispatch.states import State
 from plants.models import Connection, Organisation, Plant, User
 from tests import factories
+from tests.admin.seed_commands import _event as event_of
 from tests.admin.seed_commands import make_commands
 from tests.dispatch.helpers import ask, deliver, mode, setpoint
-from tests.dispatch.proof_world import RULES, measure, say
+from tests.dispatch.proof_world import RULES, measure
 from tests.dispatch.silences import reports, speaks
 from vcp import Direction, OperatingMode
 
@@ -67,9 +69,15 @@ def seed(owner: Organisation, *, at: datetime, person: User | None = None, count
         unanswered_verified=_proven(plants[1], 120.0, begun, answered=False),
     )
     verify_due(at=at, rules=RULES)
+    for one in (link, other):
+        speaks(one, at=at - timedelta(minutes=5), since=at - timedelta(hours=3))
+    for plant in plants:
+        reports(plant, at=at - timedelta(minutes=5))
     rules = current_diagnosis_rules()
     diagnose(at=at - timedelta(minutes=5), rules=rules)
     diagnose(at=at, rules=rules)
+    for one in (link, other):
+        speaks(one, at=at, since=at - timedelta(hours=3))
     if person is not None:
         Command.objects.filter(automatic=False).update(
             requested_by=person, requested_by_name=person.get_full_name() or person.get_username()
@@ -125,13 +133,30 @@ def _proven(
         consumption_power_kw=70.0,
     )
     if answered:
-        say(command, State.ACCEPTED, at=begun + timedelta(milliseconds=611))
-        say(command, State.EXECUTING, at=begun + timedelta(seconds=3))
-        say(command, State.COMPLETED, at=ends + timedelta(seconds=2))
+        hear(command, State.ACCEPTED, "ACK_ACCEPTED", at=begun + timedelta(milliseconds=611))
+        hear(command, State.EXECUTING, "EXECUTION_EXECUTING", at=begun + timedelta(seconds=3))
+        hear(command, State.COMPLETED, "EXECUTION_COMPLETED", at=ends + timedelta(seconds=2))
     else:
         _overdue(command, begun)
     command.refresh_from_db()
     return command
+
+
+def hear(command: Command, word: State, cause: str, *, at: datetime, late: timedelta = timedelta()) -> None:
+    """Voke's word on a command, with the message that brought it, `late` after it was said."""
+    message = OutboundMessage.objects.get(command=command)
+    inbound = event_of(command, message, word, cause, at)
+    move = Move(
+        command_id=command.pk,
+        to=word,
+        cause=cause,
+        actor="Voke",
+        told_at=at - late,
+        detail={"status": word.value},
+        outbound_id=message.pk,
+        inbound_id=inbound.pk,
+    )
+    advance_many(moves=[move], at=at)
 
 
 def _silent(plant: Plant, begun: datetime) -> Command:

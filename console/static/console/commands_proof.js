@@ -18,7 +18,7 @@ export async function proofChart(place, { again = false } = {}) {
   }
   if (!place.isConnected) return;
   if (data === null) return failed(place);
-  data.words.override = "";
+  data.marks.from ??= data.marks.at; // a mark is a moment
   if (data.judged) {
     data.overrides = { from: [data.judged.from], to: [data.judged.to], text: [data.judged.text] };
   } else {

@@ -1,6 +1,5 @@
 """The command screen as people get it: the list with its filters, a command's story, messages and record."""
 
-from datetime import timedelta
 
 import pytest
 from django.urls import reverse
