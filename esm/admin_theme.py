@@ -162,7 +162,6 @@ def unfold_settings(product_name: str) -> dict[str, Any]:
         "COLORS": {"base": _BASE, "primary": _PRIMARY, "font": _FONT},
         "STYLES": [lambda _request: static("plants/admin.css")],
         "SCRIPTS": [lambda _request: static("plants/admin.js")],
-        "LOGIN": {"form": "plants.staff_login.StaffLoginForm"},
         "DASHBOARD_CALLBACK": "trading_api.admin.attention.dashboard",
         "SIDEBAR": {"show_search": False, "show_all_applications": False, "navigation": _navigation()},
     }

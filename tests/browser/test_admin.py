@@ -26,13 +26,13 @@ COLUMNS = ("start", "end", "p_bat_min_kw", "p_bat_max_kw", "soc_min_pct", "soc_m
 def test_a_wrong_password_is_refused_in_words_and_the_right_one_enters(open_page, admin_user):
     page = open_page()
     page.goto("/admin/")
-    page.get_by_label("Username").fill("jana")
+    page.get_by_label("User name").fill("jana")
     page.get_by_label("Password").fill("wrong")
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Sign in").click()
 
-    expect(page.get_by_text("Please enter the correct username and password")).to_be_visible()
+    expect(page.get_by_text("User name or password is not right")).to_be_visible()
     page.get_by_label("Password").fill("correct horse battery")
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Sign in").click()
 
     expect(page.get_by_role("heading", name="Needs a person")).to_be_visible()
 

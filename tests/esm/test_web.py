@@ -303,13 +303,13 @@ def refuses(port: int) -> bool:
 
 def test_a_page_that_sets_a_cookie_is_served(server: Running) -> None:
     """Django renders cookies with a blank in front; the login page once ended the connection."""
-    answer = httpx.get(f"{server.url}/admin/login/", timeout=10)
+    answer = httpx.get(f"{server.url}/console/login/", timeout=10)
 
     assert answer.status_code == 200
     assert "csrftoken" in answer.cookies
 
 
-def test_the_bare_address_leads_to_the_admin(server: Running) -> None:
+def test_the_bare_address_leads_to_the_console(server: Running) -> None:
     answer = httpx.get(f"{server.url}/", timeout=10)
 
-    assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/")
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/console/")

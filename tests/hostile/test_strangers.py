@@ -169,7 +169,7 @@ def test_the_admin_turns_strangers_away_and_tells_them_nothing(
             answers = {which: (method(address), address) for which, address in asked.items()}
             for response, address in answers.values():
                 check_headers(response)
-                if not turned_away(response) and route.name not in {"admin:login", "admin:logout"}:
+                if not turned_away(response) and route.name not in {"", "admin:login", "admin:logout"}:
                     wrong.append(f"{response.request['REQUEST_METHOD']} {address}: {response.status_code}")
             told = {which: forgetful(*answer) for which, answer in answers.items()}
             if told.get("not there", told["there"]) != told["there"]:
@@ -252,7 +252,7 @@ def test_health_tells_strangers_no_more_than_whether_it_works(secrets_of_others:
         assert [word for word in secrets_of_others if word in response.content.decode()] == []
 
 
-def test_the_bare_address_leads_to_the_admin_and_shows_nothing() -> None:
+def test_the_bare_address_leads_to_the_console_and_shows_nothing() -> None:
     response = anonymous().get("/")
     check_headers(response)
-    assert (response.status_code, response["Location"]) == (302, "/admin/")
+    assert (response.status_code, response["Location"]) == (302, "/console/")
