@@ -120,6 +120,8 @@ class AlarmNote(models.Model):
         REOPENED = "REOPENED", "Opened again"
         WORSENED = "WORSENED", "Grew worse"
 
+    repeated = False  # of one at hand: it was written by an earlier sending of the same form
+
     case = models.ForeignKey(AlarmCase, on_delete=models.CASCADE, related_name="notes")
     word = models.CharField(max_length=16, choices=Word)
     by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")

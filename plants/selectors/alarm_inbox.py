@@ -46,7 +46,9 @@ class Inbox:
     def cases(self) -> "QuerySet[AlarmCase]":
         """All of them, whatever their state."""
         mine = Q(organisation_id=self.organisation_id)
-        return AlarmCase.objects.filter(mine | Q(organisation=None) if self.with_installation else mine)
+        return AlarmCase.objects.filter(
+            mine | Q(organisation__isnull=True) if self.with_installation else mine
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +147,16 @@ def case_of(inbox: Inbox, *, case_id: int) -> AlarmCase:
     return case
 
 
+def shown_of(
+    inbox: Inbox, *, tab: Tab, filters: Filters, ids: Sequence[int]
+) -> Sequence[tuple[AlarmCase, bool]]:
+    """These cases as they are now (at most a page of them), and whether the list would hold them; two statements."""
+    ids = list(ids)[:PAGE]
+    listed = narrowed(tab_of(inbox.cases(), tab, user_id=inbox.user_id), filters)
+    within = set(listed.filter(pk__in=ids).order_by().values_list("pk", flat=True))
+    return [(case, case.pk in within) for case in _with_names(inbox.cases()).filter(pk__in=ids)]
+
+
 def choices_of(inbox: Inbox, *, tab: Tab) -> Choices:
     """What the filters of a tab can be set to; two statements."""
     newest = tab_of(inbox.cases(), tab, user_id=inbox.user_id).order_by("-pk")[:CHOSEN_AMONG]
@@ -169,9 +181,11 @@ def notes_of(*, case_id: int, limit: int = NOTES_SHOWN) -> Sequence[AlarmNote]:
 
 def possible_owners(*, organisation_id: int | None, but: int, limit: int = CHOICES_MAX) -> Sequence[User]:
     """Who else can own an alarm of an organisation: its active people; of the installation, its staff."""
-    people = User.objects.filter(is_active=True, organisation_id=organisation_id).exclude(pk=but)
+    people = User.objects.filter(is_active=True).exclude(pk=but)
     if organisation_id is None:
-        people = people.filter(is_staff=True)
+        people = people.filter(organisation__isnull=True, is_staff=True)
+    else:
+        people = people.filter(organisation_id=organisation_id)
     return list(people.order_by("last_name", "first_name", "username")[:limit])
 
 

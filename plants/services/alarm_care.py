@@ -18,6 +18,7 @@ from django.db.models import F, Q
 
 from plants.errors import Conflict, Invalid, NotFound
 from plants.models import AlarmCase, AlarmNote, User
+from plants.services.alarm_filing import tell_screens
 from plants.texts import storable_text
 
 LONGEST_TEXT = 2000
@@ -174,7 +175,10 @@ def _must_be_open(case: AlarmCase) -> None:
 
 def _done(case: AlarmCase, request_key: str) -> AlarmNote | None:
     """What this very form has done already."""
-    return case.notes.filter(request_key=request_key).first() if request_key else None
+    note = case.notes.filter(request_key=request_key).first() if request_key else None
+    if note is not None:
+        note.repeated = True
+    return note
 
 
 def _text(text: str, *, path: str, longest: int) -> str:
@@ -198,6 +202,7 @@ def _note(
     data: dict[str, Any] | None = None,
     request_key: str = "",
 ) -> AlarmNote:
+    tell_screens(cases=[(case, "changed")], at=at)
     return AlarmNote.objects.create(
         case=case,
         word=word,

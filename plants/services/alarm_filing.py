@@ -20,6 +20,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db.models import Count, Max, Q
 
+from live import Announcement, Topic, announce_many
 from plants.models import Alarm, AlarmCase, AlarmNote, AlarmOccurrence
 from plants.severity import rank_of
 
@@ -232,13 +233,45 @@ def _bring_up_to_date(cases: Sequence[AlarmCase], at: datetime) -> list[AlarmCas
             raised[case_id][severity] += number
         if ended_at is not None:
             ended[case_id] = max(ended_at, ended.get(case_id, ended_at))
+    stood = {case.pk: case.standing > 0 for case in cases}
     notes = [
         note for case in cases if (note := _judge(case, raised[case.pk], ended.get(case.pk), at)) is not None
     ]
     AlarmCase.objects.bulk_update(cases, _WRITTEN)
     if notes:
         AlarmNote.objects.bulk_create(notes)
+    tell_screens(cases=[(case, _word(stood[case.pk], case)) for case in cases], at=at)
     return list(cases)
+
+
+def _word(stood: bool, case: AlarmCase) -> str:
+    if stood == case.is_raised:
+        return "changed"
+    return "raised" if case.is_raised else "cleared"
+
+
+def tell_screens(*, cases: Sequence[tuple[AlarmCase, str]], at: datetime) -> None:
+    """Tell open pages of an organisation what became of its cases; those of the installation are nobody's to hear."""
+    announce_many(
+        [
+            Announcement(
+                organisation_id=case.organisation_id,
+                topic=Topic.ALARM,
+                key=str(case.pk),
+                data={
+                    "id": case.pk,
+                    "plant": case.plant_id,
+                    "severity": case.severity,
+                    "code": case.code,
+                    "word": word,
+                },
+                at=at,
+                plant_id=case.plant_id,
+            )
+            for case, word in cases
+            if case.organisation_id is not None
+        ]
+    )
 
 
 def _judge(
