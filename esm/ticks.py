@@ -48,6 +48,7 @@ from metering.services.gaps import keep_ledger
 from metering.services.meters import roll_up_meters
 from metering.services.periods import learn_periods
 from metering.services.rollups import roll_up_telemetry
+from people.services.retention import prune_people
 from plants.services.dead_letters import prune_dead_letters
 from plants.services.link_health import prune_link_health
 from plants.services.link_spans import prune_spans
@@ -264,6 +265,7 @@ TICKS: tuple[Tick, ...] = (
         period_s=300,
         run=lambda at: prune_notifications(at=at, keep_days=settings.NOTIFY_RETENTION_DAYS),
     ),
+    Tick(name="people", period_s=3600, run=lambda at: prune_people(at=at), slow=True),
 )
 BY_NAME = {tick.name: tick for tick in TICKS}
 PERIODS = {tick.name: tick.period_s for tick in TICKS}

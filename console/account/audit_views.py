@@ -8,14 +8,15 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from console.access import ConsoleRequest, page
 from console.account.asking import PersonRequest, is_partial, part, signed_in
-from console.account.words import GROUPS, action_words, field_word
+from console.account.words import GROUPS, action_words, field_word, role_word
 from esm import clock
 from people.models import AuditEntry
-from people.rights import Right
+from people.rights import Right, Role
 from people.selectors.audit import EXPORT_MOST, AuditFilter, entries, export, people_in
 
 _HEAD = (
@@ -140,18 +141,21 @@ def _row(entry: AuditEntry) -> Row:
         entry=entry,
         words=action_words(entry.action),
         differences=[
-            Difference(name=field_word(name), before=_text(before.get(name)), after=_text(after.get(name)))
+            Difference(name=field_word(name), before=old, after=new)
             for name in names
+            if (old := _text(name, before.get(name))) + (new := _text(name, after.get(name)))
         ],
     )
 
 
-def _text(value: Any) -> str:
+def _text(name: str, value: Any) -> str:
+    if name == "role" and value in Role.values:
+        return role_word(Role(value))
     match value:
         case None | "":
             return ""
         case bool():
-            return "yes" if value else "no"
+            return _("yes") if value else _("no")
         case _:
             return str(value)[:200]
 

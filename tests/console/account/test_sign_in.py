@@ -44,10 +44,20 @@ def test_unknown_names_wrong_passwords_and_deactivated_people_are_told_the_same(
     answers = [sign_in("jana", password="wrong"), sign_in("nobody"), sign_in("gone")]
 
     assert {answer.status_code for answer in answers} == {422}
-    assert len({text_of(answer).replace(name, "") for answer, name in zip(answers, ("jana", "nobody", "gone"), strict=True)}) == 1
+    assert (
+        len(
+            {
+                text_of(answer).replace(name, "")
+                for answer, name in zip(answers, ("jana", "nobody", "gone"), strict=True)
+            }
+        )
+        == 1
+    )
 
 
-def test_after_free_attempts_even_the_right_password_waits_and_each_wait_is_twice_as_long(settings, browser, person, sign_in):
+def test_after_free_attempts_even_the_right_password_waits_and_each_wait_is_twice_as_long(
+    settings, browser, person, sign_in
+):
     settings.SIGN_IN_FREE_ATTEMPTS = 3
     person(username="jana")
     for _ in range(3):
@@ -72,7 +82,9 @@ def test_names_that_do_not_exist_wait_as_well_so_that_waiting_tells_nothing(sett
     assert answers == [422, 422, 429]
 
 
-def test_an_address_waits_after_many_names_but_the_browser_of_a_person_does_not(settings, browser, person, sign_in):
+def test_an_address_waits_after_many_names_but_the_browser_of_a_person_does_not(
+    settings, browser, person, sign_in
+):
     settings.SIGN_IN_FREE_ATTEMPTS = 1
     person(username="jana")
     sign_in("jana")
@@ -155,7 +167,9 @@ def test_who_waits_too_long_with_the_code_begins_again(browser, person, sign_in)
     with clock.frozen(AT + timedelta(minutes=6)):
         response = browser.post(url, {"code": code_of(jana, at=AT + timedelta(minutes=6))})
 
-    assert response["Location"] == reverse("console:account:login") or response["Location"] == "/console/login/"
+    assert (
+        response["Location"] == reverse("console:account:login") or response["Location"] == "/console/login/"
+    )
     assert not is_in(browser)
 
 
@@ -173,7 +187,10 @@ def test_a_session_gets_a_new_key_at_the_sign_in(browser, person, sign_in):
     assert "planted" not in browser.session
 
 
-@pytest.mark.parametrize("onward", ["https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)", "/admin/"])
+@pytest.mark.parametrize(
+    "onward",
+    ["https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)", "/admin/"],
+)
 def test_the_way_on_never_leads_away_nor_into_the_admin_for_who_may_not(onward, browser, person, sign_in):
     person(username="jana")
 
