@@ -62,23 +62,24 @@ class Listener:
         # Another web process may have told it more than this one knows yet.
         self._skip = since
         self._sent = since
-        self._take([event for event in missed.lists if self.grant.wishes.include(event)])
-        for event in missed.tiles:
-            if self.grant.wishes.include(event):
-                self._tiles[event.key, event.part] = event.body
+        wanted = self.grant.wishes.include
+        self._take([item_of(place, event) for place, event in missed.lists if wanted(event)])
+        for place, event in missed.tiles:
+            if wanted(event):
+                self._tiles[event.key, event.part] = item_of(place, event)
 
     def heard(self, at: Position) -> None:
         """Everything up to there was offered."""
         self._heard = at
 
-    def offer(self, event: Event, *, place: Place, is_tile: bool) -> None:
-        """An event that is wished for."""
+    def offer(self, event: Event, item: bytes, *, place: Place, is_tile: bool) -> None:
+        """An event that is wished for, and its item in a frame."""
         if place <= (self._skip.tiles if is_tile else self._skip.lists):
             return
         if is_tile:
-            self._tiles[event.key, event.part] = event.body
+            self._tiles[event.key, event.part] = item
         else:
-            self._take([event])
+            self._take([item])
         self._wake.set()
 
     def start_afresh(self, at: Position) -> None:
@@ -119,10 +120,10 @@ class Listener:
                 await send(self._last())
                 return
 
-    def _take(self, events: Sequence[Event]) -> None:
+    def _take(self, items: Sequence[bytes]) -> None:
         if self._resync is None:
             return
-        self._lists += [event.body for event in events]
+        self._lists += items
         if len(self._lists) > LISTS_MAX:
             self._lists.clear()
             self._tiles.clear()
@@ -195,11 +196,16 @@ class Listener:
     def _moment(self) -> bytes:
         return _encode({"at": self._now()})
 
-    def _live(self, bodies: Sequence[bytes]) -> bytes:
-        return self._frame("live", b"[" + b",".join(bodies) + b"]")
+    def _live(self, items: Sequence[bytes]) -> bytes:
+        return self._frame("live", b"[" + b",".join(items) + b"]")
 
     def _frame(self, name: str, data: bytes) -> bytes:
         return b"id: %s\nevent: %s\ndata: %s\n\n" % (str(self._sent).encode(), name.encode(), data)
+
+
+def item_of(place: Place, event: Event) -> bytes:
+    """An event in a frame, with its place: `["1700000000000-0", {"topic": …}]`."""
+    return b'["%d-%d",%s]' % (*place, event.body)
 
 
 def _most(one: Place, other: Place) -> Place:

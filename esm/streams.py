@@ -21,7 +21,7 @@ from typing import Any
 import structlog
 from django.db import Error
 
-from esm.listener import Listener
+from esm.listener import Listener, item_of
 from esm.shell import Answer, Headers, Receive, Send
 from live.events import position_of
 from live.grants import Grant
@@ -189,8 +189,11 @@ class Streams:
             self._at = self._at._replace(lists=entry.place)
         for event in entry.events:
             found = [at_door for door in doors_of(event) if (at_door := self._at_door.get(door))]
+            if not found:
+                continue
+            item = item_of(entry.place, event)
             for listener in found[0] if len(found) == 1 else set[Listener]().union(*found):
-                listener.offer(event, place=entry.place, is_tile=entry.is_tiles)
+                listener.offer(event, item, place=entry.place, is_tile=entry.is_tiles)
 
     async def _recheck(self) -> None:
         while True:

@@ -150,9 +150,9 @@ class Publisher:
     def _event(self, told: Announcement) -> Event | None:
         try:
             return event_of(told)
-        except (TypeError, ValueError) as error:
+        except Exception:  # whatever it is that was announced, the others go on
             self.failures += 1
-            log.error("announcement unusable", action="live.unusable", topic=told.topic, error=str(error))
+            log.exception("announcement unusable", action="live.unusable", topic=told.topic)
             return None
 
     def _lose(self, error: Exception) -> None:

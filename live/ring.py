@@ -36,8 +36,8 @@ class Entry(NamedTuple):
 class Missed:
     """What an organisation's streams would have got since a position. `lost`: not all of it is known any more."""
 
-    lists: Sequence[Event]
-    tiles: Sequence[Event]
+    lists: Sequence[tuple[Place, Event]]
+    tiles: Sequence[tuple[Place, Event]]
     lists_lost: bool
     tiles_lost: bool
 
@@ -125,7 +125,7 @@ class Ring:
                 return Missed(lists=(), tiles=(), lists_lost=True, tiles_lost=True)
             entries = takewhile(lambda entry: entry.place > since.lists, reversed(self._lists))
             lists = [
-                event
+                (entry.place, event)
                 for entry in reversed(list(entries))
                 if entry.place <= upto.lists
                 for event in entry.events
@@ -133,7 +133,7 @@ class Ring:
             ]
             newer = takewhile(lambda one: one[0] > since.tiles, reversed(self._tiles.values()))
             tiles = [
-                event
+                (place, event)
                 for place, event in newer
                 if place <= upto.tiles and event.organisation_id == organisation_id
             ]

@@ -40,7 +40,7 @@ class Stream:
         """As many events of `live` frames (at least)."""
         found: list[dict[str, Any]] = []
         while len(found) < count:
-            found += self.next("live").data
+            found += [event for _, event in self.next("live").data]
         return found
 
     def rest(self) -> list[Frame]:
@@ -57,6 +57,13 @@ class Stream:
         if not piece:
             raise EOFError
         self.buffer += piece
+
+    def whole_frames(self) -> list[Frame]:
+        """Those that are there by now; what was cut off stays."""
+        found = []
+        while (frame := self._whole()) is not None:
+            found.append(frame)
+        return found
 
     def close(self) -> None:
         self.connection.close()
