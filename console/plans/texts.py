@@ -1,0 +1,72 @@
+"""The words that the editor's scripts put on the page, translated; `{n}` is filled in by the scripts."""
+
+from django.utils.translation import gettext, gettext_noop
+
+_WORDS = (
+    gettext_noop("Import"),
+    gettext_noop("Export"),
+    gettext_noop("import"),
+    gettext_noop("export"),
+    gettext_noop("imp"),
+    gettext_noop("exp"),
+    gettext_noop("SoC"),
+    gettext_noop("Import limit {n}"),
+    gettext_noop("Export limit {n}"),
+    gettext_noop("clock leaps forward"),
+    gettext_noop("clock goes back"),
+    gettext_noop("day of slots"),
+    gettext_noop("Nothing planned"),
+    gettext_noop("without consumption"),
+    gettext_noop("high priority"),
+    gettext_noop("Planned"),
+    gettext_noop("State"),
+    gettext_noop("assumed"),
+    gettext_noop("locked"),
+    gettext_noop("different"),
+    gettext_noop("Edit"),
+    gettext_noop("Direction"),
+    gettext_noop("Power"),
+    gettext_noop("1 slot"),
+    gettext_noop("{n} slots"),
+    gettext_noop("and {n} more"),
+    gettext_noop("Undo"),
+    gettext_noop("v{n} draft"),
+    gettext_noop("Somebody"),
+    gettext_noop("Copied"),
+)
+_SAID = (
+    gettext_noop("Use {n}"),
+    gettext_noop("Use what fits"),
+    gettext_noop("fits {n}"),
+    gettext_noop("limit {n}"),
+    gettext_noop("{n} over"),
+    gettext_noop("window ends at {n} %"),
+    gettext_noop("Tap a block to change it."),
+    gettext_noop("Select slots in the picture, or choose a span here."),
+    gettext_noop("These slots have begun: they stay as they are."),
+    gettext_noop("Slots have begun meanwhile: they stay as they are."),
+    gettext_noop("{n} slots copied"),
+    gettext_noop("{n} slots pasted"),
+    gettext_noop("{n} left out: locked or outside the day"),
+    gettext_noop("positive read as export"),
+    gettext_noop("Read as import"),
+    gettext_noop("Nothing was pasted: there is no column of numbers."),
+    gettext_noop("Nothing was pasted: none of its times is a slot of this day."),
+    gettext_noop("Nothing was pasted: “{n}” is no power or no time."),
+    gettext_noop("Nothing was pasted: it has too many lines."),
+    gettext_noop("Press Ctrl V to paste: this browser does not let a button read the clipboard."),
+    gettext_noop("Changed, saving soon"),
+    gettext_noop("Saving"),
+    gettext_noop("Draft saved"),
+    gettext_noop("Not saved yet, trying again. Kept in this browser."),
+    gettext_noop("Not saved"),
+    gettext_noop("Not saved: somebody else changed this day"),
+    gettext_noop("What was not saved is back."),
+    gettext_noop("{n} slots were changed by both: there yours would stand."),
+    gettext_noop("No slot was changed by both."),
+)
+
+
+def editor_texts() -> dict[str, str]:
+    """The English words as keys, as words.js looks them up."""
+    return {word: gettext(word) for word in (*_WORDS, *_SAID)}

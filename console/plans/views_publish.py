@@ -1,0 +1,158 @@
+"""Publishing a day in two steps: check it and say what would be sent, then publish just what was looked at.
+
+The review lets the rules run over the draft and remembers the day's mark; publishing with it fails when anybody changed
+or checked the day since. A second click finds the version published and shows it: nothing is sent twice.
+"""
+
+from typing import Any
+
+from django.db import transaction
+from django.http import HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.views.decorators.http import require_POST
+
+from console.access import ConsoleRequest, page
+from console.plans.asking import day_path, id_in, to_address
+from console.plans.day import PlannedDay, day_of, find_day
+from console.plans.effects import publication_of
+from console.plans.page import found_in
+from console.plans.words import conflict_title, day_words, span_words
+from esm import clock
+from people.rights import Right
+from plants.errors import DomainError, Several
+from schedules.models import PlanState, PlanVersion
+from schedules.policy import current_schedule_policy
+from schedules.selectors.marks import review_marks_of
+from schedules.services.drafts import check_version
+from schedules.services.publishing import publish
+
+_MOST_FINDINGS = 40
+MOST_REASON = 500
+
+
+@require_POST
+@page(Right.ACT)
+def review_part(request: ConsoleRequest, plant_id: int, day: str) -> HttpResponseBase:
+    """The dialog that asks: what the draft would send, what it replaces, what stands against it."""
+    found = find_day(request.viewer.organisation, plant_id, day)
+    version = found.open_version
+    if version is None:
+        return _dialog(request, {"day": found, "gone": True})
+    try:
+        check_version(
+            organisation_id=request.viewer.organisation.pk,
+            version_id=version.pk,
+            actor=request.viewer.actor,
+            at=clock.now(),
+        )
+    except DomainError as error:
+        return _dialog(request, {"day": found, "gone": True, "error": error})
+    return _dialog(request, _review(day_of(found.plant, found.day)))
+
+
+def _review(day: PlannedDay, **more: Any) -> dict[str, Any]:
+    version = day.open_version
+    if version is None:
+        return {"day": day, "gone": True, **more}
+    policy = current_schedule_policy()
+    errors, warnings = found_in(version)
+    findings = _findings(day, version)
+    return {
+        "day": day,
+        "version": version,
+        "title_day": day_words(day.day),
+        "published": day.published,
+        "publication": publication_of(day, version, at=clock.now(), lead=policy.slot_lead),
+        "errors": errors,
+        "warnings": warnings,
+        "findings": findings[:_MOST_FINDINGS],
+        "more_findings": max(0, len(findings) - _MOST_FINDINGS),
+        "may_publish": version.state == PlanState.CHECKED and not errors and bool(day.slots(version)),
+        "seen": review_marks_of(plan_ids=[version.plan_id]).get(version.plan_id, 0),
+        **more,
+    }
+
+
+def _findings(day: PlannedDay, version: PlanVersion) -> list[dict[str, object]]:
+    slots = day.slots(version)
+    found = []
+    for one in version.problems:
+        index = one.get("slot")
+        if one.get("code") == "PAST" and index is not None:
+            continue
+        known = isinstance(index, int) and index < len(slots)
+        found.append(
+            {
+                "severity": one.get("severity"),
+                "title": conflict_title(str(one.get("code"))),
+                "text": one.get("text"),
+                "when": span_words(slots[index], zone=day.zone) if known else "",
+                "nearest": one.get("nearest"),
+                "unit": one.get("nearestUnit", ""),
+            }
+        )
+    return sorted(found, key=lambda one: one["severity"] != "ERROR")
+
+
+@require_POST
+@page(Right.ACT)
+def publish_endpoint(request: ConsoleRequest, plant_id: int, day: str) -> HttpResponseBase:
+    """Publish what was looked at; the page is loaded anew with the version in force."""
+    found = find_day(request.viewer.organisation, plant_id, day)
+    version = found.version(id_in(request.POST.get("version", "")))
+    if version is not None and version.state == PlanState.PUBLISHED:
+        return to_day(request, found)
+    seen = id_in(request.POST.get("seen", ""))
+    if version is None or seen is None or version != found.open_version:
+        return _dialog(request, {"day": found, "gone": True}, status=409)
+    refused = _publish(
+        request, found, version, seen=seen, reason=request.POST.get("reason", "")[:MOST_REASON]
+    )
+    if refused is not None:
+        now = day_of(found.plant, found.day)
+        return _dialog(request, _review(now, error=refused, problems=problems_of(refused)), status=409)
+    return to_day(request, found)
+
+
+def _publish(
+    request: ConsoleRequest, day: PlannedDay, version: PlanVersion, *, seen: int, reason: str
+) -> DomainError | None:
+    """Publish and audit in one transaction. A refusal is no exception here: what it found is to be kept."""
+    viewer, at, before = request.viewer, clock.now(), day.published
+    with transaction.atomic():
+        try:
+            done = publish(
+                organisation_id=viewer.organisation.pk,
+                version_id=version.pk,
+                actor=viewer.actor,
+                at=at,
+                policy=current_schedule_policy(),
+                accept_warnings="accept" in request.POST,
+                seen=seen,
+            )
+        except DomainError as refused:
+            return refused
+        viewer.record(
+            "plan.published",
+            subject=f"{day.plant.external_plant_id} {day.day} v{done.number}",
+            subject_path=day_path(day),
+            reason=reason,
+            before=None if before is None else {"version": before.number},
+            after={"version": done.number, "slots": len(day.slots(version)), "carrier": done.carrier},
+            at=at,
+        )
+    return None
+
+
+def problems_of(error: DomainError) -> list[DomainError]:
+    """Each problem by itself."""
+    return list(error.problems) if isinstance(error, Several) else [error]
+
+
+def to_day(request: ConsoleRequest, day: PlannedDay) -> HttpResponse:
+    """The day's page anew, for scripts and for plain forms."""
+    return to_address(request, day_path(day))
+
+
+def _dialog(request: ConsoleRequest, context: dict[str, Any], status: int = 200) -> HttpResponse:
+    return render(request, "console/plans/_publish.html", context, status=status)

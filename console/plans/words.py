@@ -1,0 +1,154 @@
+"""How plans, slots and what stands against them are told on the console's pages."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from django.utils.translation import gettext, gettext_lazy, ngettext
+
+from console.words import Look, look_of
+from dispatch.models import Proof
+from dispatch.words import cause_text
+from schedules.conflicts import Code
+from schedules.models import RunState
+from schedules.selectors.plans import SlotOutcome
+from schedules.slots import PlannedSlot, Span, number_text
+from vcp import Direction, Priority, SetpointType
+
+NARROW: Final = "\u202f"
+_RUNS: Final[Mapping[str, Look]] = {
+    RunState.WAITING: Look(family="wait", icon="clock", word=gettext_lazy("Waiting")),
+    RunState.COMMANDED: Look(family="move", icon="send", word=gettext_lazy("Commanded")),
+    RunState.PREEMPTED: Look(family="doubt", icon="hand", word=gettext_lazy("Pre-empted")),
+    RunState.MISSED: Look(family="fail", icon="octagon-x", word=gettext_lazy("Missed")),
+    RunState.WITHDRAWN: Look(family="wait", icon="ban", word=gettext_lazy("Withdrawn")),
+}
+_NOT_IN_FORCE: Final = Look(family="wait", icon="ban", word=gettext_lazy("Not in force"))
+_AT_VOKE: Final = Look(family="move", icon="check", word=gettext_lazy("With Voke"))
+_CONFLICTS: Final[Mapping[str, str]] = {
+    Code.OUTSIDE_DAY: gettext_lazy("Outside the day"),
+    Code.NOT_ON_GRID: gettext_lazy("Not one of the day's slots"),
+    Code.OVERLAP: gettext_lazy("Overlaps another slot"),
+    Code.PAST: gettext_lazy("Over already"),
+    Code.SITE_LIMIT: gettext_lazy("Over the grid limit"),
+    Code.TIME_CONFIG: gettext_lazy("Over the time config's battery limit"),
+    Code.PLANT_LIMIT: gettext_lazy("Over the plant's battery limit"),
+    Code.ASSET_RATING: gettext_lazy("Over the batteries' rating"),
+    Code.SOC_WINDOW: gettext_lazy("Beyond the charge window"),
+    Code.OTHER_PLAN: gettext_lazy("Another day's plan is there"),
+    Code.OVERRIDE: gettext_lazy("An override is in force"),
+    Code.LATCH: gettext_lazy("Emergency in force"),
+}
+_EVENTS: Final[Mapping[str, Look]] = {
+    "MADE": Look(family="wait", icon="plus", word=gettext_lazy("Draft made")),
+    "CHANGED": Look(family="wait", icon="pencil", word=gettext_lazy("Draft changed")),
+    "CHECKED": Look(family="wait", icon="list-checks", word=gettext_lazy("Checked")),
+    "NOT_PASSED": Look(
+        family="fail", icon="octagon-alert", word=gettext_lazy("Checked: can't be published as it is")
+    ),
+    "DISCARDED": Look(family="wait", icon="trash-2", word=gettext_lazy("Draft discarded")),
+    "PUBLISHED": Look(family="ok", icon="calendar-check", word=gettext_lazy("Published")),
+    "REPLACED": Look(family="wait", icon="history", word=gettext_lazy("Replaced")),
+    "CANCELLED": Look(family="wait", icon="ban", word=gettext_lazy("Cancelled")),
+    "DONE": Look(family="ok", icon="check-check", word=gettext_lazy("Its day is over")),
+    "RECONCILED": Look(family="doubt", icon="refresh-cw", word=gettext_lazy("Made anew at Voke")),
+}
+
+
+def conflict_title(code: str) -> str:
+    """What kind of thing stands against a slot."""
+    return str(_CONFLICTS.get(code, code))
+
+
+def event_look(word: str) -> Look:
+    """Something that happened to a plan."""
+    return _EVENTS.get(word) or Look(family="wait", icon="circle", word=word)
+
+
+def day_words(day: date) -> str:
+    """`Wed 15 July`."""
+    return f"{day:%a} {day.day} {day:%B}"
+
+
+def wall_text(at: datetime, *, zone: str) -> str:
+    """`14:15` on the plant's clock; the second of two equal times of a day is `02:15 B`."""
+    local = at.astimezone(ZoneInfo(zone))
+    return f"{local:%H:%M} B" if local.fold else f"{local:%H:%M}"
+
+
+def span_words(span: Span, *, zone: str) -> str:
+    """`14:00–14:15`; a span that ends with the day ends at 24:00."""
+    end = wall_text(span.end_at, zone=zone)
+    return f"{wall_text(span.start_at, zone=zone)}–{'24:00' if end == '00:00' else end}"
+
+
+def direction_word(direction: Direction) -> str:
+    """Import or export."""
+    return gettext("Import") if direction is Direction.IMPORT else gettext("Export")
+
+
+def ask_words(slot: PlannedSlot | None) -> str:
+    """`Export 120 kW`, `Import 5 kWh, without consumption, high priority`, `Nothing planned`."""
+    if slot is None:
+        return gettext("Nothing planned")
+    unit = "kW" if slot.type is SetpointType.POWER else "kWh"
+    parts = [f"{direction_word(slot.direction)} {number_text(slot.value)}{NARROW}{unit}"]
+    if not slot.include_consumption:
+        parts.append(gettext("without consumption"))
+    if slot.priority is Priority.HIGH:
+        parts.append(gettext("high priority"))
+    return ", ".join(parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What became of a slot: its look, its word, and one sentence more where there is something to say."""
+
+    look: Look
+    word: str
+    more: str = ""
+
+
+def outcome_told(one: SlotOutcome, *, at: datetime) -> Told | None:
+    """The strongest thing that is known of a slot; None = nothing was ever done about it."""
+    if one.verdict:
+        return _verdict_told(one)
+    match one.run_state:
+        case "":
+            return _of_voke(one, at)
+        case RunState.COMMANDED if one.command_state:
+            look = look_of(one.command_state)
+            return Told(look=look, word=str(look.word), more=cause_text(one.cause) if one.cause else "")
+        case RunState.PREEMPTED:
+            more = gettext("In force instead: %(winner)s") % {"winner": one.winner} if one.winner else ""
+            return Told(look=_RUNS[RunState.PREEMPTED], word=str(_RUNS[RunState.PREEMPTED].word), more=more)
+        case _:
+            look = _RUNS[RunState(one.run_state)]
+            return Told(look=look, word=str(look.word), more=cause_text(one.cause) if one.cause else "")
+
+
+def _verdict_told(one: SlotOutcome) -> Told:
+    if one.verdict == Proof.NOT_IN_FORCE:
+        return Told(look=_NOT_IN_FORCE, word=str(_NOT_IN_FORCE.word))
+    look = look_of(one.verdict)
+    if one.verdict != Proof.OFF_TARGET or one.off_by is None:
+        return Told(look=look, word=str(look.word))
+    amount = f"{number_text(round(abs(one.off_by), 1))}{NARROW}{one.unit}"
+    # In the sign of the site: an export that measured more towards import fell short of its target.
+    more = one.off_by > 0 if one.slot.direction is Direction.IMPORT else one.off_by < 0
+    word = gettext("%(amount)s over") if more else gettext("%(amount)s short")
+    return Told(look=look_of("DEVIATED"), word=word % {"amount": amount})
+
+
+def _of_voke(one: SlotOutcome, at: datetime) -> Told | None:
+    """A slot that Voke's own schedule carries has no run of ours."""
+    if one.slot.start_at > at:
+        return None
+    return Told(look=_AT_VOKE, word=str(_AT_VOKE.word))
+
+
+def slots_words(count: int) -> str:
+    """`1 slot`, `12 slots`."""
+    return ngettext("%(count)d slot", "%(count)d slots", count) % {"count": count}

@@ -1,0 +1,46 @@
+// States of the slots as they come: a word about this plant's plan or commands asks the server once, a moment later.
+
+import { setText } from "./words.js";
+
+const CALM_MS = 300;
+
+export function follow(doc, model, chart, tables, { onMark }) {
+  let later = 0;
+  const soon = () => { clearTimeout(later); later = setTimeout(look, CALM_MS); };
+
+  async function look() {
+    const version = doc.published?.id ?? "";
+    let answer = null;
+    try {
+      const response = await fetch(`${doc.urls.state}?version=${model.editable ? version : (doc.version?.id ?? version)}`);
+      if (!response.ok) return;
+      answer = await response.json();
+    } catch {
+      return; // the live bar tells that nothing comes
+    }
+    if (answer.outcomes) chart.show({ outcomes: answer.outcomes });
+    model.lock(answer.locked, null);
+    tables.show();
+    counts(answer.counts);
+    onMark(answer.mark);
+    const other = document.getElementById("newer-version");
+    if (other) other.hidden = (answer.published ?? null) === (doc.published?.state === "PUBLISHED" ? doc.published.id : null);
+  }
+
+  function counts(found) {
+    const place = document.getElementById("plan-counts");
+    if (!place) return;
+    place.replaceChildren(...found.map((one) => {
+      const chip = document.createElement("span");
+      chip.className = `chip ${one.family}`;
+      setText(chip, `${one.word} ${one.slots}`);
+      return chip;
+    }));
+  }
+
+  import("./live.js").then(({ onResync, onTopic }) => {
+    onTopic("plan", null, (event) => { if (event.plant === doc.plant.id) soon(); });
+    onTopic("command", null, (event) => { if (event.plant === doc.plant.id) soon(); });
+    onResync(soon);
+  }).catch(() => setInterval(look, 15_000));
+}
