@@ -137,7 +137,7 @@ def _limits(
 def effects_of(asked: Asked, situation: Situation) -> list[Finding]:
     """The review's list: what is sent, when it ends, how it leaves."""
     zone, until = situation.zone, asked.until_at
-    found = [tells(_("Signed and put into the outbox at once"), icon="send")]
+    found = [tells(_("Put into the outbox at once"), icon="send")]
     if isinstance(asked.payload, SiteSetpoint) and until is not None:
         lasts = age_text(until - situation.at)
         told = _("Holds until %(end)s (%(lasts)s); then Voke lets go of it by itself")

@@ -51,7 +51,7 @@ HAS_NO_END: Final = frozenset({"BESS_STOP", "FVE_PRODUCE_MAX"})
 class AmountField(forms.FloatField):
     """A number, with a decimal comma or point."""
 
-    def to_python(self, value: Any) -> float | None:
+    def to_python(self, value: Any) -> Any:
         text = (
             value.strip().replace("\u202f", "").replace(" ", "").replace(",", ".")
             if isinstance(value, str)

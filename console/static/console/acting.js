@@ -4,7 +4,6 @@
 import { say, serverNow } from "./words.js";
 import "./acting_draft.js";
 import "./acting_hold.js";
-import "./acting_live.js";
 
 const forms = () => document.querySelectorAll("[data-act-form]");
 const numberOf = (text) => Number.parseFloat(String(text).replaceAll(/[\s\u202f]/g, "").replace(",", "."));
@@ -66,7 +65,7 @@ function device(form) {
     form.querySelector("[data-unit]").textContent = takes;
     const word = form.querySelector("[data-amount-word]");
     word.textContent = takes === "%" ? word.dataset.percent : word.dataset.power;
-    form.querySelector("[data-rated]").textContent = takes === "kW" && chosen.dataset.rated ? `${chosen.dataset.rated}\u202fkW` : "";
+    form.querySelector("[data-rated-now]").textContent = takes === "kW" && chosen.dataset.rated ? `${chosen.dataset.rated}\u202fkW` : "";
     form.querySelector(".act-until").hidden = action.selectedOptions[0]?.dataset.ends === "no";
   };
   form.addEventListener("change", narrow);
