@@ -13,13 +13,11 @@ from django.utils.translation import gettext_lazy as _
 from console.fleet.reading import Overview
 
 SHARE_SHOWN = 0.02
-BAR = 1000.0
-GAP = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Flow:
-    """One flow: its class gives the colour; `x` and `width` in a bar of BAR units."""
+    """One flow: its class gives the colour; `x` and `width` in percent of the bar."""
 
     css: str
     name: str | Promise
@@ -99,12 +97,13 @@ def _laid_out(flows: Sequence[tuple[str, str | Promise, float]], whole: float, u
     """Side by side; what is left out of the bar leaves its room to the others."""
     shown = [one for one in flows if whole and one[2] > SHARE_SHOWN * whole]
     drawn = sum(kw for *_names, kw in shown)
-    room = BAR - GAP * max(0, len(shown) - 1)
     found, x = [], 0.0
     for css, name, kw in flows:
         if kw <= 0:
             continue
-        width = room * kw / drawn if (css, name, kw) in shown else 0.0
-        found.append(Flow(css=css, name=name, kw=kw, text=in_unit(kw, unit), x=round(x, 1), width=round(width, 1)))
-        x += width + GAP if width else 0.0
+        width = 100 * kw / drawn if (css, name, kw) in shown else 0.0
+        found.append(
+            Flow(css=css, name=name, kw=kw, text=in_unit(kw, unit), x=round(x, 2), width=round(width, 2))
+        )
+        x += width
     return found

@@ -1,4 +1,4 @@
-"""What needs a person, as a few cards above the list: each says what it is, whom it is about, and filters the list."""
+"""What needs a person, as a few cards above the list: each says what it is and whom it is about, and filters it."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 
 from console.fleet.asked import ListAsked, View
 from console.fleet.reading import Overview, PlantFacts
 from console.words import amount
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
 from plants.models import Connection, LinkState, StreamHealth
 from plants.selectors.link_health import ConnectionHealth
 from plants.words import age_text
@@ -74,7 +74,7 @@ def _emergencies(found: Overview, urgent: Sequence[PlantFacts], base: ListAsked,
     return Card(
         family="crit",
         icon="octagon-x",
-        title=ngettext("%(number)d plant stopped", "%(number)d plants stopped", number) % {"number": number},
+        title=ngettext("%(number)d stopped", "%(number)d stopped", number) % {"number": number},
         text=_named(
             urgent,
             lambda row: row.latched_at is not None,
@@ -129,7 +129,7 @@ def _silences(
             Card(
                 family="doubt",
                 icon="ear-off",
-                title=gettext("Status events silent %(since)s") % {"since": age_text(at - since)},
+                title=gettext("Status silent %(since)s") % {"since": age_text(at - since)},
                 text=gettext("%(name)s: telemetry arrives, no ACK since %(clock)s")
                 % {"name": link.name, "clock": clock},
                 asked=base.having(view=View.UNANSWERED, connection_id=link.pk),
@@ -144,11 +144,9 @@ def _unanswered(found: Overview, urgent: Sequence[PlantFacts], base: ListAsked, 
         return None
     silent = found.silent_commands
     title = (
-        ngettext("%(number)d command unanswered", "%(number)d commands unanswered", silent)
-        % {"number": silent}
+        ngettext("%(number)d unanswered", "%(number)d unanswered", silent) % {"number": silent}
         if silent == number
-        else ngettext("%(number)d command in doubt", "%(number)d commands in doubt", number)
-        % {"number": number}
+        else ngettext("%(number)d in doubt", "%(number)d in doubt", number) % {"number": number}
     )
     return Card(
         family="doubt" if silent == number else "fail",
@@ -171,8 +169,7 @@ def _off_plan(found: Overview, urgent: Sequence[PlantFacts], base: ListAsked) ->
     return Card(
         family="fail" if far else "doubt",
         icon="trending-down",
-        title=ngettext("%(number)d plant off plan", "%(number)d plants off plan", number)
-        % {"number": number},
+        title=ngettext("%(number)d off plan", "%(number)d off plan", number) % {"number": number},
         text=_named(urgent, lambda row: row.off_plan > 0, _short_or_over),
         asked=base.having(view=View.OFF_PLAN),
     )
@@ -190,8 +187,7 @@ def _no_data(found: Overview, urgent: Sequence[PlantFacts], base: ListAsked, at:
     return Card(
         family="fail",
         icon="wifi-off",
-        title=ngettext("%(number)d plant without data", "%(number)d plants without data", number)
-        % {"number": number},
+        title=ngettext("%(number)d without data", "%(number)d without data", number) % {"number": number},
         text=_named(
             urgent,
             lambda row: not row.live,

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import Count, Sum
 
+from console.fleet.reading import Overview
 from console.fleet.sparks import signed_kw
 from metering.days import LocalDay, local_day_of
 from metering.rules import QUARTER, current_rules
@@ -25,8 +26,8 @@ WIDTH, HEIGHT = 300, 58
 MOST_PLANTS = 4 * PLANTS_AT_MOST
 _WIDTH_PX = 300
 _LABEL_ROOM = 34
-_KNOWN_SHARE = 0.5
-"""A bucket of which fewer plants are known than this is a gap: the sum of a few is not the fleet's."""
+_KNOWN_SHARE = 0.9
+"""Where fewer plants are known than this there is a gap: the sum of some is not the fleet's."""
 MEASURE = "grid_power_kw"
 
 
@@ -89,8 +90,8 @@ def zone_of_fleet(organisation_id: int) -> str:
     return "UTC" if first is None else str(first[0])
 
 
-def day_of_fleet(*, organisation_id: int, at: datetime) -> Day | None:
-    """Today; None where there are no plants, or too many to add up while somebody waits."""
+def day_of_fleet(*, organisation_id: int, at: datetime, now: Overview) -> Day | None:
+    """Today up to `now`, what the live plants do; None where there are no plants, or too many to add up at once."""
     zone = zone_of_fleet(organisation_id)
     day = local_day_of(at, zone=zone)
     planned_ids, steps = _plan(organisation_id, day)
@@ -102,6 +103,9 @@ def day_of_fleet(*, organisation_id: int, at: datetime) -> Day | None:
         return None
     chosen = planned_ids or ids
     actual = _actual(organisation_id, chosen, day, at, zone)
+    is_part = len(chosen) < len(ids)
+    if now.live >= _KNOWN_SHARE * now.plants:
+        actual.append(_Point(at, now.followed_kw if is_part else now.net_kw))
     return _drawn(steps, actual, day, at, zone=zone, plants=len(chosen), of=len(ids))
 
 
@@ -138,7 +142,7 @@ def _plan(organisation_id: int, day: LocalDay) -> tuple[list[int], list[_Point]]
 
 
 def _actual(organisation_id: int, ids: Sequence[int], day: LocalDay, at: datetime, zone: str) -> list[_Point]:
-    """The sum at the middle of each bucket, and the newest samples' sum at the end."""
+    """The sum at the middle of each bucket that has ended or runs."""
     all_series = [
         fleet_series(
             organisation_id=organisation_id,
@@ -158,16 +162,11 @@ def _actual(organisation_id: int, ids: Sequence[int], day: LocalDay, at: datetim
         QUARTER / 2 if len(first.axis.deltas_ms) < 2 else timedelta(milliseconds=first.axis.deltas_ms[0] / 2)
     )
     times = [_from_ms(ms) + half for ms in first.axis.times_ms]
-    points = [
+    return [
         _Point(moment, _sum_at(all_series, number, len(ids)))
         for number, moment in enumerate(times)
-        if moment <= at
+        if moment < at
     ]
-    speaking = sum(one.newest.plants for one in all_series)
-    if speaking >= _KNOWN_SHARE * len(ids):
-        sums = [one.newest.sums[MEASURE] for one in all_series]
-        points.append(_Point(at, sum(kw for kw in sums if kw is not None)))
-    return points
 
 
 def _parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -34,7 +34,7 @@ class Mark:
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """A diverging bar in a box of 100 x 4: what is taken goes left of the middle, what is given right."""
+    """A diverging bar in percent of its width: what is taken goes left of the middle, what is given right."""
 
     css: str
     x: str

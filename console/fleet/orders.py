@@ -80,7 +80,8 @@ class OrderForm(forms.Form):
         number: int | None = self.cleaned_data["number"]
         if self._typed and number != self._counted.count:
             raise ValidationError(
-                _("Type %(count)d, the number of plants.") % {"count": self._counted.count}, code="NUMBER_DIFFERS"
+                _("Type %(count)d, the number of plants.") % {"count": self._counted.count},
+                code="NUMBER_DIFFERS",
             )
         return number
 
@@ -128,9 +129,6 @@ def ask(request: ConsoleRequest) -> HttpResponse:
         sent = _send(request, form, selection)
         if sent is not None:
             return _go(request, reverse("console:fleet:order", args=[sent.pk]))
-    if form.is_bound:  # what was counted now is what the next try must repeat
-        form.data = form.data.copy()
-        form.data["token"] = counted.token
     context = {
         "form": form,
         "counted": counted,
@@ -285,7 +283,9 @@ def _order_context(request: ConsoleRequest, found: EmergencyOrder) -> dict[str, 
         "wanted": wanted,
         "listed": listed,
         "latched": latched_by_order(order=found),
-        "is_moving": bool(progress.counts.get(WAITING) or progress.counts.get(UNSENT) or progress.counts.get(SENT)),
+        "is_moving": bool(
+            progress.counts.get(WAITING) or progress.counts.get(UNSENT) or progress.counts.get(SENT)
+        ),
     }
 
 
@@ -299,7 +299,7 @@ def _why(row: Any) -> str:
 
 
 def counts_of(progress: Progress, wanted: str) -> list[dict[str, Any]]:
-    """What there is of each count, with its share of a bar of 1000."""
+    """What there is of each count, with its share of a bar, in percent."""
     words = {
         WAITING: _("Waiting for their turn"),
         UNSENT: _("Not delivered yet"),
@@ -317,7 +317,7 @@ def counts_of(progress: Progress, wanted: str) -> list[dict[str, Any]]:
         if not count:
             continue
         family, icon = _LOOKS[name]
-        width = 1000.0 * count / total
+        width = 100.0 * count / total
         found.append(
             {
                 "name": name,
@@ -325,8 +325,8 @@ def counts_of(progress: Progress, wanted: str) -> list[dict[str, Any]]:
                 "count": count,
                 "family": family,
                 "icon": icon,
-                "x": f"{x:.1f}",
-                "width": f"{max(width - 2.0, 1.0):.1f}",
+                "x": f"{x:.2f}",
+                "width": f"{width:.2f}",
                 "chosen": name == wanted,
             }
         )
@@ -354,7 +354,9 @@ def release(request: ConsoleRequest, order_id: int) -> HttpResponse:
             )
         except DomainError as error:
             text = f"{error.message[:1].upper()}{error.message[1:]}."
-            form.add_error("reason" if error.path == "reason" else None, ValidationError(text, code=error.code))
+            form.add_error(
+                "reason" if error.path == "reason" else None, ValidationError(text, code=error.code)
+            )
         else:
             request.viewer.record(
                 "emergency.released",
@@ -370,6 +372,7 @@ def release(request: ConsoleRequest, order_id: int) -> HttpResponse:
         "form": form,
         "order": found,
         "latched": latched,
-        "question": ngettext("Release %(count)d plant?", "Release %(count)d plants?", latched) % {"count": latched},
+        "question": ngettext("Release %(count)d plant?", "Release %(count)d plants?", latched)
+        % {"count": latched},
     }
     return _answer(request, "console/fleet/_release_ask.html", context, status=422 if form.is_bound else 200)

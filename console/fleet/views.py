@@ -97,7 +97,10 @@ def _list_context(
         "listed": listed,
         "rows": looked_at(listed.rows, about.at),
         "total": found.plants if wanted.view in (View.ATTENTION, View.ALL) else found.counts[wanted.view],
-        "tabs": [(view, VIEW_WORDS[view], found.counts[view], wanted.having(view=view)) for view in _tabs(found, wanted)],
+        "tabs": [
+            (view, VIEW_WORDS[view], found.counts[view], wanted.having(view=view))
+            for view in _tabs(found, wanted)
+        ],
         "sorts": [(sort, words, wanted.having(sort=sort)) for sort, words in SORT_WORDS.items()],
         "links": [link for link, _health in links.rows],
         "modes": [(mode.value, label_text(mode.value)) for mode in OperatingMode],
@@ -112,9 +115,7 @@ def _list_context(
 
 def _tabs(found: Overview, wanted: ListAsked) -> list[View]:
     """Views that are rare stand there while they have something to show."""
-    return [
-        view for view in View if view in _ALWAYS_SHOWN or found.counts[view] or view is wanted.view
-    ]
+    return [view for view in View if view in _ALWAYS_SHOWN or found.counts[view] or view is wanted.view]
 
 
 def looked_at(rows: Sequence[PlantFacts], at: datetime) -> list[PlantLook]:
@@ -158,8 +159,8 @@ def _plan_text(found: Overview) -> dict[str, Any] | None:
         followed_pct = max(0, round(100 * (1 - missed)))
     return {
         "kw": found.planned_kw,
-        "direction": _direction(found.planned_kw),
-        "plants": found.planned if found.planned < found.live else None,
+        "direction": _direction(found.planned_kw) if found.planned_kw * found.net_kw < 0 else "",
+        "without": found.live - found.planned,
         "followed_pct": followed_pct,
     }
 
@@ -181,7 +182,9 @@ def top(request: ConsoleRequest) -> HttpResponse:
 def day(request: ConsoleRequest) -> HttpResponse:
     """The fleet's day as a small chart."""
     at = clock.now()
-    found = day_of_fleet(organisation_id=request.viewer.organisation.pk, at=at)
+    organisation = request.viewer.organisation
+    now = overview(fleet_asked(organisation, links_of(organisation, at), at))
+    found = day_of_fleet(organisation_id=organisation.pk, at=at, now=now)
     return render(request, "console/fleet/_day.html", {"day": found, "at": at})
 
 

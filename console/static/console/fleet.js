@@ -1,7 +1,8 @@
 // The fleet's list: live values in place, rows refreshed one by one and never re-sorted, selection, peek, keys.
 
 import "./acting_hold.js";
-import { batteryWord, gridWord, say, serverNow, setText, showPower, t } from "./words.js";
+import { onResync, onTopic } from "./live.js";
+import { batteryWord, gridWord, say, setText, showPower, t } from "./words.js";
 
 const card = document.querySelector("section.fleet");
 const changed = document.getElementById("fleet-changed");
@@ -16,8 +17,8 @@ const TOP_EVERY_MS = 10_000, DAY_EVERY_MS = 60_000, CALM_MS = 10_000, GATHER_MS 
 function bar(rect, kw, size, taking, giving) {
   if (!rect || kw === null || kw === undefined) return;
   const width = Math.min(50, (Math.abs(kw) / size) * 50);
-  rect.setAttribute("x", (kw > 0 ? 50 - width : 50).toFixed(1));
-  rect.setAttribute("width", width.toFixed(1));
+  rect.setAttribute("x", `${(kw > 0 ? 50 - width : 50).toFixed(1)}%`);
+  rect.setAttribute("width", `${width.toFixed(1)}%`);
   rect.setAttribute("class", `bar ${kw > 0 ? taking : giving}`);
 }
 
@@ -36,14 +37,14 @@ function showTile(row, tile) {
   if (typeof tile.soc_pct === "number") {
     const soc = field("soc");
     if (soc?.firstChild?.nodeType === Node.TEXT_NODE) soc.firstChild.data = tile.soc_pct.toFixed(0);
-    field("soc-bar")?.setAttribute("width", Math.min(100, Math.max(0, tile.soc_pct)).toFixed(1));
+    field("soc-bar")?.setAttribute("width", `${Math.min(100, Math.max(0, tile.soc_pct)).toFixed(1)}%`);
   }
   const age = row.querySelector(".c-fr time");
   if (age && tile.measured_at) age.dateTime = tile.measured_at;
 }
 
 function onTile(event) {
-  const tile = event.data, row = rowOf(tile.id ?? event.key);
+  const tile = event.data, row = rowOf(event.key);
   if (!row) return;
   // What was silent speaks again, or speaks for the first time: the row says more than numbers then.
   if (row.classList.contains("old") || !row.querySelector('[data-f="grid"]')) renew(row.dataset.id);
@@ -54,7 +55,7 @@ function onTile(event) {
 
 const waiting = new Set();
 let gathering = 0;
-export function renew(id) {
+function renew(id) {
   waiting.add(String(id));
   gathering ||= setTimeout(fetchRows, GATHER_MS);
 }
@@ -164,7 +165,7 @@ card?.addEventListener("click", (event) => {
 // --- peek and keys ----------------------------------------------------------------------------------------------------
 
 let cameFrom = null;
-export async function peek(id) {
+async function peek(id) {
   const url = card.dataset.peek.replace(/\/0\/$/, `/${id}/`);
   cameFrom = rowOf(id)?.querySelector(".pl a") ?? null;
   await window.htmx.ajax("GET", url, { target: "#sheet", swap: "innerHTML" });
@@ -201,11 +202,11 @@ document.addEventListener("keydown", (event) => {
     document.querySelector(".filt[open]")?.removeAttribute("open");
     return;
   }
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog, button, summary")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog")) return;
   const key = event.key.toLowerCase();
   if (key === "j") step(1);
   else if (key === "k") step(-1);
-  else if (event.key === " ") {
+  else if (event.key === " " && !event.target.closest("button, summary")) {
     const row = event.target.closest("tr.pr") ?? document.querySelector("tr.pr.at");
     if (!row) return;
     event.preventDefault();
@@ -216,21 +217,22 @@ document.addEventListener("keydown", (event) => {
 // --- joining: what is live, and what comes anew after a swap ----------------------------------------------------------
 
 let leave = [];
-async function listen() {
-  for (const stop of leave) stop?.();
+function listen() {
+  for (const stop of leave) stop();
+  const ids = rows().map((row) => row.dataset.id), ofThese = ids.map((id) => `p${id}`);
   leave = [];
-  const ids = rows().map((row) => row.dataset.id);
-  const live = await import("./live.js").catch(() => null);
-  if (!live || !ids.length) return;
-  leave.push(live.onTopic("plant", ids, onTile));
-  for (const topic of ["command", "alarm", "override", "latch", "plan", "diagnosis"]) leave.push(live.onTopic(topic, null, onRowEvent));
-  leave.push(live.onTopic("link", null, refreshTop));
-  leave.push(live.onResync(() => { for (const id of ids) renew(id); refreshTop(); }));
+  if (!ids.length) return;
+  leave.push(onTopic("plant", ids, onTile));
+  for (const topic of ["command", "plan", "diagnosis"]) leave.push(onTopic(topic, ofThese, onRowEvent));
+  for (const topic of ["alarm", "override", "latch"]) leave.push(onTopic(topic, null, onRowEvent));
+  leave.push(onTopic("link", null, refreshTop));
+  leave.push(onResync(() => { for (const id of ids) renew(id); refreshTop(); }));
 }
 function onRowEvent(event) {
-  const id = event.data?.plant;
-  if (id !== undefined && id !== null && rowOf(id)) renew(id);
-  else if (id !== undefined && id !== null && event.topic !== "command") noteChange(id);
+  const id = event.data.plant;
+  if (id === undefined || id === null) return;
+  if (rowOf(id)) renew(id);
+  else noteChange(id);
 }
 function joined() {
   calmSince = performance.now();
@@ -246,4 +248,3 @@ if (card) {
   document.addEventListener("visibilitychange", () => { if (!document.hidden) refreshTop(); });
   joined();
 }
-export { serverNow };

@@ -1,6 +1,7 @@
 // An emergency for many plants: the dialog, and the page that follows it until nothing is on its way any more.
 
 import "./acting_hold.js";
+import { onResync, onTopic } from "./live.js";
 
 const EVERY_MS = 3000, GATHER_MS = 500;
 const part = () => document.getElementById("order");
@@ -18,9 +19,8 @@ document.addEventListener("click", (event) => {
   if (cancel && !cancel.closest(".alone")) { event.preventDefault(); cancel.closest("dialog").close(); }
 });
 setInterval(() => { if (part()?.dataset.moving) refresh(); }, EVERY_MS);
-const live = await import("./live.js").catch(() => null);
-if (live && part()) {
-  live.onTopic("command", null, soon);
-  live.onTopic("latch", null, soon);
-  live.onResync(soon);
+if (part()) {
+  onTopic("command", null, soon);
+  onTopic("latch", null, soon);
+  onResync(soon);
 }

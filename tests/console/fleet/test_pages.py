@@ -1,17 +1,12 @@
 """The fleet's page and its parts: what they show, to whom, and how little they ask the database."""
 
-import csv
-import io
-import re
 
 import pytest
 from django.urls import reverse
 
-from tests import factories
 from tests.admin.pages import text_of
 from tests.console import seed_fleet as seed
 from tests.console.seed_fleet import NOW
-from tests.queries import queries_of
 
 pytestmark = pytest.mark.django_db
 LIST = reverse("console:fleet:list")
