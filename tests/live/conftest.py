@@ -13,6 +13,7 @@ from plants.models import Organisation, User
 from tests import factories
 from tests.factories import AT
 from tests.live.sse import Stream, open_stream
+from tests.services.proc import wait_until
 from tests.web_server import Running, running
 
 
@@ -56,6 +57,11 @@ def listen(server: Running, cookies: str) -> Iterator[Callable[..., Stream]]:
             return stream
 
         yield make
+
+
+def until(probe: Callable[[], object]) -> None:
+    """Wait until it is true."""
+    wait_until(probe, timeout_s=20, what="what the test waits for")
 
 
 def told(
