@@ -11,6 +11,7 @@ from console.access import Viewer
 from console.frame import Frame, frame_of
 from esm import clock
 from live.feed import RING
+from live.grants import STREAM
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:
@@ -29,7 +30,8 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     if viewer is not None:
         found["frame"] = SimpleLazyObject(lambda: _frame(viewer))
         # Before the page is read from the database: what comes from now on is told by the stream.
-        found["live_from"] = str(RING.position())
+        if STREAM in request.META.get("asgi.scope", {}):
+            found["live_from"] = str(RING.position())
     return found
 
 

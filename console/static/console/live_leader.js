@@ -15,6 +15,11 @@ export class Leader {
     this.failures = 0;
     this.state = { live: false, since: Date.now(), away: false, signedOut: false };
     this.timers = {};
+    // A broken network is known sooner than its silence is noticed.
+    this.offline = () => this.failed();
+    this.online = () => { if (!this.source && !this.state.signedOut) this.later("again", 100, () => this.probe()); };
+    addEventListener("offline", this.offline);
+    addEventListener("online", this.online);
     this.census = setInterval(() => this.count(), CENSUS_MS);
   }
 
@@ -36,6 +41,8 @@ export class Leader {
 
   stop() {
     clearInterval(this.census);
+    removeEventListener("offline", this.offline);
+    removeEventListener("online", this.online);
     Object.values(this.timers).forEach(clearTimeout);
     this.close();
     this.over();
