@@ -138,6 +138,7 @@ def _technical() -> list[dict[str, Any]]:
                 _page("Notifications", "outgoing_mail", "watch.notification"),
                 _page("Periodic steps", "schedule", "watch.tickrun"),
                 _page("Retention holds", "lock", "metering.retentionhold"),
+                _page("Audit", "manage_history", "people.auditentry"),
                 _page("People", "person", "plants.user"),
                 _page("Groups", "groups", "auth.group"),
             ],

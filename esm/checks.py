@@ -15,6 +15,8 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError, connections
 
 from esm.clock import OFFSET_FILE
+from people.selectors.secrets import secret_versions as factor_versions
+from people.selectors.secrets import undecryptable as undecryptable_factors
 from plants.encryption import current_version
 from plants.selectors.connections import secret_versions, undecryptable
 
@@ -34,7 +36,15 @@ def stored_secrets_decrypt(
         )
         for pk, field, reason in undecryptable()
     ]
-    old = sorted(secret_versions() - {current_version()})
+    problems += [
+        Error(
+            f"person {pk}: authenticator app {reason}",
+            hint="Put the key version back into FIELD_KEYS, then run `manage.py rotate_keys`.",
+            id="esm.E001",
+        )
+        for pk, reason in undecryptable_factors()
+    ]
+    old = sorted((secret_versions() | factor_versions()) - {current_version()})
     if old:
         problems.append(
             Warning(
@@ -49,7 +59,8 @@ def stored_secrets_decrypt(
 def _has_tables() -> bool:
     """Before the first migrate there is nothing to check; a database that is away is another check's business."""
     try:
-        return "plants_connection" in connections["default"].introspection.table_names()
+        names = connections["default"].introspection.table_names()
+        return "plants_connection" in names and "people_totpdevice" in names
     except DatabaseError:
         return False
 

@@ -16,6 +16,7 @@ from people.middleware import needs_set_up
 from people.services.acts import Doer
 from plants.errors import DomainError
 from plants.models import User
+from plants.texts import storable_text
 from trading_api.limits import request_address
 
 _P = ParamSpec("_P")
@@ -74,6 +75,11 @@ def doer_of(request: ConsoleRequest) -> Doer:
 def address_of(request: HttpRequest) -> str:
     """The network address that the request came from, "" when it has none."""
     return request_address(request.META) or ""
+
+
+def typed(given: Mapping[str, Any], name: str, *, most: int) -> str:
+    """What was typed or asked for, as databases take it, at most so many characters."""
+    return storable_text(given.get(name, ""))[:most]
 
 
 def own_path(request: HttpRequest, path: str) -> str:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from console.access import ConsoleRequest, page
-from console.account.asking import PersonRequest, is_partial, part, signed_in
+from console.account.asking import PersonRequest, is_partial, part, signed_in, typed
 from console.account.words import GROUPS, action_words, field_word, role_word
 from esm import clock
 from people.models import AuditEntry
@@ -161,7 +161,7 @@ def _text(name: str, value: Any) -> str:
 
 
 def _asked(given: Mapping[str, Any]) -> dict[str, str]:
-    return {name: str(given.get(name, ""))[:80] for name in ("person", "action", "q", "from", "to")}
+    return {name: typed(given, name, most=80) for name in ("person", "action", "q", "from", "to")}
 
 
 def _filter(asked: Mapping[str, str], *, organisation_id: int | None, user_id: int | None) -> AuditFilter:

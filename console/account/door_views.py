@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from console.access import CHOSEN
-from console.account.asking import PersonRequest, address_of, own_path, part, refused, signed_in
+from console.account.asking import PersonRequest, address_of, own_path, part, refused, signed_in, typed
 from console.account.browsers import browser_words
 from esm import clock
 from people.errors import LinkDead, SignInRefused, TooManyAttempts
@@ -55,8 +55,8 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         return _sign_in_page(request, onward)
     at = clock.now()
     given = Credentials(
-        username=request.POST.get("username", "").strip()[:150],
-        password=request.POST.get("password", "")[:1000],
+        username=typed(request.POST, "username", most=150).strip(),
+        password=typed(request.POST, "password", most=1000),
         address=address_of(request),
         browser_mark=request.COOKIES.get(BROWSER_COOKIE, ""),
     )
@@ -94,7 +94,7 @@ def code(request: HttpRequest) -> HttpResponse:
     if request.method == "GET":
         return part(request, "console/account/code.html", {})
     try:
-        device = check_code(user=user, code=request.POST.get("code", "")[:40], at=at)
+        device = check_code(user=user, code=typed(request.POST, "code", most=40), at=at)
     except TooManyAttempts as error:
         context = {"wait_s": error.wait_s, **refused(error)}
         response = part(request, "console/account/code.html", context, status=429)
@@ -170,7 +170,7 @@ def choose(request: PersonRequest) -> HttpResponse:
     person = request.person
     if person.organisation_id is not None:
         return redirect(settings.LOGIN_REDIRECT_URL)
-    text = request.GET.get("q", "").strip()[:80]
+    text = typed(request.GET, "q", most=80).strip()
     context: dict[str, Any] = {"is_staff": person.is_staff, "text": text, "person": person}
     if not person.is_staff:
         return part(request, "console/account/choose.html", context, status=403)
@@ -207,24 +207,24 @@ def one_time_link(request: HttpRequest, secret: str) -> HttpResponse:
         return part(request, "console/account/link_dead.html", refused(error), status=410)
     template = "console/account/new_password.html" if link.user else "console/account/join.html"
     first, _gap, last = link.name.partition(" ")
-    typed = {"username": link.email or "", "first_name": first, "last_name": last}
+    fields = {"username": link.email or "", "first_name": first, "last_name": last}
     if request.method == "GET":
-        return part(request, template, {"link": link, "typed": typed})
-    typed = {name: request.POST.get(name, "")[:150] for name in typed}
-    password, again = request.POST.get("password", "")[:1000], request.POST.get("again", "")[:1000]
+        return part(request, template, {"link": link, "typed": fields})
+    fields = {name: typed(request.POST, name, most=150) for name in fields}
+    password, again = typed(request.POST, "password", most=1000), typed(request.POST, "again", most=1000)
     if password != again:
         differ = {"text": _("The two passwords differ."), "path": "again", "code": "DIFFERENT"}
-        return part(request, template, {"link": link, "typed": typed, "error": differ}, status=422)
+        return part(request, template, {"link": link, "typed": fields, "error": differ}, status=422)
     try:
         address = address_of(request)
         if link.user:
             set_password_by_link(secret=secret, password=password, address=address, at=at)
         else:
-            join(secret=secret, newcomer=Newcomer(password=password, **typed), address=address, at=at)
+            join(secret=secret, newcomer=Newcomer(password=password, **fields), address=address, at=at)
     except LinkDead as gone:
         return part(request, "console/account/link_dead.html", refused(gone), status=410)
     except DomainError as wrong:
-        return part(request, template, {"link": link, "typed": typed, **refused(wrong)}, status=422)
+        return part(request, template, {"link": link, "typed": fields, **refused(wrong)}, status=422)
     return redirect("console:account:welcome")
 
 

@@ -12,7 +12,7 @@ from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from console.account.asking import PersonRequest, is_partial, part, refused, signed_in
+from console.account.asking import PersonRequest, is_partial, part, refused, signed_in, typed
 from esm import clock
 from people.errors import SignInRefused, TooManyAttempts
 from people.middleware import is_verified, needs_set_up
@@ -48,7 +48,7 @@ def start(request: PersonRequest) -> HttpResponse:
     at = clock.now()
     if has_factor(request.person):
         try:
-            check_code(user=request.person, code=request.POST.get("code", "")[:40], at=at)
+            check_code(user=request.person, code=typed(request.POST, "code", most=40), at=at)
         except (SignInRefused, TooManyAttempts) as error:
             return _answer(request, {"asking": "replace", **refused(error)}, status=422)
     enrolment = begin_enrolment(user=request.person, at=at)
@@ -62,7 +62,7 @@ def confirm(request: PersonRequest) -> HttpResponse:
     at, person = clock.now(), request.person
     try:
         with transaction.atomic():
-            device, codes = confirm_enrolment(user=person, code=request.POST.get("code", "")[:40], at=at)
+            device, codes = confirm_enrolment(user=person, code=typed(request.POST, "code", most=40), at=at)
             ended = end_sessions(user=person, keep=request.session.session_key)
             write_down(request.doer, "account.factor_set", at=at, after={"sessions_ended": ended})
     except DomainError as error:
@@ -84,7 +84,7 @@ def remove(request: PersonRequest) -> HttpResponse:
             raise Conflict(
                 _("This installation requires a second factor: replace it instead."), code="REQUIRED"
             )
-        check_code(user=request.person, code=request.POST.get("code", "")[:40], at=at)
+        check_code(user=request.person, code=typed(request.POST, "code", most=40), at=at)
     except DomainError as error:
         return _answer(request, {"asking": "remove", **refused(error)}, status=422)
     with transaction.atomic():
@@ -101,7 +101,7 @@ def new_codes(request: PersonRequest) -> HttpResponse:
     """New recovery codes, for a code of the app; the old ones are dead."""
     at = clock.now()
     try:
-        check_code(user=request.person, code=request.POST.get("code", "")[:40], at=at)
+        check_code(user=request.person, code=typed(request.POST, "code", most=40), at=at)
         with transaction.atomic():
             codes = make_recovery_codes(user=request.person, at=at)
             write_down(request.doer, "account.recovery_codes_made", at=at)

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST
 
-from console.account.asking import PersonRequest, is_partial, part, refused, signed_in
+from console.account.asking import PersonRequest, is_partial, part, refused, signed_in, typed
 from console.account.factor_views import factor_state
 from console.account.words import action_words
 from esm import clock
@@ -64,14 +64,14 @@ def theme(request: PersonRequest) -> HttpResponse:
 @signed_in
 def password(request: PersonRequest) -> HttpResponse:
     """A new password; every other session ends."""
-    new = request.POST.get("new", "")[:1000]
-    if new != request.POST.get("again", "")[:1000]:
+    new = typed(request.POST, "new", most=1000)
+    if new != typed(request.POST, "again", most=1000):
         error = {"text": _("The two passwords differ."), "path": "again", "code": "DIFFERENT"}
         return _card(request, "password", {"error": error}, status=422)
     try:
         ended = change_password(
             doer=request.doer,
-            old=request.POST.get("old", "")[:1000],
+            old=typed(request.POST, "old", most=1000),
             new=new,
             keep_session=request.session.session_key,
             at=clock.now(),
@@ -92,7 +92,7 @@ def password(request: PersonRequest) -> HttpResponse:
 def end_session(request: PersonRequest) -> HttpResponse:
     """Ends one other session, or all others."""
     at, this = clock.now(), request.session.session_key
-    public = request.POST.get("session", "")[:32]
+    public = typed(request.POST, "session", most=32)
     if public:
         mine = {one.public for one in sessions_of(request.person, this=this, at=at) if one.is_this}
         count = 0 if public in mine else int(end_one(user=request.person, public=public))

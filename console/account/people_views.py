@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from console.access import ConsoleRequest, page
-from console.account.asking import doer_of, is_partial, part, refused
+from console.account.asking import doer_of, is_partial, part, refused, typed
 from console.account.mailing import mail_link
 from console.account.words import action_words, matrix_lines, role_word
 from esm import clock
@@ -40,7 +40,7 @@ def people(request: ConsoleRequest) -> HttpResponse:
 
 def _list(request: ConsoleRequest, context: Mapping[str, Any], *, status: int = 200) -> HttpResponse:
     organisation_id = request.viewer.organisation.pk
-    text, after = request.GET.get("q", "").strip()[:80], request.GET.get("after", "")[:150]
+    text, after = typed(request.GET, "q", most=80).strip(), typed(request.GET, "after", most=150)
     rows, following = people_of(organisation_id=organisation_id, text=text, after=after)
     whole = {
         **_NAV,
@@ -71,7 +71,7 @@ def _roles() -> list[tuple[str, str, str]]:
 @page(Right.MANAGE)
 def invite_person(request: ConsoleRequest) -> HttpResponse:
     """Makes an invitation; its link stands on the answer and nowhere else."""
-    asked = {name: request.POST.get(name, "")[:200] for name in ("name", "email", "role", "request_key")}
+    asked = {name: typed(request.POST, name, most=200) for name in ("name", "email", "role", "request_key")}
     try:
         issued = invite(doer=doer_of(request), at=clock.now(), **asked)
     except DomainError as error:
@@ -137,7 +137,7 @@ def change(request: ConsoleRequest, person_id: int, act: str) -> HttpResponse:
 
 
 def _change_role(request: HttpRequest, doer: Doer, person_id: int, at: datetime) -> dict[str, Any]:
-    user = change_role(doer=doer, user_id=person_id, role=request.POST.get("role", "")[:8], at=at)
+    user = change_role(doer=doer, user_id=person_id, role=typed(request.POST, "role", most=8), at=at)
     return {"told": _("The role is %(role)s now.") % {"role": role_word(Role(user.role))}}
 
 
@@ -173,7 +173,7 @@ _ACTS: Mapping[str, Callable[[Any, Doer, int, datetime], dict[str, Any]]] = {
 
 
 def _reason(request: HttpRequest) -> str:
-    return request.POST.get("reason", "").strip()[:500]
+    return typed(request.POST, "reason", most=500).strip()
 
 
 def _issued(request: ConsoleRequest, issued: IssuedLink) -> dict[str, Any]:

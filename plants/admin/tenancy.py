@@ -161,12 +161,12 @@ class UserAdmin(DjangoUserAdmin, RoomAdmin):
     readonly_fields = ("last_login", "date_joined")
     fieldsets = (
         (None, {"fields": ("username", "password")}),
-        ("Person", {"fields": (("first_name", "last_name"), "email", "organisation")}),
+        ("Person", {"fields": (("first_name", "last_name"), "email", ("organisation", "role"))}),
         ("Rights", {"fields": (("is_active", "is_staff", "is_superuser"), "groups", "user_permissions")}),
         ("Dates", {"fields": (("last_login", "date_joined"),)}),
     )
     add_fieldsets = (
-        (None, {"classes": ("wide",), "fields": ("username", "organisation", "password1", "password2")}),
+        (None, {"classes": ("wide",), "fields": ("username", "organisation", "role", "password1", "password2")}),
     )
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:

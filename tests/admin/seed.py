@@ -40,6 +40,7 @@ from tests import factories
 from tests.admin.seed_commands import make_commands, make_emergencies
 from tests.admin.seed_gaps import make_gaps
 from tests.admin.seed_metering import make_metering
+from tests.admin.seed_people import make_acts
 from tests.admin.seed_plans import make_override, make_plans
 from tests.admin.seed_site import make_site_reports
 from tests.admin.seed_watch import make_watch
@@ -121,6 +122,7 @@ def seed(
     make_watch(connections[0], at)
     make_gaps(made, at)
     make_metering(made, at)
+    make_acts(organisations, at)
     return Seeded(
         organisations=organisations,
         connections=connections,

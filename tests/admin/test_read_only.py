@@ -32,6 +32,7 @@ QUERIES = {
     "metering_registerevent": 5,
     "metering_retentionhold": 4,
     "metering_streamperiod": 5,
+    "people_auditentry": 5,
     "plants_alarm": 5,
     "plants_connection": 7,
     "plants_deadletter": 6,
