@@ -11,8 +11,8 @@ from dispatch.selectors import count_in_doubt_of
 from esm import clock
 from people.rights import Right
 from plants.models import LinkState, Organisation
+from plants.selectors.alarm_inbox import count_needing_work
 from plants.selectors.link_health import ConnectionHealth, connection_health, connections_of
-from plants.selectors.overview import count_open_alarms_of
 from trading_api.selectors import count_waiting_updates
 
 COUNTED = 100
@@ -75,7 +75,7 @@ def frame_of(viewer: Viewer) -> Frame:
     """What stands around a page of this person now; a bounded number of statements."""
     at = clock.now()
     whose = viewer.organisation.pk
-    alarms = count_open_alarms_of(organisation_id=whose, limit=COUNTED)
+    alarms = count_needing_work(whose, COUNTED)
     doubtful = count_in_doubt_of(organisation_id=whose, since=at - DOUBT_SHOWN_FOR, limit=COUNTED)
     updates = count_waiting_updates(organisation_id=whose, limit=COUNTED)
     work = [

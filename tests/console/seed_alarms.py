@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db import transaction
+
 from people.rights import Role
 from plants.models import AlarmCase, Connection, Organisation, Plant, User
 from plants.services.alarm_care import acknowledge, assign, close, comment
@@ -63,6 +65,7 @@ def tell(
     apply_alarms(connection_id=plant.connection_id, words=[said], at=cleared_at or raised_at)
 
 
+@transaction.atomic
 def seed(organisation: Organisation, *, at: datetime) -> Seeded:
     """Fill the inbox as of the instant `at`."""
     connection = factories.connection(owner=organisation, name="Voke production")
