@@ -18,6 +18,7 @@ from console.acting.forms import EmergencyForm, ExtendForm, ReasonForm
 from console.acting.refusals import attempt, codes_of
 from console.acting.sending import locked_situation
 from console.acting.situation import Situation
+from console.acting.standing import slot_ask
 from console.acting.views import above_changed, in_dialog, is_htmx, sent_context, situation_or_404
 from dispatch.models import Command, Kind
 from dispatch.policy import current_policy
@@ -29,7 +30,6 @@ from esm import clock
 from people.rights import Right
 from plants.errors import Conflict
 from plants.words import label_text
-from schedules.diffs import ask_text
 from schedules.models import Override
 from schedules.policy import current_schedule_policy
 from schedules.services.overrides import end_override, extend_override
@@ -198,7 +198,7 @@ def _override_facts(situation: Situation, row: Override) -> dict[str, Any]:
     return {
         "override": row,
         "override_title": command_title(Kind.SITE_SETPOINT, row.payload),
-        "resumes_now": "" if ahead.current is None else ask_text(ahead.current),
+        "resumes_now": "" if ahead.current is None else slot_ask(ahead.current),
         "cancel_policy": situation.plant.get_cancel_policy_display(),
     }
 

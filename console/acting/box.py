@@ -1,7 +1,7 @@
 """What the templates of the box and the banner are given."""
 
 from dataclasses import dataclass
-from math import ceil, log10
+from math import ceil, floor, log10
 from typing import Any, Final
 
 from django.utils.translation import gettext as _
@@ -10,12 +10,12 @@ from console.access import Viewer
 from console.acting.forms import TABS, BoxForm, DeviceForm, SetpointForm
 from console.acting.refusals import codes_of
 from console.acting.situation import Situation
-from console.acting.standing import resume_text
+from console.acting.standing import resume_text, slot_ask
 from dispatch.models import Kind
 from dispatch.words import command_title
 from plants.models import Plant
 from plants.words import label_text
-from schedules.diffs import ask_text
+from vcp import Direction
 
 _DEFAULT_TOP_KW: Final = 100.0
 
@@ -43,23 +43,22 @@ def box_context(box: Box, viewer: Viewer) -> dict[str, Any]:
         "codes": codes_of(box.form),
         "tab": box.form.tab,
         "tabs": [("setpoint", _("Setpoint")), ("device", _("Device")), ("mode", _("Mode"))],
-        "top_kw": top_of(situation.plant),
+        "tops": {one.value: top_of(situation.plant, one) for one in Direction},
         "may_act": viewer.may_act,
         "role": viewer.role.label.split(":")[0],
         "is_blocked": situation.latch is not None or situation.obstacle is not None,
     }
 
 
-def top_of(plant: Plant) -> float:
-    """Where the slider ends: a round number a quarter beyond the highest limit, so that the limit has its mark."""
-    known = [one for one in (plant.max_import_kw, plant.max_export_kw) if one]
-    if not known:
-        known = [
-            one for one in (plant.max_charge_kw, plant.max_discharge_kw, plant.fve_peak_power_kwp) if one
-        ]
-    wanted = max(known, default=_DEFAULT_TOP_KW) * 1.25
-    step = 10.0 ** int(log10(wanted)) / 4 if wanted >= 1 else 0.25
-    return ceil(wanted / step) * step
+def top_of(plant: Plant, direction: Direction) -> float:
+    """Where the slider ends: a round number a third beyond the limit, so that the limit has its mark on it."""
+    limit = plant.max_import_kw if direction is Direction.IMPORT else plant.max_export_kw
+    if not limit:
+        known = (plant.max_import_kw, plant.max_export_kw, plant.max_charge_kw, plant.max_discharge_kw)
+        limit = max((one for one in known if one), default=_DEFAULT_TOP_KW)
+    wanted = limit * 4 / 3
+    step = 10.0 ** floor(log10(wanted)) / 4
+    return ceil(wanted / step - 1e-9) * step
 
 
 def banner_context(situation: Situation) -> dict[str, Any]:
@@ -73,5 +72,5 @@ def banner_context(situation: Situation) -> dict[str, Any]:
         "resume": "" if override is None else resume_text(situation, override.until_at),
         "base_mode": label_text(situation.plant.base_mode).lower(),
         "obstacle": situation.obstacle,
-        "planned_now": "" if situation.ahead.current is None else ask_text(situation.ahead.current),
+        "planned_now": "" if situation.ahead.current is None else slot_ask(situation.ahead.current),
     }

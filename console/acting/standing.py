@@ -11,11 +11,16 @@ from console.acting.situation import Situation
 from dispatch.words import command_title, device_text
 from schedules.diffs import ask_text
 from schedules.selectors.plans import Ahead, slots_ahead
-from schedules.slots import local_text
+from schedules.slots import PlannedSlot, local_text
 from vcp import (
     Mode,
     to_wire,
 )
+
+
+def slot_ask(slot: PlannedSlot) -> str:
+    """What a slot asks for, the unit kept beside its number."""
+    return ask_text(slot).replace(" kW", "\u202fkW")
 
 
 def around_of(asked: Asked, situation: Situation) -> Iterator[Finding]:
@@ -68,13 +73,13 @@ def resumes_with(then: Ahead, until: datetime, situation: Situation) -> str:
     zone = situation.zone
     if then.current is not None:
         return _("Plan v%(number)s pauses, and resumes at %(when)s with %(what)s") % {
-            "number": then.number, "when": local_text(until, zone=zone), "what": ask_text(then.current),
+            "number": then.number, "when": local_text(until, zone=zone), "what": slot_ask(then.current),
         }  # fmt: skip
     if then.following is not None:
         return _("Plan v%(number)s pauses; its next slot begins at %(when)s with %(what)s") % {
             "number": then.number,
             "when": local_text(then.following.start_at, zone=zone),
-            "what": ask_text(then.following),
+            "what": slot_ask(then.following),
         }
     return _("Nothing is planned after %(when)s") % {"when": local_text(until, zone=zone)}
 
@@ -97,7 +102,7 @@ def _beside_plan(situation: Situation) -> Iterator[Finding]:
     elif situation.ahead.current is not None:
         yield doubts(
             _("Plan v%(number)s stays in force beside it: %(what)s now")
-            % {"number": situation.ahead.number, "what": ask_text(situation.ahead.current)},
+            % {"number": situation.ahead.number, "what": slot_ask(situation.ahead.current)},
             icon="calendar-range",
         )
 
@@ -122,7 +127,7 @@ def _mode(asked: Asked, situation: Situation) -> Iterator[Finding]:
         )
     elif situation.ahead.current is not None:
         told = _("A mode ends the setpoint in force: the plan's %(what)s")
-        yield doubts(told % {"what": ask_text(situation.ahead.current)}, icon="hand")
+        yield doubts(told % {"what": slot_ask(situation.ahead.current)}, icon="hand")
     if following is not None and following.start_at < situation.at + timedelta(hours=1):
         told = _("Plan v%(number)s speaks again with its next slot at %(when)s")
         when = local_text(following.start_at, zone=zone)

@@ -8,6 +8,7 @@ app_name = "acting"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("<int:plant_id>/act/", views.act, name="page"),
     path("<int:plant_id>/act/box/", views.box, name="box"),
+    path("<int:plant_id>/act/rows/", views.rows, name="rows"),
     path("<int:plant_id>/act/banner/", views.banner, name="banner"),
     path("<int:plant_id>/act/sent/<int:command_id>/", views.sent, name="sent"),
     path("<int:plant_id>/act/emergency/", above.emergency, name="emergency"),

@@ -32,6 +32,7 @@ from dispatch.selectors import last_commands
 from dispatch.words import command_title
 from esm import clock
 from people.rights import Right
+from plants.models import Plant
 from plants.words import label_text
 from vcp import ProtocolError, format_timestamp, to_wire
 
@@ -72,15 +73,26 @@ def act(request: ConsoleRequest, plant_id: int) -> HttpResponse:
 
 def _page_context(box: Box, request: ConsoleRequest) -> dict[str, Any]:
     plant = box.situation.plant
-    rows = [(one, command_title(one.kind, one.payload)) for one in last_commands(plant_id=plant.pk, limit=8)]
     state = box.situation.state
     return {
         "plant": plant,
-        "rows": rows,
+        "rows": _rows_of(plant),
         "mode_now": "" if state is None else label_text(state.mode),
         **banner_context(box.situation),
         **box_context(box, request.viewer),
     }
+
+
+def _rows_of(plant: Plant) -> list[tuple[Command, str]]:
+    return [(one, command_title(one.kind, one.payload)) for one in last_commands(plant_id=plant.pk, limit=8)]
+
+
+@page()
+@require_GET
+def rows(request: ConsoleRequest, plant_id: int) -> HttpResponse:
+    """The last commands, as they are now."""
+    plant = get_object_or_404(Plant, organisation=request.viewer.organisation, pk=plant_id)
+    return render(request, "console/acting/_rows.html", {"plant": plant, "rows": _rows_of(plant)})
 
 
 def _sent_shown(request: ConsoleRequest, situation: Situation) -> Command | None:

@@ -4,6 +4,7 @@
 import { say, serverNow } from "./words.js";
 import "./acting_draft.js";
 import "./acting_hold.js";
+import "./acting_live.js";
 
 const forms = () => document.querySelectorAll("[data-act-form]");
 const numberOf = (text) => Number.parseFloat(String(text).replaceAll(/[\s\u202f]/g, "").replace(",", "."));
@@ -21,14 +22,17 @@ function setUp(form) {
 function slider(form) {
   const box = form.querySelector("[data-slider]");
   const range = box.querySelector("input"), amount = form.querySelector("[name=amount]");
-  const top = Number(box.dataset.top), label = box.querySelector(".act-at"), mark = box.querySelector(".act-mark");
+  const label = box.querySelector(".act-at"), mark = box.querySelector(".act-mark");
   box.hidden = false;
-  range.step = top > 40 ? 5 : top > 8 ? 1 : 0.1;
   const show = () => {
     const energy = form.querySelector("[name=target]:checked")?.value === "ENERGY";
     const direction = form.querySelector("[name=direction]:checked")?.value ?? "EXPORT";
     const limit = box.dataset[direction.toLowerCase()];
-    const kw = numberOf(amount.value) || 0;
+    const kw = numberOf(amount.value) || 0, top = Number(box.dataset[`top${direction[0]}${direction.slice(1).toLowerCase()}`]);
+    range.max = String(top);
+    range.step = top > 40 ? 5 : top > 8 ? 1 : 0.1;
+    range.value = String(kw);
+    box.querySelector(".act-top").textContent = String(top);
     box.hidden = energy;
     box.dataset.direction = direction;
     box.toggleAttribute("data-over", limit !== "" && kw > Number(limit));
@@ -42,9 +46,8 @@ function slider(form) {
   };
   range.addEventListener("input", () => { amount.value = String(Number(Number(range.value).toFixed(1))); show(); });
   form.addEventListener("input", (event) => {
-    if (event.target !== range) { range.value = String(numberOf(amount.value) || 0); show(); }
+    if (event.target !== range) show();
   });
-  range.value = String(numberOf(amount.value) || 0);
   show();
 }
 

@@ -41,7 +41,7 @@ function reset(button) {
   if (bar) bar.value = 0;
 }
 
-function let_go() {
+function letGo() {
   if (!held) return;
   cancelAnimationFrame(held.frame);
   reset(held.button);
@@ -56,7 +56,9 @@ document.addEventListener("pointerdown", (event) => {
   const button = holder(event);
   if (button && event.button === 0) { button.setPointerCapture?.(event.pointerId); begin(button); }
 });
-for (const name of ["pointerup", "pointercancel", "blur"]) document.addEventListener(name, let_go, true);
+for (const name of ["pointerup", "pointercancel"]) document.addEventListener(name, letGo, true);
+window.addEventListener("blur", letGo);
+document.addEventListener("focusout", (event) => { if (held && event.target === held.button) letGo(); });
 document.addEventListener("keydown", (event) => {
   const button = holder(event);
   if (!button || (event.key !== " " && event.key !== "Enter")) return;
@@ -64,7 +66,7 @@ document.addEventListener("keydown", (event) => {
   if (!event.repeat) begin(button);
 });
 document.addEventListener("keyup", (event) => {
-  if (event.key === " " || event.key === "Enter") let_go();
+  if (event.key === " " || event.key === "Enter") letGo();
 });
 document.addEventListener("contextmenu", (event) => { if (holder(event)) event.preventDefault(); });
 // A click alone, and Enter in a field of the form, send nothing.

@@ -9,7 +9,10 @@ const refresh = (id) => window.htmx?.trigger(id, "refresh");
 for (const topic of ["override", "latch", "plan"]) {
   onTopic(topic, null, (event) => { if (Number(event.plant) === plantShown()) refresh("#act-banner"); });
 }
-onTopic("command", null, (event) => { if (Number(event.id) === commandShown()) refresh("#act-sent"); });
+onTopic("command", null, (event) => {
+  if (Number(event.id) === commandShown()) refresh("#act-sent");
+  if (Number(event.plant) === plantShown() && document.getElementById("act-rows")) refresh("#act-rows");
+});
 onResync(() => {
   refresh("#act-banner");
   if (commandShown()) refresh("#act-sent");
