@@ -42,7 +42,7 @@ bench: $(VENV)/.dev servers ## measure on private servers, beside the naive way 
 	$(BIN)/python -m bench $(if $(filter-out 0 no,$(QUICK)),--quick) $(if $(ONLY),--only $(ONLY))
 
 up: ## the full installation in containers (see .env.example; PROFILE=sim adds a broker and the stand-in for Voke)
-	$(if $(filter sim,$(PROFILE)),AMQP_CA_FILE=/srv/sim/tls/ca.pem )docker compose $(if $(PROFILE),--profile $(PROFILE)) up --build --detach --wait
+	$(if $(filter sim,$(PROFILE)),AMQP_CA_FILE=/srv/sim/tls/ca.pem CONNECT_ALLOW_PRIVATE=true )docker compose $(if $(PROFILE),--profile $(PROFILE)) up --build --detach --wait
 
 lock: $(BIN)/pip ## pin requirements*.in with hashes (UPGRADE=1: to the newest versions)
 	command -v uv >/dev/null || $(BIN)/pip install --quiet uv==$(UV_VERSION)

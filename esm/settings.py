@@ -217,6 +217,8 @@ LINK_TRANSPORT = _env.choice("LINK_TRANSPORT", "memory" if EMBEDDED else "amqps"
 AMQP_CA_FILE = _env.text("AMQP_CA_FILE", "")
 if AMQP_CA_FILE and not Path(AMQP_CA_FILE).is_file():
     raise SettingError("AMQP_CA_FILE", "names no file")
+# Brokers and REST addresses of bundles may be hosts of the own network or this machine.
+CONNECT_ALLOW_PRIVATE = _env.boolean("CONNECT_ALLOW_PRIVATE", EMBEDDED)
 AMQP_HEARTBEAT_S = _env.integer("AMQP_HEARTBEAT_S", 10, low=2, high=600)
 AMQP_CONFIRM_TIMEOUT_S = _env.number("AMQP_CONFIRM_TIMEOUT_S", 10.0, low=0.1, high=120.0)
 AMQP_PREFETCH = _env.integer("AMQP_PREFETCH", 1000, low=1, high=65_535)

@@ -6,7 +6,8 @@ Traps of py-amqp that this module closes:
 - A read with timeout 0 in the middle of a frame spins; so reads happen only when bytes are there, with a real timeout.
 - ETIMEDOUT (TCP gave up) is a `TimeoutError` too, and not the same as "nothing came yet": only the latter has no errno.
 - Touching a connection after its end connects again, silently: a failed link is never touched again.
-- It asks the resolver without a limit, and nothing can cut a thread that waits there: `link.names` asks first.
+- It asks the resolver without a limit, and nothing can cut a thread that waits there: `link.names` asks, and is
+  believed.
 - Its TCP_USER_TIMEOUT of one second cuts a link that a single lost packet delays.
 - A dropped socket would go on sending what the kernel holds, minutes later: it is reset instead. And it would wait for
   the peer's TLS goodbye, which a dead peer never says: that is left out.
@@ -29,7 +30,7 @@ from link.amqp_deliveries import DeliveryReader, Take
 from link.amqp_errors import ChannelClosed, channel_closed, connect_error, link_error
 from link.amqp_timed import TimedConnection
 from link.broker import LinkError, LinkTarget
-from link.names import NameTimeout, NameUnknown, resolve
+from link.names import NameRefused, NameTimeout, NameUnknown, resolve
 from vcp import AmqpsAddress, InvalidBundle, parse_amqps_uri
 
 CLOSE_S: Final = 1.0
@@ -256,7 +257,7 @@ def open_link(target: LinkTarget, *, role: str, ca_file: str | None, times: Link
     """
     address = _address(target)
     _check_ca_file(ca_file)
-    addresses = _addresses(address, within_s=times.connect_timeout_s)
+    places = _places(address, within_s=times.connect_timeout_s)
     connection = TimedConnection(
         host=_host_and_port(address),
         userid=address.username,
@@ -278,7 +279,7 @@ def open_link(target: LinkTarget, *, role: str, ca_file: str | None, times: Link
             "connection_name": f"{role} {target.name}"[:200],
         },
     )
-    connection.addresses = addresses
+    connection.places = places
     connection.give_up_at = monotonic() + times.connect_timeout_s
     try:
         connection.connect()
@@ -307,10 +308,12 @@ def _host_and_port(address: AmqpsAddress) -> str:
     return f"{host}:{address.port}"
 
 
-def _addresses(address: AmqpsAddress, *, within_s: float) -> int:
-    """How many addresses the host has. The library asks once more, of a resolver that has just answered."""
+def _places(address: AmqpsAddress, *, within_s: float) -> list[str]:
+    """The host's addresses."""
     try:
-        return len(resolve(address.host, address.port, timeout_s=within_s))
+        return resolve(address.host, address.port, timeout_s=within_s)
+    except NameRefused as error:
+        raise LinkError(str(error), code="ADDRESS_REFUSED", permanent=True) from error
     except NameTimeout as error:
         raise LinkError("the name server did not tell the host's address in time") from error
     except NameUnknown as error:

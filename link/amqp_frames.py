@@ -12,7 +12,7 @@ reader past the deadline of the wait: py-amqp would read on, and take the heartb
 import errno
 import ssl
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any, Final
 
@@ -64,12 +64,12 @@ class BoundedTransport(SSLTransport):  # type: ignore[misc]  # py-amqp has no ty
     _quick_recv: Callable[[int], bytes]
 
     def __init__(
-        self, *words: Any, give_up_at: Callable[[], float], addresses: int = 1, **options: Any
+        self, *words: Any, give_up_at: Callable[[], float], places: Sequence[str] = (), **options: Any
     ) -> None:
-        """`give_up_at` answers the present deadline in monotonic seconds; `addresses`: how many the host has."""
+        """`give_up_at` answers the present deadline in monotonic seconds; `places`: the host's addresses, in turn."""
         super().__init__(*words, **options)
         self._give_up_at = give_up_at
-        self._share = min(max(addresses, 1), MOST_SHARES)
+        self._places = places
         self._ahead = b""
         self._ahead_from = 0
         self._trouble: OSError | None = None
@@ -77,8 +77,20 @@ class BoundedTransport(SSLTransport):  # type: ignore[misc]  # py-amqp has no ty
         """How long the socket may refuse the next bytes; None = as long as the socket says."""
 
     def _connect(self, host: str, port: int, timeout: float) -> None:
-        """The library grants each address the whole time: with six that are silent, a minute."""
-        super()._connect(host, port, timeout / self._share)
+        """To the addresses that were judged, never to the name again (see `link.names`); they share the time.
+
+        The library would grant each the whole of it: with six that are silent, a minute.
+        """
+        places = self._places or (host,)
+        share_s = timeout / min(len(places), MOST_SHARES)
+        for number, place in enumerate(places, start=1):
+            try:
+                super()._connect(place, port, share_s)
+            except OSError:
+                if number == len(places):
+                    raise
+            else:
+                return
 
     def write(self, data: bytes) -> None:
         """Write all of it. Reads and writes have time limits of their own, set only where they differ: each setting

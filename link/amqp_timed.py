@@ -2,6 +2,7 @@
 
 import socket
 import struct
+from collections.abc import Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Any, Final
@@ -18,7 +19,8 @@ class TimedConnection(amqp.Connection):  # type: ignore[misc]  # py-amqp has no 
     """py-amqp's connection whose waits all end at `give_up_at` (monotonic seconds)."""
 
     give_up_at: float = 0.0
-    addresses: int = 1
+    places: Sequence[str] = ()
+    """The host's addresses, in the order in which to try them."""
 
     def __init__(self, **options: Any) -> None:
         self.takers: dict[tuple[int, bytes], Take] = {}
@@ -37,7 +39,7 @@ class TimedConnection(amqp.Connection):  # type: ignore[misc]  # py-amqp has no 
             write_timeout=write_timeout,
             socket_settings=socket_settings,
             give_up_at=lambda: self.give_up_at,
-            addresses=self.addresses,
+            places=self.places,
         )
 
     def _on_tune(self, channel_max: int, frame_max: int, *words: Any) -> None:

@@ -13,7 +13,7 @@ from cryptography import x509
 
 from link.checkup_results import CheckResult, Facts, Step, Verdict, ok, problem
 from link.checkup_walk import Walk
-from link.names import NameTimeout, NameUnknown, resolve
+from link.names import NameRefused, NameTimeout, NameUnknown, resolve
 from link.targets import target_of
 from plants.encryption import UndecryptableSecret
 from vcp import InvalidBundle, ProtocolError, parse_amqps_uri
@@ -62,6 +62,8 @@ def check_host(walk: Walk) -> CheckResult:
         return problem(
             Step.HOST, "NAME_TIMEOUT", f"{address.host}: no answer in time", facts={"host": address.host}
         )
+    except NameRefused as error:
+        return problem(Step.HOST, "ADDRESS_REFUSED", str(error), facts={"host": address.host})
     except NameUnknown as error:
         return problem(Step.HOST, "NAME_UNKNOWN", f"{address.host}: {error}", facts={"host": address.host})
     found = ", ".join(walk.addresses[:_MOST_ADDRESSES])

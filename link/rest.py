@@ -19,7 +19,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from link.names import NameTimeout, NameUnknown, resolve
+from link.names import NameRefused, NameTimeout, NameUnknown, resolve
 from link.rest_errors import (
     BY_STATUS,
     RestCertificate,
@@ -70,6 +70,8 @@ __all__ = [
 ]
 PAGE_SIZE = 100
 MOST_PAGES = 20
+MOST_PLACES = 3
+"""How many of a host's addresses are tried."""
 _AGENT = "esm-partner-platform"
 _LONGEST_CODE = 60
 _PRIVATE = [
@@ -117,7 +119,7 @@ class VokeRest:
             follow_redirects=False,
             trust_env=False,
         )
-        self._checked = False
+        self._places: list[str] = []
         self._told_at: datetime | None = None
 
     @property
@@ -174,10 +176,8 @@ class VokeRest:
     def _once(self, path: str, params: Mapping[str, str | int] | None) -> Any:
         self._require_safe()
         try:
-            with self._client.stream("GET", self._base_url + path, params=params) as response:
-                content = b"".join(self._bounded(response))
-                status, headers = response.status_code, response.headers
-                self._told_at = told_at(headers)
+            status, headers, content = self._read(path, params)
+            self._told_at = told_at(headers)
         except httpx.TimeoutException as error:
             raise RestTimeout("no complete answer in time") from error
         except httpx.InvalidURL as error:
@@ -185,6 +185,27 @@ class VokeRest:
         except httpx.TransportError as error:
             raise _transport_error(error) from error
         return _document(status, content, headers)
+
+    def _read(
+        self, path: str, params: Mapping[str, str | int] | None
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """From the first of the judged addresses that lets itself be connected to, never from the name again."""
+        url = httpx.URL(self._base_url + path)
+        for number, place in enumerate(self._places, start=1):
+            try:
+                with self._client.stream(
+                    "GET",
+                    url.copy_with(host=place.partition("%")[0]),
+                    params=params,
+                    headers={"Host": url.netloc.decode("ascii")},
+                    extensions={"sni_hostname": url.host},
+                ) as response:
+                    content = b"".join(self._bounded(response))
+                    return response.status_code, response.headers, content
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                if number == len(self._places):
+                    raise
+        raise RestUnreachable("the host has no address")
 
     def _bounded(self, response: httpx.Response) -> Iterator[bytes]:
         """The body's pieces, as long as time and size allow: each piece alone may come just in time for ever."""
@@ -198,8 +219,11 @@ class VokeRest:
             yield piece
 
     def _require_safe(self) -> None:
-        """HTTPS, or plain HTTP to this machine or its private network; the name resolves within its time."""
-        if self._checked:
+        """HTTPS, or plain HTTP to this machine or its private network; the name resolves within its time.
+
+        What it resolved to is kept for as long as this object: it reads one thing and is closed.
+        """
+        if self._places:
             return
         try:
             url = httpx.URL(self._base_url)
@@ -209,11 +233,13 @@ class VokeRest:
             raise RestInsecure("the address is no plain https:// address")
         try:
             places = resolve(url.host, url.port or 443, timeout_s=self._limits.connect_s)
+        except NameRefused as error:
+            raise RestInsecure(str(error)) from error
         except (NameUnknown, NameTimeout) as error:
             raise RestUnreachable(f"the host {url.host} does not resolve") from error
         if url.scheme == "http" and not all(_is_near(one) for one in places):
             raise RestInsecure("the key would travel in clear text")
-        self._checked = True
+        self._places = places[:MOST_PLACES]
 
 
 def _is_near(place: str) -> bool:

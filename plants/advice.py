@@ -35,6 +35,11 @@ ADVICE: Mapping[str, Advice] = {
         meaning="It has expired, is for another host name, or was signed by an authority that we do not know.",
         action="Check the host in the bundle and AMQP_CA_FILE; an expired one must be renewed by Voke.",
     ),
+    "ADDRESS_REFUSED": Advice(
+        title="The host is not on the public internet",
+        meaning="Its name leads to a private, loopback or link-local address, which bundles may not name here.",
+        action="Compare the host with the bundle; CONNECT_ALLOW_PRIVATE allows a broker inside the own network.",
+    ),
     "TLS_FAILED": Advice(
         title="No TLS with the broker",
         meaning="What answers at this address does not speak TLS 1.2 or newer, or something in between interferes.",

@@ -40,6 +40,7 @@ def production_environment(**changes: str) -> dict[str, str]:
         "CSRF_TRUSTED_ORIGINS": "https://esm.example.com",
         "DATABASE_URL": "postgres://esm:unused@127.0.0.1:9/esm",
         "REDIS_URL": "redis://127.0.0.1:9/0",
+        "CONNECT_ALLOW_PRIVATE": "true",
         **fresh_secrets(),
         **changes,
     }

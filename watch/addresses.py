@@ -4,18 +4,16 @@ A name that is looked up again for the connection could answer differently; whoe
 the metadata service of a cloud, or a server that only listens inside. So the resolver's answer is what is used.
 """
 
-import ipaddress
 import queue
 import socket
 import threading
 from collections.abc import Callable, Sequence
 
+from link.public import is_public
 from watch.errors import SendError
 
 Resolver = Callable[[str, int], Sequence[str]]
 ADDRESSES_TRIED = 3
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_IPV6_PUBLIC = ipaddress.ip_network("2000::/3")
 
 
 def system_resolver(host: str, port: int) -> Sequence[str]:
@@ -53,21 +51,3 @@ def public_addresses(found: Sequence[str], *, host: str, allow_private: bool) ->
             permanent=True,
         )
     return list(found[:ADDRESSES_TRIED])
-
-
-def is_public(address: str) -> bool:
-    """Whether an address is of the public internet: not loopback, private, link-local, site-local, shared, multicast or
-    reserved.
-
-    An IPv6 address that only wraps an IPv4 one (mapped, 6to4, NAT64) is judged by what it wraps.
-    """
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        wrapped = ip.ipv4_mapped or ip.sixtofour
-        if ip in _NAT64:
-            wrapped = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if wrapped is not None:
-            ip = wrapped
-        elif ip not in _IPV6_PUBLIC:  # site-local and IPv4-compatible ones would count as global
-            return False
-    return ip.is_global and not ip.is_multicast

@@ -60,9 +60,9 @@ def test_a_counter_is_counted_by_redis_itself(shared: BaseCache) -> None:
     assert [shared.incr("count"), shared.get("count")] == [2, 2]
 
 
-@pytest.mark.parametrize("value", ["text", True, 1.5, None, {"a": 1}, b"x"])
+@pytest.mark.parametrize("value", [True, 1.5, None, {"a": 1}, b"x"])
 def test_anything_else_is_no_value_of_ours(value: object) -> None:
-    with pytest.raises(TypeError, match="counters and times"):
+    with pytest.raises(TypeError, match="counters, times and texts"):
         PlainValues().dumps(value)
 
 
@@ -83,3 +83,11 @@ def test_what_a_stranger_wrote_into_redis_is_no_value_and_runs_nothing(
 
 def test_the_full_installation_uses_this_form() -> None:
     assert esm.settings.CACHES["default"]["OPTIONS"]["serializer"] == OPTIONS["serializer"]
+
+
+@pytest.mark.parametrize("text", ["", "text", "7", "2026-01-02T03:00:00+00:00", "text:a", "P\u0159erov"])
+def test_a_text_comes_back_as_the_text_it_was(text: str) -> None:
+    stored = PlainValues().dumps(text)
+
+    assert isinstance(stored, bytes)
+    assert PlainValues().loads(stored) == text

@@ -180,7 +180,12 @@ def test_a_resolver_that_hangs_does_not_hold_the_thread_that_connects() -> None:
 
 
 def test_the_addresses_of_a_host_share_the_time_to_reach_it() -> None:
-    places = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"192.0.2.{n}", 5671)) for n in range(4)]
+    known = {"broker.invalid": [f"192.0.2.{n}" for n in range(4)]}
+
+    def told(host: str, port: int, *_words: object, **_options: object) -> list[object]:
+        places = known.get(host, [host])
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (place, port)) for place in places]
+
     granted: list[float | None] = []
 
     class Silent(socket.socket):
@@ -197,7 +202,7 @@ def test_the_addresses_of_a_host_share_the_time_to_reach_it() -> None:
         routing_prefix="acme",
     )
     with (
-        mock.patch.object(socket, "getaddrinfo", autospec=True, return_value=places),
+        mock.patch.object(socket, "getaddrinfo", autospec=True, side_effect=told),
         mock.patch.object(socket, "socket", Silent),
         pytest.raises(LinkError),
     ):

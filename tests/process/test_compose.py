@@ -301,12 +301,15 @@ def test_make_up_gives_relay_and_consumer_the_authority_of_the_sim(compose):
         timeout=30,
         check=True,
     ).stdout
-    path = re.search(r"AMQP_CA_FILE=(\S+) docker compose --profile sim ", plan)[1]
-    with_sim = read_compose({**new_variables(), "AMQP_CA_FILE": path})
+    path, private = re.search(
+        r"AMQP_CA_FILE=(\S+) CONNECT_ALLOW_PRIVATE=(\S+) docker compose --profile sim ", plan
+    ).groups()
+    with_sim = read_compose({**new_variables(), "AMQP_CA_FILE": path, "CONNECT_ALLOW_PRIVATE": private})
 
     for name in ("relay", "consumer"):
         assert with_sim.services[name].environment["AMQP_CA_FILE"] == path == "/srv/sim/tls/ca.pem"
         assert compose.services[name].environment["AMQP_CA_FILE"] == ""
+        assert with_sim.services[name].environment["CONNECT_ALLOW_PRIVATE"] == "true"
     assert "AMQP_CA_FILE" not in with_sim.services["web"].environment
 
 
@@ -316,7 +319,11 @@ def test_make_up_gives_relay_and_consumer_the_authority_of_the_sim(compose):
 @pytest.fixture
 def stack(tmp_path):
     """The profile sim; one secret is a file, as in a hardened installation."""
-    variables = {**new_variables(), "AMQP_CA_FILE": "/srv/sim/tls/ca.pem"}
+    variables = {
+        **new_variables(),
+        "AMQP_CA_FILE": "/srv/sim/tls/ca.pem",
+        "CONNECT_ALLOW_PRIVATE": "true",
+    }
     secret = tmp_path / "field_keys"
     secret.write_text(variables.pop("FIELD_KEYS") + "\n")
     compose = read_compose({**variables, "FIELD_KEYS_FILE": str(secret)})

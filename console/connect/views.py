@@ -1,0 +1,141 @@
+"""Connections: how each does, one with its steps, and the switches OBSERVE, ACTIVE and dispatch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models import Count
+from django.http import Http404, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.views.decorators.http import require_GET, require_http_methods
+
+from console.access import ConsoleRequest, page
+from console.connect import runs
+from console.connect.steps import DONE, check_subject, connection_of, has_pulled, stages
+from dispatch.selectors import with_outbox
+from dispatch.services.site_config import switch_connection
+from esm import clock
+from people.rights import Right
+from plants.errors import DomainError
+from plants.models import Connection, ConnectionMode
+from plants.selectors.connections import SECRET_FIELDS
+from plants.selectors.link_health import ConnectionHealth, connection_health
+from plants.selectors.secrets import SecretMark, secret_marks
+from plants.services.connections import set_connection_dispatch
+
+MOST_SHOWN = 50
+_REASON_CHARS = 500
+_WORDS = {
+    "activate": "connection.activated",
+    "observe": "connection.observes",
+    "on": "connection.dispatch_on",
+    "off": "connection.dispatch_off",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One connection with its health."""
+
+    connection: Connection
+    health: ConnectionHealth | None
+
+
+@page()
+@require_GET
+def list_page(request: ConsoleRequest) -> HttpResponse:
+    """All connections of the organisation, those that are retired last."""
+    rows = Connection.objects.filter(organisation=request.viewer.organisation).defer(*SECRET_FIELDS)
+    rows = with_outbox(rows.annotate(plant_count=Count("plants")))
+    found = list(rows.order_by("retired_at", "pk")[:MOST_SHOWN])
+    context = {
+        "lines": _lines(found),
+        "has_pulled": has_pulled(request.viewer.organisation.pk),
+        "zone": "UTC",
+    }
+    return render(request, "console/connect/list.html", context)
+
+
+def _lines(connections: Sequence[Connection]) -> list[Line]:
+    healths = connection_health(connections=connections, at=clock.now())
+    return [
+        Line(connection=one, health=None if one.retired_at else healths.get(one.pk)) for one in connections
+    ]
+
+
+@page()
+@require_GET
+def detail(request: ConsoleRequest, connection_id: int) -> HttpResponse:
+    """One connection: what it is, how it does, and what is left to do."""
+    connection = connection_of(request.viewer, connection_id)
+    marks: Sequence[SecretMark] = secret_marks(connection_id=connection.pk)
+    context = {
+        "connection": connection,
+        "health": connection_health(connections=[connection], at=clock.now())[connection.pk],
+        "marks": marks,
+        "plant_count": connection.plants.count(),
+        "stages": stages(connection, now=DONE),
+        "run": runs.read(check_subject(connection), at=clock.now()),
+        "zone": "UTC",
+    }
+    return render(request, "console/connect/detail.html", context)
+
+
+@page(Right.CONNECT)
+@require_http_methods(["GET", "POST"])
+def switch(request: ConsoleRequest, connection_id: int, word: str) -> HttpResponse:
+    """GET asks, POST switches: activate, observe, on, off."""
+    connection = connection_of(request.viewer, connection_id)
+    if word not in _WORDS:
+        raise Http404
+    reason = request.POST.get("reason", "").strip()[:_REASON_CHARS]
+    if request.method == "GET":
+        return _ask(request, connection, word)
+    if not reason:
+        return _ask(request, connection, word, problem=gettext("Say why: it is kept in the audit."))
+    try:
+        _switch(request, connection, word, reason)
+    except DomainError as error:
+        return _ask(request, connection, word, problem=str(error), reason=reason)
+    answer = HttpResponse(status=204)
+    answer["HX-Redirect"] = reverse("console:connect:detail", args=[connection.pk])
+    return answer
+
+
+def _switch(request: ConsoleRequest, connection: Connection, word: str, reason: str) -> None:
+    at = clock.now()
+    before = {"mode": connection.mode, "dispatch_enabled": connection.dispatch_enabled}
+    with transaction.atomic():
+        if word in {"on", "off"}:
+            set_connection_dispatch(connection_id=connection.pk, enabled=word == "on")
+        else:
+            mode = ConnectionMode.ACTIVE if word == "activate" else ConnectionMode.OBSERVE
+            switch_connection(connection=connection, mode=mode, at=at)
+        connection.refresh_from_db(fields=["mode", "dispatch_enabled"])
+        request.viewer.record(
+            _WORDS[word],
+            at=at,
+            subject=connection.name,
+            subject_path=reverse("console:connect:detail", args=[connection.pk]),
+            reason=reason,
+            before=before,
+            after={"mode": connection.mode, "dispatch_enabled": connection.dispatch_enabled},
+        )
+
+
+def _ask(
+    request: ConsoleRequest, connection: Connection, word: str, *, problem: str = "", reason: str = ""
+) -> HttpResponse:
+    run = runs.read(check_subject(connection), at=clock.now())
+    context = {
+        "connection": connection,
+        "word": word,
+        "plant_count": connection.plants.count(),
+        "checked": run is not None and not run.running and not run.failed,
+        "failed_checks": [] if run is None else [one for one in run.lines if one["verdict"] == "FAILED"],
+        "problem": problem,
+        "reason": reason,
+    }
+    return render(request, "console/connect/_switch.html", context, status=422 if problem else 200)
