@@ -148,7 +148,7 @@ class Fleet:
 
         owner = Plant.objects.select_related("organisation").get(pk=self.history.plant_ids[0]).organisation
         user = User.objects.create_user("bench-operator", organisation=owner, role="OPERATOR")
-        client = Client()
+        client = Client(SERVER_NAME="localhost")
         client.force_login(user)
         return client
 

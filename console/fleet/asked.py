@@ -105,7 +105,10 @@ class ListAsked:
         return bool(self.search or self.connection_id is not None or self.mode)
 
     def having(self, **changes: object) -> "ListAsked":
-        """The same with changes, from its first page on."""
+        """The same with changes, from its first page on; another view has its own order unless one was chosen."""
+        view = changes.get("view")
+        if isinstance(view, View) and self.sort is usual_sort(self.view):
+            changes = {"sort": usual_sort(view), **changes}
         return replace(self, **{"place": None, **changes})  # type: ignore[arg-type]
 
     def query(self) -> str:

@@ -171,8 +171,8 @@ def ids_of(text: str) -> frozenset[int]:
     """The ids of such a text. Raises `Invalid` (NOTHING_SELECTED, TOO_MANY)."""
     found: set[int] = set()
     for piece in text.split(","):
-        low, _dash, high = piece.partition("-")
-        bounds = [low, high or low]
+        low, dash, high = piece.partition("-")
+        bounds = [low, high if dash else low]
         if not all(one.isascii() and one.isdecimal() and len(one) < 19 for one in bounds):
             raise Invalid(_("no plant is selected"), path="selection", code="NOTHING_SELECTED")
         if int(bounds[1]) - int(bounds[0]) + len(found) >= MOST_MATCHING:
