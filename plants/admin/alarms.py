@@ -12,7 +12,7 @@ from plants.admin.base import MachineOwned, without_secrets
 from plants.admin.looks import severity_chip
 from plants.admin.marks import NOTHING, Family, Look, ago, chip, link, moment, muted, stack
 from plants.admin.theme import AutocompleteSelectFilter, DropdownFilter, display
-from plants.models import Alarm, Organisation
+from plants.models import Alarm, Organisation, User
 from plants.words import label_text
 
 
@@ -87,12 +87,17 @@ class AlarmAdmin(MachineOwned):
             "Measured",
             {"fields": ("actual_value", "expected_value", "breached_field", "tolerance_pct", "metadata")},
         ),
+        ("In the inbox", {"fields": ("owner", "acknowledged", "closed", "why")}),
         ("Identity", {"fields": ("alarm_id", "connection_link")}),
     )
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Alarm]":
         return without_secrets(
-            super().get_queryset(request).select_related("plant", "connection", "organisation"), "connection"
+            super()
+            .get_queryset(request)
+            .select_related("plant", "connection", "organisation", "case__owner")
+            .select_related("case__acknowledged_by", "case__closed_by"),
+            "connection",
         )
 
     @display(description="Alarm", ordering="code")
@@ -129,9 +134,33 @@ class AlarmAdmin(MachineOwned):
     def received(self, row: Alarm) -> SafeString:
         return moment(row.received_at, zone=_zone(row), precise=True)
 
+    @display(description="Owner")
+    def owner(self, row: Alarm) -> SafeString:
+        return _person(row.case.owner if row.case else None)
+
+    @display(description="Acknowledged")
+    def acknowledged(self, row: Alarm) -> SafeString:
+        if row.case is None or row.case.acknowledged_at is None:
+            return muted("By nobody")
+        return stack(_person(row.case.acknowledged_by), moment(row.case.acknowledged_at, zone=_zone(row)))
+
+    @display(description="Closed")
+    def closed(self, row: Alarm) -> SafeString:
+        if row.case is None or row.case.closed_at is None:
+            return muted("Open")
+        return stack(_person(row.case.closed_by), moment(row.case.closed_at, zone=_zone(row)))
+
+    @display(description="Closed because")
+    def why(self, row: Alarm) -> SafeString:
+        return muted(row.case.closed_why) if row.case and row.case.closed_why else NOTHING
+
     @display(description="Connection")
     def connection_link(self, row: Alarm) -> SafeString:
         return link(row.connection, row.connection.name) if row.connection else NOTHING
+
+
+def _person(user: User | None) -> SafeString:
+    return muted("Nobody") if user is None else muted(user.get_full_name() or user.get_username())
 
 
 def _zone(row: Alarm) -> str:

@@ -70,10 +70,3 @@ def count_silent_plants(*, at: datetime, limit: int = 1000) -> int:
     """How many connected plants have gone silent, counted no further than the limit."""
     connected = Plant.objects.filter(Q(connection__isnull=False))
     return silent(connected, at=at).order_by()[:limit].count()
-
-
-def count_open_alarms_of(*, organisation_id: int, limit: int) -> int:
-    """How many alarms of an organisation are raised, counted no further than the limit."""
-    theirs = Q(plant__organisation_id=organisation_id) | Q(connection__organisation_id=organisation_id)
-    rows = Alarm.objects.filter(theirs | Q(organisation_id=organisation_id), cleared_at__isnull=True)
-    return rows.order_by()[:limit].count()
