@@ -19,6 +19,7 @@ _WORDS = (
     gettext_noop("without consumption"),
     gettext_noop("high priority"),
     gettext_noop("Planned"),
+    gettext_noop("Limit"),
     gettext_noop("State"),
     gettext_noop("assumed"),
     gettext_noop("locked"),

@@ -26,6 +26,7 @@ _RUNS: Final[Mapping[str, Look]] = {
     RunState.WITHDRAWN: Look(family="wait", icon="ban", word=gettext_lazy("Withdrawn")),
 }
 _NOT_IN_FORCE: Final = Look(family="wait", icon="ban", word=gettext_lazy("Not in force"))
+_OFF: Final = Look(family="doubt", icon="equal-not", word=gettext_lazy("Off target"))
 _AT_VOKE: Final = Look(family="move", icon="check", word=gettext_lazy("With Voke"))
 _CONFLICTS: Final[Mapping[str, str]] = {
     Code.OUTSIDE_DAY: gettext_lazy("Outside the day"),
@@ -139,7 +140,7 @@ def _verdict_told(one: SlotOutcome) -> Told:
     # In the sign of the site: an export that measured more towards import fell short of its target.
     more = one.off_by > 0 if one.slot.direction is Direction.IMPORT else one.off_by < 0
     word = gettext("%(amount)s over") if more else gettext("%(amount)s short")
-    return Told(look=look_of("DEVIATED"), word=word % {"amount": amount})
+    return Told(look=_OFF, word=word % {"amount": amount})
 
 
 def _of_voke(one: SlotOutcome, at: datetime) -> Told | None:

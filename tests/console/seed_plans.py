@@ -3,7 +3,7 @@
 from datetime import date, datetime, timedelta
 
 from console.plans.slots_json import rows_json
-from dispatch.models import Command, Proof, ProofSource, Verification
+from dispatch.models import Proof, ProofSource, Verification
 from metering.days import local_day_of
 from plants.models import Plant
 from schedules.models import PlanVersion, RunState, SlotRun
@@ -92,8 +92,9 @@ def _judge(version: PlanVersion, *, at: datetime) -> None:
     runs = SlotRun.objects.filter(slot__version=version, slot__end_at__lte=at).select_related("slot")
     for number, run in enumerate(runs.order_by("due_at")):
         if number % 11 == 7:
-            Command.objects.filter(pk=run.command_id).delete()
-            SlotRun.objects.filter(pk=run.pk).update(state=RunState.MISSED, cause="PLATFORM_DOWN")
+            SlotRun.objects.filter(pk=run.pk).update(
+                state=RunState.MISSED, cause="PLATFORM_DOWN", command=None
+            )
         elif run.command_id is not None:
             off = number % 5 == 4
             Verification.objects.update_or_create(
@@ -106,7 +107,7 @@ def _judge(version: PlanVersion, *, at: datetime) -> None:
                     "verdict": Proof.OFF_TARGET if off else Proof.VERIFIED,
                     "source": ProofSource.TELEMETRY,
                     "target": run.slot.value,
-                    "off_by": 6.4 if off else 0.2,
+                    "off_by": (-6.4 if run.slot.direction == Direction.IMPORT else 6.4) if off else 0.2,
                     "unit": "kW",
                     "due_at": at,
                 },

@@ -51,6 +51,8 @@ function describe(i, asText = false) {
   const one = chart.outcomes?.[i];
   if (one && (!model.editable || i < model.locked)) lines.push([t("State"), [one.word, one.more].filter(Boolean).join(". ")]);
   for (const found of chart.findings.filter(({ slot }) => slot === i)) lines.push([found.title, found.nearest === null ? "" : t("fits {n}").replace("{n}", `${Math.round(found.nearest * 100) / 100}\u202f${found.nearestUnit}`)]);
+  const slot = model.rows[i], limit = slot ? doc.limits[slot.direction].hard[i] : null;
+  if (limit !== null && limit !== undefined && slot.type === "POWER") lines.push([t("Limit"), powerText(limit)]);
   const pct = chart.charge?.points[i];
   if (pct !== null && pct !== undefined) lines.push([t("SoC"), `${Math.round(pct)}\u202f%${chart.charge.known ? "" : ` ${t("assumed")}`}`]);
   if (model.editable && i < model.locked) lines.push([t("locked"), ""]);
@@ -125,7 +127,7 @@ function edit() {
   saving.addEventListener("state", ({ detail }) => {
     setText(state, saving.state === "refused" ? `${words.refused}: ${detail?.text ?? ""}` : words[saving.state]);
     state.dataset.state = saving.state;
-    if (saving.version) setText(document.getElementById("version-word"), t("v{n} draft").replace("{n}", saving.version.number));
+    if (saving.version) drafted(saving.version);
     if (saving.version) page.querySelectorAll("[data-needs-draft]").forEach((one) => { one.hidden = false; });
     sums();
   });
@@ -141,6 +143,15 @@ function edit() {
   findings.show(doc.findings);
   buttons(saving);
   return saving;
+}
+
+/** The head tells of the draft from its first save on. */
+function drafted({ number }) {
+  const word = document.getElementById("version-word");
+  setText(word, t("v{n} draft").replace("{n}", number));
+  const chip = word.closest(".chip");
+  chip.className = "chip wait";
+  chip.querySelector("svg")?.replaceWith(icon("pencil"));
 }
 
 function buttons(saving) {

@@ -55,7 +55,7 @@ export function reachOf(doc, model, least = { up: 0, down: 0 }) {
   });
   const side = (sign, limit) => {
     const planned = Math.max(0, ...powers.map((kw) => kw * sign));
-    const near = limit !== null && limit !== undefined && (limit <= planned * 3 || planned === 0) ? limit : 0;
+    const near = limit !== null && limit !== undefined && (limit <= planned * 2 || planned === 0) ? limit : 0;
     return Math.max(planned, near);
   };
   let up = side(1, doc.limits.site.EXPORT), down = side(-1, doc.limits.site.IMPORT);
@@ -75,7 +75,7 @@ export function axisStep(reach, height) {
 export function draw(frame, { t, selected, findings, charge, outcomes, now }) {
   const root = document.createDocumentFragment();
   root.append(...grounds(frame, t), ...limits(frame, t), ...published(frame));
-  root.append(...bars(frame, findings), ...marks(frame, findings), ...selection(frame, selected));
+  root.append(...bars(frame, findings), ...changed(frame), ...marks(frame, findings), ...selection(frame, selected));
   if (frame.strip) root.append(...strip(frame, outcomes));
   if (frame.socHeight) root.append(...soc(frame, charge, t, now));
   root.append(...moment(frame, now, t));
@@ -205,7 +205,6 @@ function* bars(frame, findings) {
     const y = kw === 0 ? frame.zero - 1 : top;
     const names = ["p-bar", kw >= 0 ? "exp" : "imp"];
     if (model.editable && i < model.locked) names.push("locked");
-    if (model.editable && model.changed(i)) names.push("changed");
     if (model.rows[i].priority === "HIGH") names.push("high");
     const box = { x: x.toFixed(2), y: y.toFixed(2), width: width.toFixed(2), height: height.toFixed(2) };
     yield element("rect", { class: names.join(" "), ...box });
@@ -215,6 +214,21 @@ function* bars(frame, findings) {
       yield element("rect", { class: "p-bad", ...box, fill: bad.get(i) === "ERROR" ? "url(#p-error)" : "url(#p-warning)" });
     }
   }
+}
+
+/** Neighbours that differ from the version in force, in one outline. */
+function* changed(frame) {
+  const { model } = frame;
+  if (!model.editable || !model.published) return;
+  let path = "", open = false;
+  for (let i = model.locked; i <= model.size; i += 1) {
+    const kw = i < model.size && model.changed(i) ? model.power(i) : null;
+    const x = frame.x(i).toFixed(1);
+    if (kw !== null) { path += open ? "" : `M${x} ${frame.zero.toFixed(1)}`; path += `V${frame.y(kw).toFixed(1)}H${frame.x(i + 1).toFixed(1)}`; }
+    else if (open) path += `V${frame.zero.toFixed(1)}`;
+    open = kw !== null;
+  }
+  if (path) yield element("path", { class: "p-changed", d: path });
 }
 
 /** A marker over the first of neighbouring slots with the same kind of conflict. */
@@ -304,7 +318,7 @@ export function patterns() {
   const defs = element("defs");
   for (const [id, name] of [["p-hatch", "p-stroke-beyond"], ["p-error", "p-stroke-error"], ["p-warning", "p-stroke-warning"]]) {
     const pattern = element("pattern", { id, width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(-45)" });
-    pattern.append(element("rect", { class: name, width: 2, height: 6 }));
+    pattern.append(element("rect", { class: name, width: name === "p-stroke-beyond" ? 2 : 1.5, height: 6 }));
     defs.append(pattern);
   }
   return defs;

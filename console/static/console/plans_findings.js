@@ -48,10 +48,16 @@ export class Findings {
     text.type = "button";
     text.className = "what";
     const title = document.createElement("b");
-    title.textContent = from === null ? one.title : `${model.when(from, to)}  ${one.title}`;
+    title.textContent = one.title;
     const more = document.createElement("small");
     more.textContent = this._numbers(one, all);
     more.title = one.text;
+    if (from !== null) {
+      const when = document.createElement("span");
+      when.className = "num";
+      when.textContent = model.when(from, to);
+      text.append(when);
+    }
     text.append(title, more);
     if (from !== null) text.addEventListener("click", () => { model.select(from, to); document.querySelector(".p-chart")?.focus(); });
     else text.disabled = true;
@@ -60,7 +66,7 @@ export class Findings {
       const use = document.createElement("button");
       use.type = "button";
       use.className = "btn sm";
-      use.textContent = all.length === 1 ? t("Use {n}").replace("{n}", `${trimmed(one.nearest)}\u202f${one.nearestUnit}`) : t("Use what fits");
+      use.textContent = all.every(({ nearest }) => nearest === one.nearest) ? t("Use {n}").replace("{n}", `${trimmed(one.nearest)}\u202f${one.nearestUnit}`) : t("Use what fits");
       use.addEventListener("click", () => this._use(all));
       line.append(use);
     }

@@ -1,5 +1,6 @@
 // States of the slots as they come: a word about this plant's plan or commands asks the server once, a moment later.
 
+import { onResync, onTopic } from "./live.js";
 import { setText } from "./words.js";
 
 const CALM_MS = 300;
@@ -38,9 +39,8 @@ export function follow(doc, model, chart, tables, { onMark }) {
     }));
   }
 
-  import("./live.js").then(({ onResync, onTopic }) => {
-    onTopic("plan", null, (event) => { if (event.plant === doc.plant.id) soon(); });
-    onTopic("command", null, (event) => { if (event.plant === doc.plant.id) soon(); });
-    onResync(soon);
-  }).catch(() => setInterval(look, 15_000));
+  const here = [`p${doc.plant.id}`];
+  onTopic("plan", here, soon);
+  onTopic("command", here, soon);
+  onResync(soon);
 }

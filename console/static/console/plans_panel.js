@@ -42,7 +42,7 @@ export class Panel {
     form.querySelector("[data-hint]").textContent = !span ? this.t(PHONE.matches ? "Tap a block to change it." : "Select slots in the picture, or choose a span here.")
       : model.editable ? this.t("These slots have begun: they stay as they are.") : "";
     if (span) { fields.from.value = span[0]; fields.to.value = span[1]; }
-    const direction = span ? this._common((slot) => slot?.direction ?? "") : "";
+    const direction = span ? this._common((slot) => slot?.direction ?? "") : undefined;
     for (const one of form.querySelectorAll("[name=direction]")) one.checked = one.value === direction;
     const type = span ? this._common((slot) => slot?.type ?? "POWER") ?? "POWER" : "POWER";
     for (const one of form.querySelectorAll("[name=type]")) one.checked = one.value === type;
