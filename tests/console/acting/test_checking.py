@@ -252,3 +252,15 @@ def test_what_stands_above_another_plant_is_not_told(operator_client, plant):
     make_override(other, at=AT)
 
     assert "Nothing is planned until 04:30" in words(check(operator_client, plant))
+
+
+@pytest.mark.parametrize("tab", ["setpoint", "device", "mode"])
+def test_a_plant_that_was_never_measured_and_only_observed_has_its_page(viewer_client, organisation, tab):
+    link = factories.connection(owner=organisation, mode=ConnectionMode.OBSERVE)
+    plant = acting_plant(organisation, link=link, measured=False, max_export_kw=None, max_import_kw=None)
+
+    shown = viewer_client.get(url("page", plant), {"tab": tab})
+
+    assert shown.status_code == 200
+    assert "Observing only" in words(shown)
+    assert "No data" in words(shown)
