@@ -19,6 +19,7 @@ from dispatch.models import Kind
 from dispatch.selectors import DOUBTFUL
 from dispatch.states import NEVER_SENT, State
 from dispatch.words import STATE_WORDS, cause_text
+from schedules.slots import FIRST_DAY, LAST_DAY
 
 LONGEST_SEARCH: Final = 128
 _LARGEST_ID: Final = 2**63 - 1
@@ -172,9 +173,10 @@ def _number(text: str) -> int | None:
 
 def _day(text: str) -> date | None:
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         return None
+    return day if FIRST_DAY <= day <= LAST_DAY else None
 
 
 class Choice(NamedTuple):

@@ -22,6 +22,7 @@ from dispatch.signatures import SignatureCheck, SignatureVerdict, check_signatur
 from dispatch.words import OUTCOME_WORDS, state_word
 from plants.errors import NotFound
 from plants.models import Connection, InboundMessage
+from vcp import DEFAULT_SIGNED_FAMILIES, must_be_signed
 
 TABS: Final = ("pretty", "raw", "hex", "headers")
 _LOG: Final = "log"
@@ -136,7 +137,7 @@ def _out_shown(life: Life, chosen: Choice, number: int, tab: str) -> Shown:
         (_("The broker said"), row.detail),
         (_("Goes before others"), _("yes, an emergency") if row.urgent else ""),
     ]
-    return _shown(chosen, tab, body, signature=_signature_bar(check, len(body)), facts=facts)
+    return _shown(chosen, tab, body, signature=_signature_bar(check, row.family, len(body)), facts=facts)
 
 
 def _in_shown(life: Life, chosen: Choice, number: int, tab: str) -> Shown:
@@ -198,9 +199,12 @@ def _or_none(moment: datetime | None, zone: str) -> str:
     return "" if moment is None else precise_text(moment, zone)
 
 
-def _signature_bar(check: SignatureCheck, size: int) -> Signature:
+def _signature_bar(check: SignatureCheck, family: str, size: int) -> Signature:
     words = {"size": size, "key": check.key}
-    match check.verdict:
+    verdict = check.verdict
+    if verdict is SignatureVerdict.NOT_REQUIRED and must_be_signed(family, DEFAULT_SIGNED_FAMILIES):
+        verdict = SignatureVerdict.ABSENT  # our own setting asks for none, Voke does
+    match verdict:
         case SignatureVerdict.MATCHES:
             text = _("the %(size)s stored bytes. Checked just now, key %(key)s.") % words
             return Signature(tone="ok", icon="shield-check", title=_("Signature matches"), text=text)

@@ -11,11 +11,10 @@ from datetime import datetime, timedelta
 from django.utils.translation import gettext as _
 
 from console.commands.life import Life
-from console.commands.words import clock_text, missed_text, precise_text
+from console.commands.words import clock_text, lasted, missed_text, precise_text
 from console.words import look_of
 from dispatch.models import Outcome, Proof
 from dispatch.states import NEVER_SENT, State
-from plants.words import span_text
 
 _LONG = timedelta(minutes=2)
 _NOT_THERE = NEVER_SENT | {State.SCHEDULED, State.QUEUED, State.RETURNED, State.REFUSED}
@@ -62,7 +61,7 @@ def _hollow(name: str, caption: str, *, family: str = "wait", icon: str = "ellip
 def _after(before: datetime, at: datetime, zone: str) -> str:
     """How long after the step before it; where that was long before, when."""
     span = at - before
-    return clock_text(at, zone) if abs(span) > _LONG else span_text(max(span, timedelta()))
+    return clock_text(at, zone) if abs(span) > _LONG else lasted(max(span, timedelta()))
 
 
 def _requested(life: Life) -> Node:

@@ -13,13 +13,13 @@ from django.utils.translation import gettext as _
 
 from console.commands.details import detail_lines
 from console.commands.life import Life
-from console.commands.words import precise_text
+from console.commands.words import lasted, precise_text
 from console.words import Look, look_of
 from dispatch.models import CommandEvent, OutboundMessage, Proof
 from dispatch.services.life import NOTE
 from dispatch.states import State, Verdict
 from dispatch.words import PROOF_HINTS, PROOF_WORDS, cause_text, measured_text, state_word
-from plants.words import age_text, offset_text, span_text
+from plants.words import age_text
 
 LATE_AFTER: Final = timedelta(seconds=5)
 """A word of Voke that took longer to reach us is marked: when it was said and when it came tell different stories."""
@@ -66,7 +66,9 @@ def _all(life: Life) -> Iterator[Entry]:
 
 
 def _offset(life: Life, at: datetime) -> str:
-    return offset_text(at - life.command.requested_at)
+    span = at - life.command.requested_at
+    sign = "\N{MINUS SIGN}" if span < timedelta() else "+"
+    return f"{sign} {lasted(span)}"
 
 
 # --- what happened ----------------------------------------------------------------------------------------------------
@@ -162,7 +164,7 @@ def _marks(life: Life, event: CommandEvent, *, late: bool) -> Iterator[str]:
     elif event.verdict == Verdict.DUPLICATE:
         yield _("Said before: it changed nothing")
     if late and event.told_at is not None:
-        words = {"said": precise_text(event.told_at, life.zone), "span": span_text(event.at - event.told_at)}
+        words = {"said": precise_text(event.told_at, life.zone), "span": lasted(event.at - event.told_at)}
         yield _("Late: said at %(said)s, arrived %(span)s after") % words
 
 
@@ -233,10 +235,10 @@ def _with_silences(life: Life, entries: Sequence[Entry]) -> Iterator[Entry]:
 def _silence(span: timedelta, before: Entry) -> Entry:
     return Entry(
         at=before.at,
-        offset=span_text(span),
+        offset=lasted(span),
         icon="ellipsis",
         family="doubt",
-        title=_("Silence for %(span)s") % {"span": span_text(span)},
+        title=_("Silence for %(span)s") % {"span": lasted(span)},
         kind="gap",
     )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,7 +13,7 @@ from console.words import look_of
 from dispatch.models import Command, Graded, Kind, Proof, Verification
 from dispatch.states import State
 from dispatch.words import command_title
-from plants.words import energy_text, power_text
+from plants.words import energy_text, power_text, span_text
 from vcp import ProtocolError, parse_timestamp
 
 _OVERRIDE, _PLAN = "override:", "plan:"
@@ -94,6 +94,16 @@ def origin_of(command: Command) -> Origin:
     if command.batch_ref.startswith(_PLAN) or command.automatic:
         return Origin.PLAN
     return Origin.API if command.requested_by_id is None else Origin.PERSON
+
+
+def lasted(span: timedelta) -> str:
+    """How long something took: `12 ms`, `69.0 s`, and from two minutes on rounded minutes."""
+    seconds = abs(span.total_seconds())
+    if 60 <= seconds < 120:
+        return f"{seconds:.1f}\u202fs"
+    if 120 <= seconds < 3570:
+        return f"{seconds / 60:.0f}\u202fmin"
+    return span_text(span)
 
 
 def wanted_by(command: Command) -> str:

@@ -1,28 +1,30 @@
-"""The command screen as people get it: the list with its filters, a command's story, messages and record."""
-
+"""Every page of an organisation in which everything has happened: each state has its page, its record, its chart."""
 
 import pytest
 from django.urls import reverse
 
+from dispatch.states import State
 from tests.console.seed_commands import seed
 from tests.factories import AT
 
 pytestmark = pytest.mark.django_db
-LIST = "/console/commands/"
 
 
-def url(command, name: str = "command") -> str:
-    return reverse(f"console:commands:{name}", args=[command.pk])
-
-
-def test_every_command_of_a_lived_in_organisation_has_a_page_and_a_record(viewer_client, organisation):
-    made = seed(organisation, at=AT)
+def test_every_state_of_a_lived_in_organisation_has_its_pages(viewer_client, organisation):
+    made = seed(organisation, at=AT, count=18)
     everyone = [*made.every, made.verified, made.off_target, made.unanswered, made.unanswered_verified]
+    for command in everyone:
+        command.refresh_from_db()
+    one_of_each = {command.state: command for command in everyone}
 
-    answers = [
-        viewer_client.get(url(command, name)).status_code
-        for command in everyone
-        for name in ("command", "record", "record-file")
-    ]
+    answers = {
+        (state, name): viewer_client.get(
+            reverse(f"console:commands:{name}", args=[command.pk]),
+            headers={"HX-Request": "true", "HX-Target": "command"},
+        ).status_code
+        for state, command in one_of_each.items()
+        for name in ("command", "record", "proof")
+    }
 
-    assert set(answers) == {200}
+    assert set(answers.values()) == {200}
+    assert len(one_of_each) >= len(State) - 2
