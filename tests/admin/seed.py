@@ -31,6 +31,7 @@ from plants.models import (
     TimeConfigOrigin,
     User,
 )
+from plants.services.alarm_filing import Told, file_alarms
 from plants.services.link_health import note_link
 from plants.services.organisations import create_organisation
 from plants.services.plants import save_assets, save_plant
@@ -337,7 +338,7 @@ def _alarms(plant: Plant, at: datetime, chance: random.Random) -> None:
     for index in range(chance.choice((0, 0, 1, 2))):
         code, severity, message = kinds[(first + index) % len(kinds)]
         raised_at = at - timedelta(minutes=chance.randint(4, 600))
-        Alarm.objects.create(
+        alarm = Alarm.objects.create(
             connection=connection,
             plant=plant,
             origin=AlarmOrigin.VOKE,
@@ -354,3 +355,10 @@ def _alarms(plant: Plant, at: datetime, chance: random.Random) -> None:
             breached_field="maxExportKw",
             metadata={"slot": "13:15"},
         )
+        told = Told(
+            alarm=alarm,
+            organisation_id=plant.organisation_id,
+            raised_at=alarm.raised_at,
+            cleared_at=alarm.cleared_at,
+        )
+        file_alarms(told=[told], at=at)
