@@ -18,6 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PORTABLE = (
     "tests/plants",
+    "tests/people",
     "tests/metering",
     "tests/dispatch",
     "tests/schedules",

@@ -214,6 +214,7 @@ def started_text(installation: DemoInstallation, *, host: str, port: int, at: da
     base = f"http://{host}:{port}"
     body = json.dumps({"clientId": installation.client_id, "clientSecret": installation.client_secret})
     return f"""
+  Console           {base}/console/
   Admin             {base}/admin/
   Login             {installation.login} / {installation.password}
   Reverse channel   {base}/trading/…

@@ -48,7 +48,7 @@ def invite(
     *, doer: Doer, name: str, email: str, role: str, at: datetime, request_key: str | None = None
 ) -> IssuedLink:
     """An invitation into the organisation. Raises Invalid, Conflict when too many are open or this one was made."""
-    name, email = name.strip(), email.strip()
+    name, email, request_key = name.strip(), email.strip(), (request_key or "")[:40] or None
     if not 1 <= len(name) <= 150:
         raise Invalid(_("Say who is invited, with at most 150 characters."), path="name")
     if role not in Role.values:
@@ -62,7 +62,7 @@ def invite(
     if request_key and OneTimeLink.objects.filter(request_key=request_key).exists():
         raise Conflict(_("This invitation was made already; its link was shown then."), code="MADE_ALREADY")
     issued = _issue(
-        doer=doer, user=None, name=name, email=email, role=role, at=at, request_key=request_key or None
+        doer=doer, user=None, name=name, email=email, role=role, at=at, request_key=request_key
     )
     write_down(doer, "person.invited", at=at, subject=name, after={"role": role, "email": email})
     return issued
