@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 from django.core.cache import cache
-from django.db import close_old_connections, connections
+from django.db import connections
 
 from esm.clock import Clock
 
@@ -47,7 +47,14 @@ class TooManyRuns(Exception):
 
 def spawn_thread(body: Callable[[], None]) -> None:
     """The usual way: a thread of its own, which ends with the process."""
-    threading.Thread(target=body, name="console-run", daemon=True).start()
+
+    def alone() -> None:
+        try:
+            body()
+        finally:
+            connections.close_all()
+
+    threading.Thread(target=alone, name="console-run", daemon=True).start()
 
 
 def start(subject: str, work: Work, *, clock: Clock, spawn: Spawn | None = None) -> None:
@@ -86,10 +93,6 @@ def _run(subject: str, work: Work, *, begun_at: datetime, clock: Clock) -> None:
         _keep(subject, _now(running=False, failed=failed))
         cache.delete(_lock(subject))
         _room.release()
-        if threading.current_thread().name == "console-run":
-            connections.close_all()
-        else:
-            close_old_connections()
 
 
 def read(subject: str, *, at: datetime) -> Run | None:

@@ -37,6 +37,19 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "spawn_thread", lambda body: body())
 
 
+@pytest.fixture(autouse=True)
+def _names_end_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that nobody knows is told so at once, whatever the machine's name servers do."""
+    asked = socket.getaddrinfo
+
+    def told(host: str, *words: object, **options: object) -> object:
+        if str(host).endswith(".invalid"):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return asked(host, *words, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", told)
+
+
 def _bundle(**changes: object) -> str:
     members = {
         "amqpsUri": f"amqps://acme:{API_KEY}@broker.invalid:5671/partner-7",
@@ -229,7 +242,7 @@ def test_a_process_takes_only_so_many_runs() -> None:
         runs.start(f"run{number}", lambda tell: None, clock=clock.now, spawn=held.append)
     try:
         with pytest.raises(runs.TooManyRuns):
-            runs.start("one more", lambda tell: None, clock=clock.now, spawn=held.append)
+            runs.start("another", lambda tell: None, clock=clock.now, spawn=held.append)
     finally:
         for body in held:
             body()
@@ -327,13 +340,12 @@ def test_a_secret_is_in_one_answer_and_nowhere_else(
 
     text = answer.content.decode()
     credential = Credential.objects.get()
-    secret = text.partition('data-copy="')[2].partition("")[0]
     shown = [
         part.partition('"')[0]
         for part in text.split('data-copy="')[1:]
         if not part.startswith(("http", credential.client_id))
     ]
-    assert len(shown) == 1, secret
+    assert len(shown) == 1
     assert answer["Cache-Control"].startswith("max-age=0")
     assert "no-store" in answer["Cache-Control"]
     assert credential.organisation == organisation
