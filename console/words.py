@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, gettext_lazy
 
 from plants.words import IDLE_BELOW_KW
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrPromise
 
 NARROW: Final = "\u202f"
 
@@ -19,7 +22,7 @@ class Look:
 
     family: str
     icon: str
-    word: str
+    word: "str | StrPromise"
 
 
 _wait, _move, _ok, _doubt, _fail = "wait", "move", "ok", "doubt", "fail"

@@ -6,7 +6,6 @@ in every process that reads from it. These values can only be wrong.
 
 from datetime import datetime
 
-
 _TEXT = b"text:"
 
 

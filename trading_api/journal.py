@@ -22,6 +22,7 @@ from trading_api.limits import count_in_minute
 from trading_api.models import Credential, PullJournal
 from trading_api.paths import Endpoint
 from trading_api.redaction import storable
+from trading_api.telling import tell_pulls
 
 ISSUED = "ISSUED"
 """Result of a token request that was given one."""
@@ -136,12 +137,16 @@ def insert(rows: Sequence[JournalRow]) -> None:
     if connection.vendor == "postgresql":
         statement = _INSERT_WITH_TOKENS if issued else _INSERT
         prepared.execute(statement, [msgspec.json.encode(rows).decode()])
+        tell_pulls(rows)
         return
     with transaction.atomic():
         PullJournal.objects.bulk_create(PullJournal(**msgspec.structs.asdict(row)) for row in rows)
         for row in issued:
+            if row.credential_id is None:  # a token is never issued without
+                continue
             older = Q(last_token_at__isnull=True) | Q(last_token_at__lt=row.at)
             Credential.objects.filter(older, pk=row.credential_id).update(last_token_at=row.at)
+        tell_pulls(rows)
 
 
 def insert_what_can_be(rows: Sequence[JournalRow]) -> list[tuple[JournalRow, Error]]:

@@ -194,8 +194,9 @@ def _chosen(request: ConsoleRequest) -> dict[str, int]:
     found = {}
     for name, value in list(request.POST.items())[: 2 * MOST_SITES]:
         site_id = name.removeprefix("site-")
-        if name != site_id and value.isdigit() and len(value) < 19 and _uuid(site_id) is not None:
-            found[site_id] = int(value)
+        plant_id = str(value)
+        if name != site_id and plant_id.isdigit() and len(plant_id) < 19 and _uuid(site_id) is not None:
+            found[site_id] = int(plant_id)
     return found
 
 
