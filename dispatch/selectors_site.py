@@ -81,7 +81,7 @@ def version_lines(*, plant_id: int, family: Family, limit: int = VERSIONS_SHOWN)
             : limit + 1
         ]
     )
-    before: list[Mapping[str, Any]] = [*(row.payload for row in rows[1:]), {}]
+    before: list[Mapping[str, Any]] = [*(row.payload for row in rows[1:]), {}] if rows else []
     return [
         VersionLine(
             number=row.number,

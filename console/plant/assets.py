@@ -41,6 +41,19 @@ _NAMES: Mapping[str, str] = {
     AssetType.THERMOSTAT: gettext_noop("Thermostat"),
     AssetType.GENERIC: gettext_noop("Device"),
 }
+_ORDER: Mapping[str, int] = {
+    kind: number
+    for number, kind in enumerate(
+        (
+            AssetType.FVE,
+            AssetType.BESS,
+            AssetType.EV_CHARGER,
+            AssetType.HEAT_PUMP,
+            AssetType.THERMOSTAT,
+            AssetType.METER,
+        )
+    )
+} | {AssetType.INVERTER: 0}
 _WELL = frozenset({"", DeviceStatus.ONLINE.value, DeviceStatus.UNKNOWN.value})
 _BROKEN = frozenset({DeviceStatus.OFFLINE.value, "FAULT", "ERROR"})
 
@@ -62,7 +75,11 @@ class AssetLine:
     family: str
     why: str
     tells: bool
-    is_meter: bool
+    order: int
+
+    @property
+    def is_meter(self) -> bool:
+        return self.order == _ORDER[AssetType.METER]
 
 
 def asset_lines(
@@ -90,7 +107,7 @@ def asset_lines(
         if device_id not in declared:
             kind = str(item.get("assetType") or AssetType.GENERIC.value)
             lines.append(_line(device_id, kind, "", None, item, raised.get(device_id)))
-    return sorted(lines, key=lambda line: not line.fault)
+    return sorted(lines, key=lambda line: (not line.fault, line.order))
 
 
 def chargers_of(assets: Sequence[Asset], state: PlantState | None) -> Chargers:
@@ -145,7 +162,7 @@ def _line(
         family=family,
         why=why,
         tells=item is not None,
-        is_meter=kind == AssetType.METER,
+        order=_ORDER.get(kind, len(_ORDER)),
     )
 
 

@@ -16,10 +16,9 @@ from metering.selectors.gaps import coverage_by_hour
 from plants.models import Plant
 
 DAYS = 35
-CELL, GAP = 14, 2
-CELL_HIGH, PITCH = 7, 8
-LABELS = 28
 HOURS = 24
+PITCH_PX, CELL_PX = 11, 9
+"""A row's height, and how much of it is filled."""
 _ROLLED_UP_AFTER = timedelta(hours=2)
 _HOUR = timedelta(hours=1)
 
@@ -28,7 +27,6 @@ _HOUR = timedelta(hours=1)
 class Cell:
     """One hour of one day; `step`: 0 nothing is known, 4 all of it; None = not told yet, or no such hour."""
 
-    x: int
     y: int
     step: int
     title: str
@@ -47,7 +45,7 @@ class Column:
     """A day; `pct` None = nothing was rolled up for it."""
 
     day: date
-    x: int
+    x_pct: float
     pct: float | None
     cells: Sequence[Cell]
     is_marked: bool
@@ -58,30 +56,13 @@ class Coverage:
     """The picture, and the days as numbers for the table."""
 
     columns: Sequence[Column]
-    width: int
-    height: int
     from_at: datetime
     known_pct: float | None
 
     @property
-    def view_width(self) -> int:
-        """Of the picture with the names of the hours."""
-        return self.width + LABELS
-
-    @property
-    def view_height(self) -> int:
-        """Of the picture with the names of the days."""
-        return self.height + 16
-
-    @property
-    def text_y(self) -> int:
-        """Where the names of the days stand."""
-        return self.height + 9
-
-    @property
     def hours(self) -> list[Hour]:
         """The names of the rows."""
-        return [Hour(y=hour * PITCH + CELL_HIGH - 1, text=f"{hour:02d}:00") for hour in range(0, HOURS, 6)]
+        return [Hour(y=hour * PITCH_PX + CELL_PX, text=f"{hour:02d}:00") for hour in range(0, HOURS, 6)]
 
     @property
     def sentence(self) -> str:
@@ -112,8 +93,6 @@ def coverage_of(plant: Plant, *, at: datetime) -> Coverage:
     shares = [column.pct for column in columns if column.pct is not None]
     return Coverage(
         columns=columns,
-        width=DAYS * (CELL + GAP),
-        height=HOURS * PITCH,
         from_at=days[0].start_at,
         known_pct=sum(shares) / len(shares) if shares else None,
     )
@@ -127,7 +106,7 @@ def _column(
     told_until: datetime,
     wall: ZoneInfo,
 ) -> Column:
-    x = number * (CELL + GAP)
+    x = round(100 * number / DAYS, 3)
     worst: dict[int, float] = {}
     at = day.start_at
     while at < day.end_at:
@@ -139,12 +118,11 @@ def _column(
         at += _HOUR
     return Column(
         day=day.day,
-        x=x,
+        x_pct=x,
         pct=sum(worst.values()) / len(worst) if worst else None,
         cells=[
             Cell(
-                x=x,
-                y=hour * PITCH,
+                y=hour * PITCH_PX,
                 step=_step(pct),
                 title=f"{day.day:%a %-d %b} {hour:02d}:00, {pct:.0f}\u202f%",
             )

@@ -105,6 +105,7 @@ def chart_words() -> dict[str, str]:
         "no_data": gettext("No data"),
         "nothing": gettext("nothing"),
         "own": gettext("without load"),
+        "slot": gettext("Slot"),
         "click": gettext("Click for its command"),
     }
 
@@ -130,7 +131,7 @@ def day_sentence(
         parts.append(gettext(" and ").join(flows) or gettext("no exchange with the grid"))
     else:
         parts.append(gettext("nothing was measured") if over else gettext("nothing is measured yet"))
-    if missing >= timedelta(minutes=1):
+    if known and missing >= timedelta(minutes=1):
         parts.append(gettext("no data for %(span)s") % {"span": age_text(missing)})
     if not has_plan:
         parts.append(gettext("no plan is in force"))

@@ -391,7 +391,7 @@ def coverage(
     times_ms: Sequence[int], end_ms: int, covered_s: Sequence[float], *, present_ms: int
 ) -> list[float | None]:
     """Percent of each bucket's time until the present that is covered; None of a bucket that has not begun."""
-    ends_ms = [*times_ms[1:], end_ms]
+    ends_ms = [*times_ms[1:], end_ms][: len(times_ms)]
     return [
         min(100.0, 100_000.0 * known_s / (min(high, present_ms) - low))
         if low < min(high, present_ms)

@@ -4,7 +4,6 @@ Everything goes through the services in the order of time, so that what a page s
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -16,7 +15,7 @@ from dispatch.states import State
 from metering.models import Stream, StreamPeriod, TelemetryHour
 from metering.partitions import ROLLUPS
 from metering.rules import RollupRules
-from metering.services.gaps import keep_ledger
+from metering.services.gaps import SETTLED_AFTER, keep_ledger
 from metering.services.marks import mark_changed
 from metering.services.rollups import roll_up_telemetry
 from plants.models import (
@@ -129,23 +128,23 @@ def brewery(owner: Organisation, *, at: datetime, link: Connection | None = None
     return plant
 
 
-def lived_day(owner: Organisation, *, at: datetime = NOON, every: timedelta = MINUTE) -> Lived:
-    """The brewery's day until `at`; the override began 27 minutes ago and lasts an hour."""
+def lived_day(
+    owner: Organisation, *, at: datetime = NOON, since_hour: float = 0.0, hole: tuple[int, int] = HOLE
+) -> Lived:
+    """The brewery's day until `at`, from an hour on; the override began 27 minutes ago and lasts an hour."""
     plant = brewery(owner, at=at)
     midnight = datetime(2026, 7, 13, 22, 0, tzinfo=UTC)
-    version = plan_day(plant, midnight=midnight)
+    since = midnight + timedelta(hours=since_hour)
+    version = plan_day(plant, midnight=midnight, since=since)
     begun = at.replace(minute=15, second=2)
-    moments = [
-        slot.start_at for slot in grid_of_day(version.plan.day, zone=ZONE, minutes=15) if slot.start_at < at
-    ]
-    for moment in moments:
-        if moment > begun:
+    for slot in version.slots.order_by("start_at"):
+        if slot.start_at > begun:
             break
-        run_due_slots(at=moment, policy=current_schedule_policy())
-        _taken(plant, moment)
+        run_due_slots(at=slot.start_at, policy=current_schedule_policy())
+        _taken(plant, slot.start_at)
     override = begin(plant, kw=275.0, at=begun, until=begun.replace(second=0) + timedelta(hours=1))
     _taken(plant, begun, ends=False)
-    measure(plant, since=midnight, until=at, every=every, kw=actual_kw, hole=HOLE)
+    measure(plant, since=since, until=at, midnight=midnight, hole=hole)
     verify_due(at=at, rules=PROOF)
     state_now(plant, at=at - timedelta(seconds=1))
     fault(plant, at=at)
@@ -153,28 +152,42 @@ def lived_day(owner: Organisation, *, at: datetime = NOON, every: timedelta = MI
     return Lived(plant=plant, version=version, override=override)
 
 
-def plan_day(plant: Plant, *, midnight: datetime) -> PlanVersion:
+def plan_day(plant: Plant, *, midnight: datetime, since: datetime | None = None) -> PlanVersion:
     """The plan, drafted and published two hours before the day begins."""
-    day = (midnight + timedelta(hours=12)).date()
-    slots = [
-        PlannedSlot(
-            start_at=span.start_at,
-            end_at=span.end_at,
-            type=SetpointType.POWER,
-            value=abs(planned_kw((span.start_at - midnight) / timedelta(hours=1))),
-            direction=Direction.EXPORT
-            if planned_kw((span.start_at - midnight) / timedelta(hours=1)) > 0
-            else Direction.IMPORT,
-        )
-        for span in grid_of_day(day, zone=plant.time_zone, minutes=15)
-    ]
-    at = midnight - timedelta(hours=2)
-    facts = {"organisation_id": plant.organisation_id, "actor": JANA, "at": at}
-    version = save_draft(external_plant_id=plant.external_plant_id, day=day, slots=slots, **facts)
+    version = draft_day(plant, midnight=midnight, since=since)
+    facts = {"organisation_id": plant.organisation_id, "actor": JANA, "at": midnight - timedelta(hours=2)}
     check_version(version_id=version.pk, **facts)
     publish(version_id=version.pk, policy=current_schedule_policy(), accept_warnings=True, **facts)
     version.refresh_from_db()
     return version
+
+
+def draft_day(plant: Plant, *, midnight: datetime, since: datetime | None = None) -> PlanVersion:
+    """The plan as a draft, of the whole day or from a moment on."""
+    day = (midnight + timedelta(hours=12)).date()
+    slots = []
+    for span in grid_of_day(day, zone=plant.time_zone, minutes=15):
+        if since is not None and span.start_at < since:
+            continue
+        kw = planned_kw((span.start_at - midnight) / timedelta(hours=1))
+        direction = Direction.EXPORT if kw > 0 else Direction.IMPORT
+        slots.append(
+            PlannedSlot(
+                start_at=span.start_at,
+                end_at=span.end_at,
+                type=SetpointType.POWER,
+                value=abs(kw),
+                direction=direction,
+            )
+        )
+    return save_draft(
+        organisation_id=plant.organisation_id,
+        external_plant_id=plant.external_plant_id,
+        day=day,
+        slots=slots,
+        actor=JANA,
+        at=midnight - timedelta(hours=2),
+    )
 
 
 def begin(plant: Plant, *, kw: float, at: datetime, until: datetime) -> Override:
@@ -220,32 +233,26 @@ def actual_kw(minute: float) -> float:
 
 
 def measure(
-    plant: Plant,
-    *,
-    since: datetime,
-    until: datetime,
-    every: timedelta = MINUTE,
-    kw: Callable[[float], float] = actual_kw,
-    hole: tuple[int, int] | None = None,
+    plant: Plant, *, since: datetime, until: datetime, midnight: datetime, hole: tuple[int, int]
 ) -> None:
-    """Samples of [since, until), rolled up, and the ledger of holes."""
+    """A sample each minute of [since, until), rolled up, and the ledger of holes; `hole` in minutes after midnight."""
     forget_known_partitions()
     days = {since.date(), until.date()}
     ensure_partitions(days=days)
     ensure_partitions(days=days, tables=ROLLUPS)
     forget_known_partitions()
-    moments = [since + number * every for number in range(int((until - since) / every))]
+    moments = [since + number * MINUTE for number in range(int((until - since) / MINUTE))]
     rows = []
     for moment in moments:
-        minute = (moment - since) / MINUTE
-        if hole is not None and hole[0] <= minute < hole[1]:
+        minute = (moment - midnight) / MINUTE
+        if hole[0] <= minute < hole[1]:
             continue
         rows.append(
             TelemetryReading(
                 plant=plant,
                 measured_at=moment,
                 received_at=moment + timedelta(seconds=1),
-                grid_power_kw=-kw(minute),
+                grid_power_kw=-actual_kw(minute),
                 fve_power_kw=max(0.0, 300 * math.sin((minute / 60 - 5) / 15 * math.pi)),
                 battery_power_kw=-30.0,
                 consumption_power_kw=94.0,
@@ -258,7 +265,7 @@ def measure(
     TelemetryReading.objects.bulk_create(rows, batch_size=500)
     mark_changed(stream=Stream.REALTIME, changed=[(plant.pk, row.measured_at) for row in rows])
     roll_up_telemetry(at=until, rules=RULES)
-    keep_ledger(at=until, rules=RULES, give_up_after=timedelta(days=30))
+    keep_ledger(at=until + SETTLED_AFTER, rules=RULES, give_up_after=timedelta(days=30))
 
 
 def state_now(plant: Plant, *, at: datetime) -> None:

@@ -10,7 +10,7 @@
 import {
   byDirection, drawGaps, drawLimit, drawMoment, drawOverrides, drawSteps, drawWindow, faint,
 } from "./day_chart_draw.js";
-import { LiveTail, measured, powerRange, spans, splits, stepAt, steps, valueAt } from "./day_chart_series.js";
+import { LiveTail, measured, powerRange, rowsOf, splits, stepAt, steps, valueAt } from "./day_chart_series.js";
 import { Tip, amountText, clockText } from "./day_chart_tip.js";
 import { token } from "./words.js";
 
@@ -47,13 +47,14 @@ class DayChart {
   /** Other data of the same plant: another day, or a span of it. */
   replace(data) {
     this.data = data;
+    this.socHeight = data.has_battery ? this.options.socHeight : 0;
     this.skew = data.now - Date.now();
     this.planned = steps(data.planned);
     this.commanded = steps(data.commanded);
-    this.gaps = spans(data.gaps);
-    this.overrides = spans(data.overrides);
-    this.window = spans(data.soc_window);
-    this.marks = spans(data.marks);
+    this.gaps = rowsOf(data.gaps);
+    this.overrides = rowsOf(data.overrides);
+    this.window = rowsOf(data.soc_window);
+    this.marks = rowsOf(data.marks);
     this.reach = BROKEN_AFTER * data.period_s * 1000;
     this.actual = measured(data.actual, this.gaps, data.now);
     const width = this.element.clientWidth || 700;
@@ -165,7 +166,7 @@ class DayChart {
     this.width = this.element.clientWidth;
     if (!this.width) return;
     this.plots.push(new uPlot(this._powerOptions(), power, this.power));
-    if (this.options.socHeight) this.plots.push(new uPlot(this._chargeOptions(), charge, this.charge));
+    if (this.socHeight) this.plots.push(new uPlot(this._chargeOptions(), charge, this.charge));
     for (const plot of this.plots) this._listen(plot);
     this.drawn = performance.now();
   }
@@ -184,7 +185,7 @@ class DayChart {
     this.width = this.element.clientWidth;
     if (!this.plots.length || wasNarrow !== this.width < NARROW) this._build();
     else {
-      const heights = [this._height(), this.options.socHeight];
+      const heights = [this._height(), this.socHeight];
       this.plots.forEach((plot, i) => plot.setSize({ width: this.width, height: heights[i] }));
     }
   }
@@ -233,8 +234,8 @@ class DayChart {
   /** The hours: so many as there is room for, always on round ones. */
   _hours(show) {
     const { at, text, n } = this.data.ticks;
-    const fitting = Math.max(2, Math.floor((this.width - 90) / 62));
-    const every = [1, 2, 3, 6, 12, 24].find((one) => at.length / one <= fitting) ?? 24;
+    const fitting = Math.max(2, Math.floor((this.width - 90) / 58));
+    const every = [1, 2, 3, 6, 12, 24].find((one) => (at.length - 1) / one <= fitting) ?? 24;
     const kept = at.map((_, i) => i).filter((i) => (n[i] < 0 ? every === 1 : n[i] % every === 0));
     const words = new Map(kept.map((i) => [at[i] / 1000, text[i]]));
     return this._axis({
@@ -263,10 +264,10 @@ class DayChart {
     return {
       ...this._base(),
       height: this._height(),
-      padding: [8, narrow ? 12 : 20, this.options.socHeight ? 4 : 0, 0],
+      padding: [8, narrow ? 18 : 26, this.socHeight ? 4 : 0, 0],
       scales: { ...this._base().scales, y: { range: () => this.range } },
       axes: [
-        this._hours(!this.options.socHeight),
+        this._hours(!this.socHeight),
         this._axis({
           size: narrow ? 58 : 82,
           gap: 6,
@@ -290,8 +291,8 @@ class DayChart {
     const line = { stroke: token("--chg"), width: 2, ...bare };
     return {
       ...this._base(),
-      height: this.options.socHeight,
-      padding: [8, narrow ? 12 : 20, 0, 0],
+      height: this.socHeight,
+      padding: [8, narrow ? 18 : 26, 0, 0],
       scales: { ...this._base().scales, y: { range: [0, 100] } },
       axes: [
         this._hours(true),
@@ -315,7 +316,7 @@ class DayChart {
 
   _under(u, named) {
     drawGaps(u, this.gaps, named ? (gap) => gap.text : null);
-    drawOverrides(u, this.overrides, named);
+    drawOverrides(u, this.overrides, named ? this.data.words.override : "");
   }
 
   /** Plan and commands stand above the area and below the line of what was measured. */

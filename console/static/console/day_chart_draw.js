@@ -46,7 +46,7 @@ export function drawGaps(u, gaps, word) {
     ctx.fillStyle = pattern;
     ctx.fillRect(found[0], bbox.top, width, bbox.height);
     const text = word ? word(gap) : "";
-    if (text) label(u, text, found[0] + width / 2, bbox.top + bbox.height - 18 * ratio(), width);
+    if (text) label(u, text, found[0] + width / 2, bbox.top + 46 * ratio(), width);
   }
   ctx.restore();
 }
@@ -66,8 +66,8 @@ function label(u, text, centre, top, room) {
   ctx.fillText(text, left + 5 * d, top);
 }
 
-/** Overrides as a shade from top to bottom; their word beside the top where there is room. */
-export function drawOverrides(u, overrides, named) {
+/** Overrides as a shade from top to bottom; a word beside the top where there is room. */
+export function drawOverrides(u, overrides, word) {
   const { ctx, bbox } = u;
   const d = ratio();
   ctx.save();
@@ -76,14 +76,14 @@ export function drawOverrides(u, overrides, named) {
     if (!found) continue;
     ctx.fillStyle = faint("--st-doubt", "11%");
     ctx.fillRect(found[0], bbox.top, Math.max(found[1], d), bbox.height);
-    if (!named || u.width < 480) continue;
+    if (!word || u.width < 480) continue;
     ctx.font = `600 ${10.5 * d}px ${token("--f")}`;
     ctx.fillStyle = token("--st-doubt");
-    const width = ctx.measureText(one.text).width;
+    const width = ctx.measureText(word).width;
     const beside = found[0] + found[1] + 6 * d;
     const fits = beside + width < bbox.left + bbox.width;
     ctx.textAlign = fits ? "left" : "right";
-    ctx.fillText(one.text, fits ? beside : found[0] - 6 * d, bbox.top + 12 * d);
+    ctx.fillText(word, fits ? beside : found[0] - 6 * d, bbox.top + 12 * d);
   }
   ctx.restore();
 }

@@ -37,11 +37,11 @@ export function stepAt(list, at) {
   return undefined;
 }
 
-/** Spans {from, to, ...} of columns. */
-export function spans(columns) {
-  if (!columns) return [];
-  const names = Object.keys(columns);
-  return columns.from.map((_, i) => Object.fromEntries(names.map((name) => [name, columns[name][i]])));
+/** Columns as objects: spans {from, to, ...}, marks {at, ...}. */
+export function rowsOf(columns) {
+  const names = Object.keys(columns ?? {});
+  if (!names.length) return [];
+  return columns[names[0]].map((_, i) => Object.fromEntries(names.map((name) => [name, columns[name][i]])));
 }
 
 /** What was measured, as {at: [], up: [], low: [], high: [], soc: [], stepped}: nulls where a line must break. */
@@ -142,9 +142,13 @@ export function powerRange(series, lists, limits) {
   };
   for (const one of [series.up, series.low, series.high]) one.forEach(see);
   for (const list of lists) for (const step of list) see(step.up);
-  const size = Math.max(high, -low, 1);
-  if (limits.export_kw != null && limits.export_kw <= 1.6 * size) see(limits.export_kw);
-  if (limits.import_kw != null && limits.import_kw <= 1.6 * size) see(-limits.import_kw);
+  // A limit far beyond what happens would flatten the picture: it is drawn where it is near.
+  if (limits.export_kw != null && high >= limits.export_kw / 2) see(limits.export_kw);
+  if (limits.import_kw != null && -low >= limits.import_kw / 2) see(-limits.import_kw);
+  if (low === 0 && high === 0) {
+    see(limits.export_kw ?? 10);
+    see(-(limits.import_kw ?? 10));
+  }
   const span = Math.max(high - low, 2);
   return [low === 0 ? -0.06 * span : low - 0.1 * span, high === 0 ? 0.06 * span : high + 0.14 * span];
 }

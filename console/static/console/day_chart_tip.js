@@ -73,7 +73,7 @@ export class Tip {
       list.append(term, told);
     };
     for (const [name, value] of rows(found, data, this.chart.unit)) row(name, value ?? dim(words.nothing));
-    if (found.planned?.text) row("", dim(found.planned.text));
+    if (found.planned?.text) row(words.slot, found.planned.text);
     const lines = [head, list];
     const command = found.commanded?.command ?? found.planned?.command;
     if (command && this.chart.options.open) {

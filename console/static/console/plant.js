@@ -165,11 +165,12 @@ function renewLast() {
     return undefined;
   }, RENEW_LAST_MS);
 }
-onTopic("command", null, (event) => {
-  if (event.data.plant === plant) renewLast();
-});
-onResync(() => {
-  renewLast();
-  renewAssets();
-  load();
+onTopic("command", [`p${plant}`], renewLast);
+onResync((topics) => {
+  const missed = (topic) => topics === null || topics.includes(topic);
+  if (missed("command")) renewLast();
+  if (missed("plant")) {
+    renewAssets();
+    load();
+  }
 });

@@ -1,0 +1,274 @@
+"""A plant's page in its states, its tabs, and who may see them."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from dispatch.services.site_config import publish_changed
+from esm import clock
+from people.rights import Role
+from people.services.audit import record
+from plants.models import ConnectionMode, Organisation, Plant, PlantState
+from tests import factories
+from tests.console import seed_plant
+from tests.console.conftest import signed_in
+from tests.console.seed_plant import NOON
+from tests.queries import queries_of
+
+pytestmark = pytest.mark.django_db
+TABS = ("", "config/", "alarms/", "meter/", "history/")
+
+
+@pytest.fixture
+def client(person: Callable[..., Any]) -> Client:
+    with clock.frozen(NOON):
+        return signed_in(person(Role.VIEWER))
+
+
+@pytest.fixture
+def brewery(organisation: Organisation) -> Plant:
+    plant = seed_plant.brewery(organisation, at=NOON)
+    seed_plant.state_now(plant, at=NOON - timedelta(seconds=1))
+    return plant
+
+
+def shown(client: Client, plant: Plant, tab: str = "", at=NOON, **query: Any) -> str:
+    with clock.frozen(at):
+        answer = client.get(f"/console/plants/{plant.pk}/{tab}", query)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def words(html: str) -> str:
+    """What a person reads of it."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html)).replace("\u202f", " ")
+
+
+def part(html: str, mark: str) -> str:
+    """A section of the page by its id."""
+    return html[html.index(f'id="{mark}"') :].split("</section>", 1)[0]
+
+
+# --- the flow ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_flow_says_where_the_power_goes_and_draws_only_what_there_is(client, brewery):
+    flow = part(shown(client, brewery), "flow")
+
+    told = words(flow)
+    for word in ("275 kW Exporting , limit 300", "286 kW Producing , 412 kWp", "120 kW Discharging , 64 %"):
+        assert word in told
+    assert "94 kW Load" in told, "the chargers' 37 kW are a bay of their own"
+    assert "37 kW 2 of 3 EV" in told
+    assert "406 kW through the plant" in told
+    assert "Balanced to 1 kW" in told
+    assert re.findall(r'data-bay="(\w+)"', flow) == ["grid", "pv", "battery", "load", "ev"]
+
+
+def test_wires_are_as_wide_as_their_power_and_drift_where_it_goes(client, brewery):
+    flow = part(shown(client, brewery), "flow")
+
+    beds = dict(re.findall(r'data-wire="(\w+)".*?wire-bed"[^>]*stroke-width="([\d.]+)"', flow, re.DOTALL))
+    ways = dict(re.findall(r'data-wire="(\w+)".*?transform="rotate\((\d+)\)"', flow, re.DOTALL))
+    assert {name: float(width) for name, width in beds.items()} == {
+        "grid": 10.7,
+        "pv": 11.1,
+        "battery": 4.7,
+        "load": 3.7,
+        "ev": 3.0,
+    }
+    assert ways == {"grid": "0", "pv": "180", "battery": "0", "load": "180", "ev": "180"}
+
+
+def test_what_does_not_add_up_is_told_by_how_much(client, brewery):
+    PlantState.objects.filter(plant=brewery).update(consumption_power_kw=91.0)
+
+    assert "40 kW unexplained" in words(part(shown(client, brewery), "flow"))
+
+
+def test_an_old_sample_is_grey_with_its_time(client, brewery):
+    flow = part(shown(client, brewery, at=NOON + timedelta(minutes=5)), "flow")
+
+    assert 'class="flow is-stale"' in flow
+    assert "Last known at 13:42:17" in words(flow)
+
+
+def test_missing_values_are_no_data_and_never_zero(client, brewery):
+    PlantState.objects.filter(plant=brewery).update(fve_power_kw=None, battery_power_kw=None)
+
+    flow = part(shown(client, brewery), "flow")
+
+    assert "No data PV , 412 kWp" in words(flow)
+    assert "No data Battery" in words(flow)
+
+
+def test_a_plant_that_never_spoke_says_so(client, organisation):
+    plant = factories.plant(on=factories.connection(owner=organisation), assets=[])
+
+    told = words(shown(client, plant))
+
+    for word in (
+        "Nothing was measured yet",
+        "No devices are declared",
+        "Nothing was sent yet",
+        "No plan today",
+    ):
+        assert word in told
+
+
+# --- the devices ------------------------------------------------------------------------------------------------------
+
+
+def test_devices_with_a_fault_come_first_and_lead_to_a_command(client, brewery):
+    assets = part(shown(client, brewery), "assets")
+
+    names = re.findall(r'mono">([A-Z0-9-]+)<', assets)
+    assert names == ["EV-3", "INV-1", "INV-2", "B1", "EV-1", "EV-2", "M1"]
+    assert "Charger 3 EV-3 Offline" in words(assets)
+    assert "Battery hall B1 120 kW Discharging, 64 %" in words(assets)
+    assert f"/console/plants/{brewery.pk}/?act=device&amp;asset=B1#act" in assets
+
+
+def test_the_part_that_is_renewed_is_the_same(client, brewery):
+    whole = part(shown(client, brewery), "assets")
+
+    assert part(shown(client, brewery, "now/"), "assets") == whole
+
+
+# --- head, last commands, other days ----------------------------------------------------------------------------------
+
+
+def test_the_head_names_the_plan_that_is_in_force_and_tells_a_draft_from_it(client, brewery):
+    midnight = NOON.replace(hour=22, minute=0, second=0) - timedelta(days=1)
+    seed_plant.draft_day(brewery, midnight=midnight)
+    draft = words(shown(client, brewery))
+    seed_plant.plan_day(brewery, midnight=midnight)
+
+    assert "Draft v1, not published" in draft
+    assert "Plan v1" in words(shown(client, brewery))
+
+
+def test_the_last_commands_say_what_became_of_them(client, organisation):
+    lived = seed_plant.lived_day(organisation, since_hour=12.5, hole=(0, 0))
+
+    last = words(part(shown(client, lived.plant), "last"))
+
+    assert "Export 275 kW 13:15:02 , Jana Dvořáková Executing" in last
+    assert "Export 160 kW 13:00:00 , plan Verified" in last
+
+
+def test_a_day_that_is_no_day_shows_today_and_says_why(client, brewery):
+    told = words(shown(client, brewery, day="someday"))
+
+    assert "is no day like 2026-07-14" in told
+    assert "Tue 14 July" in told
+
+
+# --- the other tabs ---------------------------------------------------------------------------------------------------
+
+
+def test_the_config_tab_tells_what_voke_was_sent(client, brewery):
+    before = words(shown(client, brewery, "config/"))
+    publish_changed(at=NOON, policy=factories.policy())
+
+    after = words(shown(client, brewery, "config/"))
+
+    assert before.count("Never sent") == 3
+    assert (after.count("Never sent"), after.count("Voke was sent this")) == (0, 3)
+    assert "maxExportKw" in after
+    assert "00:00 06:00 240 kW 240 kW 20 to 95 %" in after
+
+
+def test_the_alarms_tab_has_raised_ones_first(client, brewery):
+    seed_plant.fault(brewery, at=NOON)
+
+    told = words(shown(client, brewery, "alarms/"))
+
+    assert "Warning Schedule slot missed The slot of 12:00 was not carried out" in told
+
+
+def test_the_meter_tab_tells_how_much_of_each_hour_is_known(client, brewery):
+    seed_plant.known_weeks(brewery, at=NOON)
+
+    html = shown(client, brewery, "meter/")
+
+    assert re.search(r"9\d % of the last 35 days is known", html)
+    assert _nothing(html, "18 Jun") + _nothing(html, "19 Jun") == 11, "eleven hours of the night"
+    assert _nothing(html, "20 Jun") == 0
+    assert "Import No data" in words(html)
+
+
+def _nothing(html: str, day: str) -> int:
+    """Hours of a day of which nothing is known."""
+    return len(re.findall(rf"<title>\w+ {day} \d\d:00, 0\u202f%", html))
+
+
+def test_the_history_tab_merges_what_was_changed_with_who_did_it(client, brewery, person):
+    midnight = NOON.replace(hour=22, minute=0, second=0) - timedelta(days=1)
+    seed_plant.plan_day(brewery, midnight=midnight)
+    record(
+        user=person(Role.OPERATOR),
+        organisation_id=brewery.organisation_id,
+        action="command.sent",
+        subject=brewery.name,
+        subject_path=f"/console/plants/{brewery.pk}/act/",
+        reason="price",
+        at=NOON,
+    )
+
+    told = words(shown(client, brewery, "history/"))
+
+    assert told.index("Command sent operator price") < told.index("Plan published, 14 July v1")
+    assert told.index("Plan published") < told.index("Time config v1 Jana Dvořáková")
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_an_empty_plant_has_every_tab(client, organisation, tab):
+    plant = factories.plant(
+        on=factories.connection(owner=organisation, mode=ConnectionMode.OBSERVE), assets=[]
+    )
+
+    assert plant.name in shown(client, plant, tab)
+
+
+@pytest.mark.parametrize("tab", [*TABS, "now/", "last/"])
+def test_another_organisations_plant_is_unknown(client, tab):
+    plant = factories.plant()
+
+    with clock.frozen(NOON):
+        assert client.get(f"/console/plants/{plant.pk}/{tab}").status_code == 404
+
+
+def test_a_stranger_is_led_to_the_sign_in():
+    plant = factories.plant()
+
+    answer = Client().get(f"/console/plants/{plant.pk}/")
+
+    assert (answer.status_code, answer.url.split("?")[0]) == (302, "/console/login/")
+
+
+def test_no_page_has_a_style_or_a_script_of_its_own(client, brewery):
+    for tab in TABS:
+        html = shown(client, brewery, tab)
+        assert not re.search(
+            r'\sstyle="|<style|\son\w+="|<script(?![^>]*src=)(?![^>]*application/json)', html
+        )
+
+
+def test_the_number_of_statements_does_not_grow_with_what_the_plant_has(client, brewery):
+    until = NOON + timedelta(hours=1)
+    seed_plant.begin(brewery, kw=5.0, at=NOON, until=until)
+    soon = NOON + timedelta(seconds=10)
+    shown(client, brewery, at=soon)
+    few = queries_of(lambda: shown(client, brewery, at=soon))
+    for number in range(1, 8):
+        factories.battery(f"X{number}", plant=brewery).save()
+        seed_plant.begin(brewery, kw=5.0 + number, at=NOON + timedelta(seconds=number), until=until)
+
+    many = queries_of(lambda: shown(client, brewery, at=soon))
+
+    assert many == few <= 26
