@@ -57,7 +57,7 @@ def top_of(plant: Plant, direction: Direction) -> float:
         known = (plant.max_import_kw, plant.max_export_kw, plant.max_charge_kw, plant.max_discharge_kw)
         limit = max((one for one in known if one), default=_DEFAULT_TOP_KW)
     wanted = limit * 4 / 3
-    step = 10.0 ** floor(log10(wanted)) / 4
+    step = 10.0 ** floor(log10(wanted)) / 2
     return ceil(wanted / step - 1e-9) * step
 
 

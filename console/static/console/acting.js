@@ -125,7 +125,7 @@ document.body.addEventListener("htmx:afterSettle", (event) => {
 document.body.addEventListener("acting:done", () => {
   document.querySelector("#act-sent [data-result]")?.focus();
   const fit = document.querySelector(".act-fit");
-  if (fit) window.htmx?.trigger(fit, "load");
+  if (fit) window.htmx?.trigger(fit, "recheck");
 });
 
 // The bar under a running override; over, the banner is asked for anew.

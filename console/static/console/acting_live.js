@@ -7,10 +7,16 @@ const commandShown = () => Number(document.getElementById("act-sent")?.dataset.c
 const refresh = (id) => window.htmx?.trigger(id, "refresh");
 
 for (const topic of ["override", "latch", "plan"]) {
-  onTopic(topic, null, (event) => { if (Number(event.plant) === plantShown()) refresh("#act-banner"); });
+  onTopic(topic, null, (event) => {
+    if (Number(event.plant) !== plantShown()) return;
+    refresh("#act-banner");
+    const fit = document.querySelector(".act-fit");
+    if (fit) window.htmx?.trigger(fit, "recheck");
+  });
 }
 onTopic("command", null, (event) => {
   if (Number(event.id) === commandShown()) refresh("#act-sent");
+  if (event.kind === "emergency" && Number(event.plant) === plantShown()) refresh("#act-banner");
   if (Number(event.plant) === plantShown() && document.getElementById("act-rows")) refresh("#act-rows");
 });
 onResync(() => {

@@ -56,6 +56,7 @@ def test_an_emergency_latches_the_plant_and_the_banner_says_so(operator_client, 
     latch, entry = EmergencyLatch.objects.get(), AuditEntry.objects.get(action="emergency.sent")
     assert (latch.type, latch.command.reason, latch.command.state) == (word, WHY, State.QUEUED)
     assert f"Emergency {word} is in force" in words(done)
+    assert "Voke was asked to" in words(done) and "Queued" in words(done)
     assert (entry.reason, entry.after["command"]) == (WHY, latch.command_id)
 
 
