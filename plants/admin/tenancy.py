@@ -166,7 +166,7 @@ class UserAdmin(DjangoUserAdmin, RoomAdmin):
         ("Dates", {"fields": (("last_login", "date_joined"),)}),
     )
     add_fieldsets = (
-        (None, {"classes": ("wide",), "fields": ("username", "organisation", "role", "password1", "password2")}),
+        (None, {"classes": ("wide",), "fields": ("username", "organisation", "password1", "password2")}),
     )
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
