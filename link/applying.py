@@ -46,11 +46,12 @@ from vcp import (
 
 @dataclass(frozen=True, kw_only=True)
 class Inlet:
-    """What `receive` must know of the connection that a batch arrived on."""
+    """What `receive` must know of the connection that a batch arrived on; `organisation_id`: whose screens are told."""
 
     connection_id: int
     routing_prefix: str
     retention_days: int
+    organisation_id: int | None = None
     max_body_bytes: int = MAX_BODY_BYTES
     quarantine_per_plant: int = PER_PLANT
 
@@ -108,7 +109,7 @@ def apply_understood(
     sites = resolve_sites(connection_id=inlet.connection_id, site_ids=site_ids) if site_ids else {}
     batch = _sort(parsed, sites, inlet=inlet, at=at)
     _lock(batch)
-    _store_readings(batch.readings, at=at)
+    _store_readings(batch.readings, inlet=inlet, at=at)
     fresh = _apply_events(batch.events, inlet=inlet, at=at)
     report = Report(applied=len(batch.readings) + fresh, duplicates=len(batch.events) - fresh)
     for family, count in Counter(one.family for one in parsed).items():
@@ -149,7 +150,7 @@ def _lock(batch: _Sorted) -> None:
         lock_states(plant_ids={plant_id for plant_id in modes | measured if plant_id is not None})
 
 
-def _store_readings(readings: Sequence[tuple[Parsed, int]], *, at: datetime) -> None:
+def _store_readings(readings: Sequence[tuple[Parsed, int]], *, inlet: Inlet, at: datetime) -> None:
     realtime: list[RealtimeSample] = []
     meters: list[MeterSample] = []
     for one, plant_id in readings:
@@ -157,7 +158,7 @@ def _store_readings(readings: Sequence[tuple[Parsed, int]], *, at: datetime) -> 
             meters.append(MeterSample(plant_id, one.payload))
         elif isinstance(one.payload, RealtimeValues):
             realtime.append(RealtimeSample(plant_id, one.moment, one.payload, one.raw_devices))
-    store_readings(realtime=realtime, meters=meters, at=at)
+    store_readings(realtime=realtime, meters=meters, at=at, organisation_id=inlet.organisation_id)
     mark_all_changed(
         {
             Stream.REALTIME: [(sample.plant_id, sample.measured_at) for sample in realtime],
@@ -239,7 +240,7 @@ def _apply_fresh(fresh: Sequence[_Fresh], *, inlet: Inlet, at: datetime) -> dict
                 schedules.append(_told_of_schedule(one, plant_id, schedule))
             case _:
                 dispositions[one.inbound_id] = Disposition.UNKNOWN_TYPE
-    changed = apply_modes(words=[word for _, word in modes])
+    changed = apply_modes(words=[word for _, word in modes], at=at, organisation_id=inlet.organisation_id)
     if alarms:
         home = home_of(inlet.connection_id)
         changed += apply_alarms(connection_id=home, words=[word for _, word in alarms], at=at)

@@ -228,6 +228,7 @@ class ConsumeWorker(Worker):
             inlet=Inlet(
                 connection_id=connection.pk,
                 routing_prefix=connection.routing_prefix,
+                organisation_id=connection.organisation_id,
                 retention_days=options.retention_days,
                 max_body_bytes=options.max_body_bytes,
                 quarantine_per_plant=options.quarantine_per_plant,

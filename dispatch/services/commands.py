@@ -36,6 +36,7 @@ from dispatch.services.life import Move, advance_many, append_events
 from dispatch.services.outbox import withdraw_unattempted
 from dispatch.services.verification import ToProve, open_verifications
 from dispatch.states import ENDED, State, Verdict
+from dispatch.telling import tell_made
 from plants.encryption import UndecryptableSecret
 from plants.errors import Conflict, DomainError, NotFound, Several
 from plants.models import Asset, Connection, Installation, Plant
@@ -225,6 +226,7 @@ def _create(
         detail=told_reason(request),
     )
     append_events(moves=[requested], words=[Verdict.APPLIED], at=at)
+    tell_made([(command.pk, values)], at=at)
     if isinstance(request.payload, SiteSetpoint):
         proven = ToProve(command.pk, plant.pk, request.payload, command.due_at)
         open_verifications(setpoints=[proven], policy=policy)

@@ -15,6 +15,7 @@ from dispatch.services.life import Move, Note, advance_many, append_notes
 from dispatch.services.outbox import RELAY, lock_commands, withdraw_siblings
 from dispatch.services.silence import ask_why_not_taken, end_silence
 from dispatch.states import State
+from dispatch.telling import Locked
 from plants.texts import storable_text
 
 _FIRST_WAIT_S = 0.25
@@ -51,13 +52,13 @@ def record(*, words: Sequence[Word], at: datetime, policy: Policy) -> None:
         return
     with transaction.atomic():
         rows = _lock_commands_of(settled)
-        locked = {command_id: State(state) for _, command_id, _, state, _ in rows}
+        locked = Locked((pk, state, plant, whose, kind) for _, pk, _, state, kind, plant, whose in rows)
         _write_outcomes(settled, at)
         moves: list[Move] = []
         notes: list[Note] = []
         arrived: list[int] = []  # emergencies may have more than one message on its way
         not_taken: dict[Silence, set[int]] = {}
-        for pk, command_id, urgent, _, kind in rows:
+        for pk, command_id, urgent, _, kind, _, _ in rows:
             word = settled[pk]
             if word.outcome is Outcome.CONFIRMED:
                 moves.append(_sent(pk, command_id, at + policy.ack_timeout_of(kind)))
@@ -77,14 +78,17 @@ def record(*, words: Sequence[Word], at: datetime, policy: Policy) -> None:
             end_silence(command_ids=arrived, by=State.SENT.value, at=at)
 
 
-def _lock_commands_of(outbound_ids: Collection[int]) -> list[tuple[int, int, bool, str, str]]:
-    """Lock the commands of messages in order of their ids; (message, command, urgent, the command's state, kind)."""
+def _lock_commands_of(outbound_ids: Collection[int]) -> list[tuple[int, int, bool, str, str, int, int]]:
+    """Lock the commands of messages in order of their ids.
+
+    (message, command, urgent, the command's state, kind, plant, organisation)
+    """
     commands = Command.objects.select_for_update(of=("self",)).filter(Among(outbound_ids, of="messages__pk"))
     in_order = commands.order_by("pk", "messages__pk")
     return [
-        (outbound_id, command_id, urgent, state, kind)
-        for command_id, state, kind, outbound_id, urgent in in_order.values_list(
-            "pk", "state", "kind", "messages__pk", "messages__urgent"
+        (outbound_id, command_id, urgent, state, kind, plant_id, organisation_id)
+        for command_id, state, kind, plant_id, organisation_id, outbound_id, urgent in in_order.values_list(
+            "pk", "state", "kind", "plant_id", "organisation_id", "messages__pk", "messages__urgent"
         )
     ]
 

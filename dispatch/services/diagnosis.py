@@ -43,6 +43,7 @@ from dispatch.services.bulk import Among
 from dispatch.services.life import Note, append_notes, lock_states
 from dispatch.services.silence_evidence import gather
 from dispatch.surroundings import TOO_EARLY
+from dispatch.telling import About, tell_diagnosed
 
 BATCH = 200
 MAX_ROUNDS = 20
@@ -182,6 +183,10 @@ def _decide(
 def _write(made: Sequence[_Made], at: datetime) -> None:
     Diagnosis.objects.bulk_update([one.row for one in made], _WRITTEN)
     append_notes(notes=[one.note for one in made if one.note is not None], at=at)
+    told = [(one.row.command, one.row.cause) for one in made if one.note is not None]
+    tell_diagnosed(
+        [(row.pk, About(row.plant_id, row.organisation_id, row.kind), cause) for row, cause in told], at=at
+    )
 
 
 # --- Voke's command log -----------------------------------------------------------------------------------------------
@@ -259,6 +264,7 @@ def record_looks(*, told: Sequence[LogTold], at: datetime, rules: DiagnosisRules
     by_command = {one.look.command_id: one for one in told}
     lock_states(by_command)
     rows = Diagnosis.objects.filter(Among(by_command), stage=DiagnosisStage.LOG).order_by("pk")
+    rows = rows.select_related("command")
     made = [
         _judge_log(row, by_command[row.pk], at=at, rules=rules)
         for row in rows

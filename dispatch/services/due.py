@@ -9,7 +9,7 @@ Edge cases (the concurrency policy):
 """
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
@@ -25,6 +25,7 @@ from dispatch.services.bulk import Among
 from dispatch.services.life import Move, advance_many
 from dispatch.services.outbox import insert_messages
 from dispatch.states import State
+from dispatch.telling import Locked
 from plants.encryption import UndecryptableSecret
 from plants.models import Connection
 from vcp import ProtocolError
@@ -45,11 +46,12 @@ class Due(NamedTuple):
     connection_now_id: int | None
     external_plant_id: str
     voke_uuid: uuid.UUID | None
+    organisation_id: int
 
 
 _DUE_COLUMNS = (
     "pk", "connection_id", "kind", "payload", "deliver_by_at", "plant_id", "plant__connection_id",
-    "plant__external_plant_id", "plant__voke_uuid",
+    "plant__external_plant_id", "plant__voke_uuid", "organisation_id",
 )  # fmt: skip
 
 
@@ -79,6 +81,7 @@ def _due_of(command: Command) -> Due:
         connection_now_id=plant.connection_id,
         external_plant_id=plant.external_plant_id,
         voke_uuid=plant.voke_uuid,
+        organisation_id=command.organisation_id,
     )
 
 
@@ -88,7 +91,7 @@ def _put(
     connection: Connection,
     at: datetime,
     new_id: NewId,
-    locked: Mapping[int, State] | None,
+    locked: Locked | None,
 ) -> None:
     """`locked`: the states of the commands where the caller has locked them."""
     signer = signer_of(connection)
@@ -148,7 +151,7 @@ def _queue_connection(connection_id: int, *, at: datetime, limit: int, new_id: N
 
 def _put_locked(due: Sequence[Due], *, connection_id: int, at: datetime, new_id: NewId) -> None:
     """Of commands that were locked while they were SCHEDULED; what can't be built raises before anything is written."""
-    locked = dict.fromkeys((one.pk for one in due), State.SCHEDULED)
+    locked = Locked((one.pk, State.SCHEDULED, one.plant_id, one.organisation_id, one.kind) for one in due)
     connection = Connection.objects.get(pk=connection_id)
     _put(due, connection=connection, at=at, new_id=new_id, locked=locked)
 

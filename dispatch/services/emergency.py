@@ -35,6 +35,7 @@ from dispatch.services.life import Move, Note, advance_many, append_notes
 from dispatch.services.outbox import store_messages, unsent_commands, withdraw_unattempted
 from dispatch.services.undoing import ENDS_WITHIN, base_mode_of, store_or_record
 from dispatch.states import State
+from dispatch.telling import tell_latches
 from plants.encryption import UndecryptableSecret
 from plants.errors import Conflict, Invalid
 from plants.models import Plant
@@ -89,6 +90,7 @@ def _latch(plant: Plant, command: Command, payload: Emergency, actor: Actor, at:
         )
     elif latch.type == "HOLD":
         EmergencyLatch.objects.filter(pk=latch.pk).update(command=command, type=payload.type.value)
+    tell_latches({plant.pk: plant.organisation_id}, is_set=True, at=at, kind=payload.type.value)
 
 
 def take_back_all_unsent(winners: Mapping[int, int], *, stops: bool, at: datetime) -> None:
@@ -146,6 +148,7 @@ def release(
         EmergencyLatch.objects.filter(pk=latch.pk).update(
             released_at=at, released_by_name=actor.name[:150], release_reason=reason[:500]
         )
+        tell_latches({plant.pk: plant.organisation_id}, is_set=False, at=at)
         withdraw_undelivered([plant.pk], at=at)
         base_mode = store_or_record(
             plant=plant,

@@ -19,6 +19,7 @@ from dispatch.services.bulk import Among, insert_rows
 from dispatch.services.silence import ask_why, end_silence, ends_silence, silence_of
 from dispatch.services.verification import ENDS_PROOF, end_unproven
 from dispatch.states import State, Verdict, judge
+from dispatch.telling import Locked, tell_states
 
 NOTE = "NOTE"
 _WORD_LENGTH = 24
@@ -65,17 +66,15 @@ def advance(*, command_id: int, to: State, at: datetime, cause: str, actor: str 
     return advance_many(moves=[Move(command_id=command_id, to=to, cause=cause, actor=actor)], at=at)[0]
 
 
-def lock_states(command_ids: Collection[int]) -> dict[int, State]:
+def lock_states(command_ids: Collection[int]) -> Locked:
     """Lock commands in order of their ids, before any message is locked; answers their states."""
     if not command_ids:
-        return {}
+        return Locked(())
     rows = Command.objects.select_for_update(of=("self",)).filter(Among(command_ids)).order_by("pk")
-    return {pk: State(state) for pk, state in rows.values_list("pk", "state")}
+    return Locked(rows.values_list("pk", "state", "plant_id", "organisation_id", "kind"))
 
 
-def advance_many(
-    *, moves: Sequence[Move], at: datetime, locked: Mapping[int, State] | None = None
-) -> list[Verdict]:
+def advance_many(*, moves: Sequence[Move], at: datetime, locked: Locked | None = None) -> list[Verdict]:
     """Judge each word in order, move the commands that it moves, and append an event for every word.
 
     `locked`: what `lock_states` answered within this transaction about these commands, where the caller has asked. Then
@@ -92,7 +91,7 @@ def advance_many(
         return _advance(moves, at, lock_states({move.command_id for move in moves}))
 
 
-def _advance(moves: Sequence[Move], at: datetime, found: Mapping[int, State]) -> list[Verdict]:
+def _advance(moves: Sequence[Move], at: datetime, found: Locked) -> list[Verdict]:
     states = dict(found)
     last: dict[int, Move] = {}
     verdicts: list[Verdict] = []
@@ -106,6 +105,7 @@ def _advance(moves: Sequence[Move], at: datetime, found: Mapping[int, State]) ->
         verdicts.append(verdict)
     _update(found, last, at)
     append_events(moves=moves, words=[verdict.value for verdict in verdicts], at=at)
+    tell_states({pk: (move.to, move.cause) for pk, move in last.items()}, found.about, at=at)
     return verdicts
 
 

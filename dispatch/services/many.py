@@ -45,6 +45,7 @@ from dispatch.services.life import Move, append_events
 from dispatch.services.outbox import insert_messages_of_many
 from dispatch.services.verification import ToProve, open_verifications
 from dispatch.states import State, Verdict
+from dispatch.telling import tell_made
 from plants.encryption import Secret, UndecryptableSecret, decrypt
 from plants.errors import Conflict, DomainError, NotFound, Several
 from plants.models import Asset, Connection, Installation, Plant
@@ -301,6 +302,7 @@ class _Call:
             if isinstance(one.sent, SiteSetpoint)
         ]
         open_verifications(setpoints=proven, policy=self._policy)
+        tell_made([(pk, one.values) for pk, one in zip(ids, made, strict=True)], at=self._at)
         return [self._row(pk, one) for pk, one in zip(ids, made, strict=True)]
 
     def _moves(self, pk: int, one: _New, outbound: Mapping[int, int]) -> Iterable[Move]:

@@ -36,6 +36,7 @@ from dispatch.services.emergency import released_request, take_back_all_unsent, 
 from dispatch.services.following import follow_releases
 from dispatch.services.many import Answer, plants_to_command, store_many
 from dispatch.services.undoing import cut_reason, record_refused
+from dispatch.telling import tell_latches
 from plants.errors import Conflict, Invalid, NotFound, Several
 from plants.models import Connection, Plant
 from vcp import Emergency, EmergencyType
@@ -240,6 +241,7 @@ def _latch(order: EmergencyOrder, winners: Mapping[int, int], actor: Actor, at: 
             if plant_id not in has
         ],
     )
+    tell_latches(dict.fromkeys(winners, order.organisation_id), is_set=True, at=at, kind=order.type)
 
 
 def _write_down(
@@ -318,6 +320,7 @@ def _release_batch(
     EmergencyLatch.objects.filter(Among(list(latches.values()))).update(
         released_at=at, released_by_name=actor.name[:150], release_reason=order.release_reason
     )
+    tell_latches({plant.pk: plant.organisation_id for plant in plants}, is_set=False, at=at)
     withdraw_undelivered([plant.pk for plant in plants], at=at)
     asked = [(plant, released_request(plant, order.release_reason, at=at)) for plant in plants]
     answers = store_many(asked=asked, actor=actor, at=at, policy=policy, new_id=new_id)

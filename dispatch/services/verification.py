@@ -36,6 +36,7 @@ from dispatch.services.grading import (
 )
 from dispatch.states import NEVER_SENT, State
 from dispatch.targets import WITHOUT_EFFECT, reached_at, taken_back_at, targets_of
+from dispatch.telling import About, tell_proof
 from dispatch.verification import Aim, ProofRules, Target, Window, aim_of, in_force, rank_of, window_of
 from vcp import SiteSetpoint
 
@@ -113,6 +114,8 @@ class _Row(NamedTuple):
     first_verdict: str
     state: str
     payload: Mapping[str, Any]
+    organisation_id: int
+    kind: str
 
     @property
     def before(self) -> Before:
@@ -121,7 +124,7 @@ class _Row(NamedTuple):
 
 _READ = (
     "command_id", "plant_id", "begins_at", "ends_at", "rank", "verdict", "looks", "samples", "first_verdict",
-    "command__state", "command__payload",
+    "command__state", "command__payload", "command__organisation_id", "command__kind",
 )  # fmt: skip
 
 
@@ -142,7 +145,19 @@ def _judge(rows: Sequence[_Row], *, at: datetime, rules: MeasuringRules) -> None
     cases = [Case(row.key, row.plant_id, *windows[row.key]) for row in rows if row.key in windows]
     judged = {outcome.key: outcome for outcome in judge_cases(cases=cases, rules=rules)}
     outcomes = [(row.before, judged.get(row.key, not_in_force(row.key))) for row in rows]
-    settle(Verification, outcomes=outcomes, at=at, rules=rules.proof)
+    if settle(Verification, outcomes=outcomes, at=at, rules=rules.proof):
+        whose = {row.key: About(row.plant_id, row.organisation_id, row.kind) for row in rows}
+        graded = [
+            one for before, one in outcomes if one.grade is not None and one.grade.verdict != before.verdict
+        ]
+        tell_proof(
+            [
+                (one.key, whose[one.key], one.grade.verdict, one.grade.off_by)
+                for one in graded
+                if one.grade is not None
+            ],
+            at=at,
+        )
 
 
 def _windows(rows: Sequence[_Row], rules: ProofRules) -> dict[int, tuple[Aim, Window]]:

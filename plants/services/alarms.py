@@ -22,6 +22,7 @@ from django.db import transaction
 from plants.models import Alarm, AlarmChange, AlarmOrigin, Connection
 from plants.services.alarm_filing import Told, file_alarms
 from plants.sql import insert_new
+from plants.telling import tell_alarms
 from vcp import Alarm as AlarmEvent
 
 
@@ -68,8 +69,12 @@ def apply_alarms(*, connection_id: int, words: Sequence[AlarmWord], at: datetime
             changed[alarm_id] = rows[alarm_id]
     if changed:
         Alarm.objects.bulk_update([changed[alarm_id] for alarm_id in sorted(changed)], _WRITTEN)
-    _note_changes(rows, raised_before, at)
-    file_alarms(told=_told(connection_id, words, rows), at=at)
+    changes = _note_changes(rows, raised_before, at)
+    told = _told(connection_id, words, rows)
+    file_alarms(told=told, at=at)
+    tell_alarms(
+        [(change.alarm, change.word) for change in changes], organisation_id=told[0].organisation_id, at=at
+    )
     return told_new
 
 
@@ -89,7 +94,9 @@ def _stood_raised(row: Alarm, fresh: Collection[str]) -> bool:
     return row.alarm_id not in fresh and row.cleared_at is None
 
 
-def _note_changes(rows: Mapping[str, Alarm], raised_before: Mapping[str, str], at: datetime) -> None:
+def _note_changes(
+    rows: Mapping[str, Alarm], raised_before: Mapping[str, str], at: datetime
+) -> list[AlarmChange]:
     """What the batch did to each alarm as a whole: one that was raised and cleared within it changed nothing."""
     changes: list[AlarmChange] = []
     for alarm_id, row in sorted(rows.items()):
@@ -98,6 +105,7 @@ def _note_changes(rows: Mapping[str, Alarm], raised_before: Mapping[str, str], a
             changes.append(AlarmChange(alarm=row, word=word, at=at))
     if changes:
         AlarmChange.objects.bulk_create(changes)
+    return changes
 
 
 def _change_of(row: Alarm, *, severity_before: str | None) -> AlarmChange.Word | None:
@@ -209,8 +217,7 @@ def raise_platform_alarm(
             row.save(update_fields=["severity", "code", "message", "raised_at", "told_at", "cleared_at"])
         if before == severity:
             return False
-        file_alarms(told=[_as_told(row)], at=at)
-        AlarmChange.objects.create(alarm=row, word=AlarmChange.Word.RAISED, at=at)
+        _file_one(row, AlarmChange.Word.RAISED, at)
         return True
 
 
@@ -223,9 +230,15 @@ def clear_platform_alarm(*, connection_id: int | None, alarm_id: str, at: dateti
             return False
         row.cleared_at = row.told_at = at
         row.save(update_fields=["cleared_at", "told_at"])
-        file_alarms(told=[_as_told(row)], at=at)
-        AlarmChange.objects.create(alarm=row, word=AlarmChange.Word.CLEARED, at=at)
+        _file_one(row, AlarmChange.Word.CLEARED, at)
         return True
+
+
+def _file_one(row: Alarm, word: AlarmChange.Word, at: datetime) -> None:
+    told = _as_told(row)
+    file_alarms(told=[told], at=at)
+    AlarmChange.objects.create(alarm=row, word=word, at=at)
+    tell_alarms([(row, word)], organisation_id=told.organisation_id, at=at)
 
 
 def _as_told(row: Alarm) -> Told:

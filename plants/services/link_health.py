@@ -13,8 +13,11 @@ from datetime import datetime, timedelta
 from django.db.models import Exists, F, OuterRef
 from django.db.models.functions import Greatest
 
-from plants.models import LinkHealth, LinkState, StreamHealth
+from live.events import Json
+from plants.advice import ADVICE
+from plants.models import Connection, LinkHealth, LinkState, StreamHealth
 from plants.services.link_spans import note_span
+from plants.telling import tell_link
 
 PRUNE_AFTER = timedelta(minutes=10)
 
@@ -81,6 +84,8 @@ def note_link(
             **held,
         },
     )
+    if created or row.state != state or (error_code and row.error_code != error_code[:48]):
+        _tell(connection_id, role=role, state=state, error_code=error_code, at=at)
     if created:
         return
     changes: dict[str, object] = {"seen_at": at, **held}
@@ -91,6 +96,13 @@ def note_link(
     if event_at is not None:
         changes["last_event_at"] = event_at
     LinkHealth.objects.filter(pk=row.pk).update(**changes)
+
+
+def _tell(connection_id: int, *, role: str, state: str, error_code: str, at: datetime) -> None:
+    owner = Connection.objects.filter(pk=connection_id).values_list("organisation_id", flat=True).first()
+    advice = ADVICE.get(error_code)
+    facts: dict[str, Json] = {"role": str(role), "state": str(state), "advice": "" if advice is None else advice.title}
+    tell_link(organisation_id=owner, connection_id=connection_id, facts=facts, at=at)
 
 
 def write_nothing_new(*, connection_id: int) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from django.db.models import Q
 
 from plants.models import PlantState
+from plants.telling import tell_modes
 from vcp import ModeEvent
 
 
@@ -29,8 +30,13 @@ def lock_states(*, plant_ids: Collection[int]) -> None:
     list(rows.order_by("plant_id").values_list("plant_id"))
 
 
-def apply_modes(*, words: Sequence[ModeWord]) -> list[bool]:
-    """Take over mode, reason and expiry of each event unless a newer one was seen; True where something changed."""
+def apply_modes(
+    *, words: Sequence[ModeWord], at: datetime | None = None, organisation_id: int | None = None
+) -> list[bool]:
+    """Take over mode, reason and expiry of each event unless a newer one was seen; True where something changed.
+
+    `organisation_id`: whose screens are told, None = nobody's.
+    """
     changed = [False] * len(words)
     for index in sorted(range(len(words)), key=lambda one: (words[one].plant_id, words[one].told_at, one)):
         word = words[index]
@@ -42,4 +48,17 @@ def apply_modes(*, words: Sequence[ModeWord]) -> list[bool]:
             mode_override_until=word.event.valid_until,
         )
         changed[index] = updated == 1
+    if organisation_id is not None and at is not None:
+        news = [
+            (
+                word.plant_id,
+                word.event.mode[:40],
+                (word.event.reason or "")[:500],
+                word.told_at,
+                word.event.valid_until,
+            )
+            for word, is_new in zip(words, changed, strict=True)
+            if is_new
+        ]
+        tell_modes(news, organisation_id=organisation_id, at=at)
     return changed

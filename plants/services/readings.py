@@ -12,6 +12,7 @@ from django.db import connection
 
 from plants.copy import Target, Values, copy_in, write_all
 from plants.models import MeterReading, Plant, PlantState, RecentTelemetryBody, TelemetryReading
+from plants.telling import tell_measured
 from vcp import DataQuality, MeterRegisters, MeterTelemetry, RealtimeValues
 
 BODIES_KEPT = 20
@@ -124,13 +125,22 @@ def store_meters(*, samples: Sequence[MeterSample], at: datetime) -> None:
 
 
 def store_readings(
-    *, realtime: Sequence[RealtimeSample], meters: Sequence[MeterSample], at: datetime
+    *,
+    realtime: Sequence[RealtimeSample],
+    meters: Sequence[MeterSample],
+    at: datetime,
+    organisation_id: int | None = None,
 ) -> None:
-    """Both in their order: states, realtime history, meter history. Call within the transaction of the batch."""
+    """Both in their order: states, realtime history, meter history. Call within the transaction of the batch.
+
+    `organisation_id`: whose screens are told, None = nobody's.
+    """
     # States before readings: a batch with mode events has locked its states before anything else.
     states, history = _realtime_rows(realtime, at=at)
     write_all([(_STATE, states)])
     write_all([(_REALTIME, history), (_METERS, _meter_rows(meters, at=at))])
+    if organisation_id is not None:
+        tell_measured(states, organisation_id=organisation_id, at=at)
 
 
 def _realtime_rows(samples: Sequence[RealtimeSample], *, at: datetime) -> tuple[list[Values], list[Values]]:

@@ -26,6 +26,7 @@ from schedules.mapping import planned, rows_of
 from schedules.models import OPEN, DayPlan, Origin, PlanEvent, PlanSlot, PlanState, PlanVersion
 from schedules.selectors.marks import marks_of
 from schedules.slots import FIRST_DAY, LAST_DAY, PlannedSlot
+from schedules.telling import tell_plan
 
 MOST_SLOTS = 400
 """A day of 25 hours has 300 slots of five minutes."""
@@ -298,3 +299,4 @@ def note_event(
 ) -> None:
     """Append to the plan's history."""
     PlanEvent.objects.create(plan=plan, version=version, at=at, word=word, actor=actor[:150], detail=detail)
+    tell_plan(plan, version, word, at=at)

@@ -53,6 +53,7 @@ from schedules.services.override_checks import (
 )
 from schedules.services.runs import Turned, lock_free_plants, write_runs
 from schedules.services.standing import LONGEST_SLOT, OVERRIDDEN, override_text
+from schedules.telling import tell_override, tell_overrides
 from vcp import Priority, SiteSetpoint, to_wire
 
 BATCH = 500
@@ -105,6 +106,7 @@ def begin_override(
             by_name=actor.name[:150],
             reason=reason[:500],
         )
+        tell_override(override, at=at)
         _stand_above(override, at=at, from_at=at, until_at=until_at)
         _say_again_where_beaten(override, now, actor=actor, at=at, policy=policy, new_id=new_id)
         if before is not None:
@@ -277,9 +279,8 @@ def end_override(
         override = _lock(organisation_id, override_id)
         require_open(override)
         _end(override, OverrideEnd.ENDED, actor=actor, at=at)
-        _cancel_unsent(
-            override, actor=actor, reason=reason, at=at
-        )  # what never left needs no strong successor
+        # What never left needs no strong successor.
+        _cancel_unsent(override, actor=actor, reason=reason, at=at)
         carry_on(override.plant_id, at=at, policy=policy, new_id=new_id)
         _take_back(override, actor=actor, reason=reason, at=at, policy=policy, new_id=new_id)
     return override
@@ -298,6 +299,7 @@ def _lock(organisation_id: int, override_id: int) -> Override:
 def _end(override: Override, cause: OverrideEnd, *, actor: Actor, at: datetime) -> None:
     override.ended_at, override.end_cause, override.ended_by_name = at, cause, actor.name[:150]
     override.save(update_fields=["ended_at", "end_cause", "ended_by_name"])
+    tell_override(override, at=at)
 
 
 def _take_back(
@@ -349,11 +351,14 @@ def expire_overrides(*, at: datetime, limit: int = BATCH) -> int:
             _over(at)
             .filter(Among([pk for pk, _ in found]), Among(free, of="plant_id"))
             .annotate(stopped=_emergency_after())
-            .values_list("pk", "stopped", "until_at", "command__state", "command__cause")
+            .values_list(
+                "pk", "stopped", "until_at", "command__state", "command__cause", "plant_id", "organisation_id"
+            )
         )
         by_cause: dict[OverrideEnd, list[int]] = defaultdict(list)
-        for pk, stopped, until_at, state, cause in rows:
+        for pk, stopped, until_at, state, cause, *_ in rows:
             by_cause[_cause_of(stopped, until_at, state, cause, at)].append(pk)
+        tell_overrides([(row[0], row[5], row[6], "OVER") for row in rows], at=at)
         for cause_of_end, ids in by_cause.items():
             ended_at = F("until_at") if cause_of_end is OverrideEnd.EXPIRED else at
             Override.objects.filter(Among(ids)).update(ended_at=ended_at, end_cause=cause_of_end)

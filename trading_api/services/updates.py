@@ -29,6 +29,7 @@ from plants.time_config import Block
 from trading_api.errors import UpdateNotOpen
 from trading_api.mapping import Outcome
 from trading_api.models import ConfigUpdateRequest, HeldBecause, ServedVersion, UpdateState
+from trading_api.telling import tell_update
 
 _HELD_MESSAGES = {
     HeldBecause.POLICY: "Held: a person reviews the updates of this plant.",
@@ -85,7 +86,7 @@ def request_update(
             return _invalid(asked, error)
         if newest is not None and _refused_before(newest, asked):
             return _answer(newest, plant)
-        _supersede(newest, asked.at)
+        _supersede(newest, asked)
         return _hold_or_apply(asked)
 
 
@@ -127,7 +128,7 @@ def _already_in_force(
     made_it = (
         asked.plant.config_updates.filter(state=UpdateState.APPLIED, version=version).order_by("-pk").first()
     )
-    _supersede(newest, asked.at)
+    _supersede(newest, asked)
     if made_it is None:
         made_it = _new_request(asked, UpdateState.APPLIED, decided_at=asked.at, version=version)
     served = _served_number(asked)
@@ -151,9 +152,10 @@ def _invalid(asked: _Asked, error: Several) -> UpdateAnswer:
     return _answer(before, asked.plant, problems=tuple(error.problems))
 
 
-def _supersede(newest: ConfigUpdateRequest | None, at: datetime) -> None:
+def _supersede(newest: ConfigUpdateRequest | None, asked: _Asked) -> None:
     if newest is not None and newest.state == UpdateState.OPEN:
-        _decide(newest.pk, state=UpdateState.SUPERSEDED, decided_at=at)
+        _decide(newest.pk, state=UpdateState.SUPERSEDED, decided_at=asked.at)
+        _tell(newest.pk, asked.plant, UpdateState.SUPERSEDED, asked.at)
 
 
 def _hold_or_apply(asked: _Asked) -> UpdateAnswer:
@@ -193,7 +195,7 @@ def _served_number(asked: _Asked) -> int | None:
 
 
 def _new_request(asked: _Asked, state: UpdateState, **fields: Any) -> ConfigUpdateRequest:
-    return ConfigUpdateRequest.objects.create(
+    made = ConfigUpdateRequest.objects.create(
         request_id=uuid4(),
         plant=asked.plant,
         credential_id=asked.credential_id,
@@ -203,6 +205,8 @@ def _new_request(asked: _Asked, state: UpdateState, **fields: Any) -> ConfigUpda
         asked_at=asked.at,
         **fields,
     )
+    _tell(made.pk, asked.plant, state, asked.at)
+    return made
 
 
 def _answer(
@@ -233,7 +237,7 @@ def _answer(
 def approve_update(*, update_id: int, author: Author, at: datetime, note: str = "") -> TimeConfigVersion:
     """Apply a held update. Raises NotFound, UpdateNotOpen, Several (it breaks a rule by now: it stays open)."""
     with transaction.atomic():
-        request, _ = _open_update(update_id)
+        request, plant = _open_update(update_id)
         version = set_time_config(
             plant_id=request.plant_id,
             blocks=_blocks(request),
@@ -242,6 +246,7 @@ def approve_update(*, update_id: int, author: Author, at: datetime, note: str = 
             at=at,
         )
         _decide(request.pk, state=UpdateState.APPLIED, version=version, **_decision(author, at, note))
+        _tell(request.pk, plant, UpdateState.APPLIED, at)
     return version
 
 
@@ -252,6 +257,17 @@ def refuse_update(*, update_id: int, author: Author, at: datetime, note: str = "
         _decide(
             request.pk, state=UpdateState.REFUSED, version=plant.time_config, **_decision(author, at, note)
         )
+        _tell(request.pk, plant, UpdateState.REFUSED, at)
+
+
+def _tell(update_id: int, plant: Plant, state: UpdateState, at: datetime) -> None:
+    tell_update(
+        update_id=update_id,
+        plant_id=plant.pk,
+        organisation_id=plant.organisation_id,
+        state=str(state),
+        at=at,
+    )
 
 
 def _open_update(update_id: int) -> tuple[ConfigUpdateRequest, Plant]:
