@@ -1,7 +1,7 @@
 """What people do in the inbox. Nothing of it goes to Voke: it may be taken back, and the page says so.
 
 Each act is one service call and one entry of the audit in one transaction. It answers the pane as the database has it
-now: 200, 422 with what is wrong at its field, 409 when somebody else was first.
+now: 200, 422 with what is wrong at its field; 409, to htmx 200 and a notice, when somebody else was first.
 """
 
 import json
@@ -182,7 +182,8 @@ def _do(
             if not note.repeated:
                 _record(request, before, action, at, reason=note.text)
     except (Invalid, Conflict) as error:
-        status = 422 if isinstance(error, Invalid) else 409
+        # Of two at once the second gets what the first has made of it: to a page that is no failure.
+        status = 422 if isinstance(error, Invalid) else 200 if wants_part(request) else 409
         now = case_of(inbox, case_id=case_id)
         return answer(
             request, now, status=status, problem=_problem(error), kept=kept or {}, open_form=error.path
