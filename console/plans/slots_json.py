@@ -70,8 +70,8 @@ def _read(found: object, span: Span, path: str) -> PlannedSlot | None:
     if not 0 <= value <= MOST_VALUE or not isfinite(value):
         raise Invalid("must lie within 0 and 10,000,000", path=path, code="OUT_OF_RANGE")
     try:
-        kind, direction = SetpointType(found.get("type")), Direction(found.get("direction"))
-        priority = Priority(found.get("priority", Priority.NORMAL.value))
+        kind, direction = SetpointType(str(found.get("type"))), Direction(str(found.get("direction")))
+        priority = Priority(str(found.get("priority", Priority.NORMAL.value)))
     except ValueError:
         raise Invalid("holds a word that is not known", path=path, code="UNKNOWN_WORD") from None
     if priority not in _PRIORITIES:

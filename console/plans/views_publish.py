@@ -4,6 +4,7 @@ The review lets the rules run over the draft and remembers the day's mark; publi
 or checked the day since. A second click finds the version published and shows it: nothing is sent twice.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -20,13 +21,15 @@ from console.plans.words import conflict_title, day_words, span_words
 from esm import clock
 from people.rights import Right
 from plants.errors import DomainError, Several
+from schedules.conflicts import Code, Severity
 from schedules.models import PlanState, PlanVersion
 from schedules.policy import current_schedule_policy
 from schedules.selectors.marks import review_marks_of
 from schedules.services.drafts import check_version
 from schedules.services.publishing import publish
+from schedules.slots import PlannedSlot, Span
 
-_MOST_FINDINGS = 40
+_MOST_FINDINGS = 12
 MOST_REASON = 500
 
 
@@ -57,6 +60,7 @@ def _review(day: PlannedDay, **more: Any) -> dict[str, Any]:
     policy = current_schedule_policy()
     errors, warnings = found_in(version)
     findings = _findings(day, version)
+    serious = [one for one in findings if one["severity"] == Severity.ERROR]
     return {
         "day": day,
         "version": version,
@@ -65,8 +69,8 @@ def _review(day: PlannedDay, **more: Any) -> dict[str, Any]:
         "publication": publication_of(day, version, at=clock.now(), lead=policy.slot_lead),
         "errors": errors,
         "warnings": warnings,
-        "findings": findings[:_MOST_FINDINGS],
-        "more_findings": max(0, len(findings) - _MOST_FINDINGS),
+        "findings": (serious or findings)[:_MOST_FINDINGS],
+        "more_findings": max(0, len(serious or findings) - _MOST_FINDINGS),
         "may_publish": version.state == PlanState.CHECKED and not errors and bool(day.slots(version)),
         "seen": review_marks_of(plan_ids=[version.plan_id]).get(version.plan_id, 0),
         **more,
@@ -74,24 +78,42 @@ def _review(day: PlannedDay, **more: Any) -> dict[str, Any]:
 
 
 def _findings(day: PlannedDay, version: PlanVersion) -> list[dict[str, object]]:
+    """What stands against it, errors first; neighbouring slots with the same kind of finding in one line."""
     slots = day.slots(version)
-    found = []
-    for one in version.problems:
-        index = one.get("slot")
-        if one.get("code") == "PAST" and index is not None:
-            continue
-        known = isinstance(index, int) and index < len(slots)
-        found.append(
-            {
-                "severity": one.get("severity"),
-                "title": conflict_title(str(one.get("code"))),
-                "text": one.get("text"),
-                "when": span_words(slots[index], zone=day.zone) if known else "",
-                "nearest": one.get("nearest"),
-                "unit": one.get("nearestUnit", ""),
-            }
-        )
-    return sorted(found, key=lambda one: one["severity"] != "ERROR")
+    groups: list[list[dict[str, Any]]] = []
+    told = [one for one in version.problems if one.get("code") != Code.PAST or one.get("slot") is None]
+    told.sort(key=lambda one: (one["severity"] != Severity.ERROR, one["code"], one.get("slot", -1)))
+    for one in told:
+        last = groups[-1][-1] if groups else None
+        if last is not None and _follows(last, one, slots):
+            groups[-1].append(one)
+        else:
+            groups.append([one])
+    return [_finding_row(day, slots, group) for group in groups]
+
+
+def _follows(last: Mapping[str, Any], one: Mapping[str, Any], slots: Sequence[PlannedSlot]) -> bool:
+    if (last["code"], last["severity"]) != (one["code"], one["severity"]) or one.get("slot") is None:
+        return False
+    before, here = last.get("slot"), one["slot"]
+    return before is not None and slots[before].end_at == slots[here].start_at
+
+
+def _finding_row(
+    day: PlannedDay, slots: Sequence[PlannedSlot], group: Sequence[Mapping[str, Any]]
+) -> dict[str, object]:
+    first, worst = group[0], max(group, key=lambda one: one.get("overBy", 0.0))
+    when = ""
+    if first.get("slot") is not None:
+        span = Span(start_at=slots[first["slot"]].start_at, end_at=slots[group[-1]["slot"]].end_at)
+        when = span_words(span, zone=day.zone)
+    return {
+        "severity": first["severity"],
+        "title": conflict_title(first["code"]),
+        "text": worst["text"],
+        "when": when,
+        "slots": len(group),
+    }
 
 
 @require_POST

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from console.words import Look, look_of
@@ -28,7 +29,7 @@ _RUNS: Final[Mapping[str, Look]] = {
 _NOT_IN_FORCE: Final = Look(family="wait", icon="ban", word=gettext_lazy("Not in force"))
 _OFF: Final = Look(family="doubt", icon="equal-not", word=gettext_lazy("Off target"))
 _AT_VOKE: Final = Look(family="move", icon="check", word=gettext_lazy("With Voke"))
-_CONFLICTS: Final[Mapping[str, str]] = {
+_CONFLICTS: Final[Mapping[str, "str | Promise"]] = {
     Code.OUTSIDE_DAY: gettext_lazy("Outside the day"),
     Code.NOT_ON_GRID: gettext_lazy("Not one of the day's slots"),
     Code.OVERLAP: gettext_lazy("Overlaps another slot"),

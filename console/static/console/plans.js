@@ -45,17 +45,9 @@ function fate(from, to) {
 }
 
 /** The tip of a slot; as text for who does not see it. */
-function describe(i, asText = false) {
+function describe(i, asText = false, brief = false) {
   const lines = [[model.when(i), ""], [t("Planned"), ask(model.rows[i])]];
-  if (model.editable && model.published && model.changed(i)) lines.push([`v${doc.published.number}`, ask(model.published[i])]);
-  const one = chart.outcomes?.[i];
-  if (one && (!model.editable || i < model.locked)) lines.push([t("State"), [one.word, one.more].filter(Boolean).join(". ")]);
-  for (const found of chart.findings.filter(({ slot }) => slot === i)) lines.push([found.title, found.nearest === null ? "" : t("fits {n}").replace("{n}", `${Math.round(found.nearest * 100) / 100}\u202f${found.nearestUnit}`)]);
-  const slot = model.rows[i], limit = slot ? doc.limits[slot.direction].hard[i] : null;
-  if (limit !== null && limit !== undefined && slot.type === "POWER") lines.push([t("Limit"), powerText(limit)]);
-  const pct = chart.charge?.points[i];
-  if (pct !== null && pct !== undefined) lines.push([t("SoC"), `${Math.round(pct)}\u202f%${chart.charge.known ? "" : ` ${t("assumed")}`}`]);
-  if (model.editable && i < model.locked) lines.push([t("locked"), ""]);
+  if (!brief) details(i, lines);
   if (asText) return lines.map((line) => line.filter(Boolean).join(" ")).join(", ");
   const list = document.createElement("dl");
   lines.slice(1).forEach(([name, text]) => {
@@ -67,6 +59,18 @@ function describe(i, asText = false) {
   const head = document.createElement("b");
   head.textContent = lines[0][0];
   return [head, list];
+}
+
+function details(i, lines) {
+  if (model.editable && model.published && model.changed(i)) lines.push([`v${doc.published.number}`, ask(model.published[i])]);
+  const one = chart.outcomes?.[i];
+  if (one && (!model.editable || i < model.locked)) lines.push([t("State"), [one.word, one.more].filter(Boolean).join(". ")]);
+  for (const found of chart.findings.filter(({ slot }) => slot === i)) lines.push([found.title, found.nearest === null ? "" : t("fits {n}").replace("{n}", `${Math.round(found.nearest * 100) / 100}\u202f${found.nearestUnit}`)]);
+  const slot = model.rows[i], limit = slot ? doc.limits[slot.direction].hard[i] : null;
+  if (limit !== null && limit !== undefined && slot.type === "POWER") lines.push([t("Limit"), powerText(limit)]);
+  const pct = chart.charge?.points[i];
+  if (pct !== null && pct !== undefined) lines.push([t("SoC"), `${Math.round(pct)}\u202f%${chart.charge.known ? "" : ` ${t("assumed")}`}`]);
+  if (model.editable && i < model.locked) lines.push([t("locked"), ""]);
 }
 
 const chart = new Chart(document.getElementById("plan-chart"), doc, model, { t, describe });

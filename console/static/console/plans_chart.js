@@ -135,7 +135,7 @@ export class Chart {
   }
 
   _tipAt(slot) {
-    this.tip.replaceChildren(...this.describe(slot));
+    this.tip.replaceChildren(...this.describe(slot, false, this._painting));
     this.tip.hidden = false;
     const right = this.frame.x(slot) > this.frame.left + this.frame.plot / 2;
     const x = right ? this.frame.x(slot) - this.tip.offsetWidth - 10 : this.frame.x(slot + 1) + 10;

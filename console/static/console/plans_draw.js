@@ -16,7 +16,7 @@ export class Frame {
     this.doc = doc;
     this.model = model;
     this.width = width;
-    this.left = small ? 46 : 76;
+    this.left = small ? 54 : 76;
     this.right = small ? 8 : 14;
     this.top = 16;
     this.powerHeight = small ? 190 : 264;
@@ -127,7 +127,7 @@ function* leap(frame, doc, t) {
     if (here - before === passed) continue;
     const x = frame.x(i);
     yield element("line", { class: "p-cut", x1: x, x2: x, y1: frame.top, y2: frame.axisTop });
-    yield element("text", { class: "p-cut-name", x: x + 4, y: frame.top + 10 }, here - before > passed ? t("clock leaps forward") : t("clock goes back"));
+    yield element("text", { class: "p-cut-name", x: x + 4, y: frame.top + frame.powerHeight - 6 }, here - before > passed ? t("clock leaps forward") : t("clock goes back"));
   }
 }
 const minutes = (label) => Number(label.slice(0, 2)) * 60 + Number(label.slice(3, 5));

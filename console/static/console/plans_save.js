@@ -59,6 +59,8 @@ export class Saver extends EventTarget {
       this._later = setTimeout(() => this.flush(), RETRY_MS);
       return false;
     }
+    // An earlier save of ours whose answer was lost (a reload in between) is nobody else's change.
+    if (answer.outcome === "changed" && sameRows(answer.rows, rows)) Object.assign(answer, { outcome: "saved", refused: [] });
     if (answer.outcome === "changed") { this._changed(answer); return false; }
     if (answer.outcome !== "saved") { this._set("refused", answer); return false; }
     this.mark = answer.mark;
