@@ -1,14 +1,11 @@
-"""What screens are told of plants, links and alarms, after the commit that changed them (`live`)."""
+"""What screens are told of plants and links, after the commit that changed them (`live`)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from live import Announcement, Topic, announce_many
 from live.events import Json
-
-if TYPE_CHECKING:
-    from plants.models import Alarm
 
 
 def tell_measured(states: Sequence[Sequence[Any]], *, organisation_id: int, at: datetime) -> None:
@@ -62,32 +59,6 @@ def tell_modes(
                 since.timestamp(),
             )
             for plant_id, mode, reason, since, until in modes
-        ]
-    )
-
-
-def tell_alarms(changes: Iterable[tuple["Alarm", str]], *, organisation_id: int | None, at: datetime) -> None:
-    """`changes`: alarms and the word of each: RAISED, CLEARED. Those of the installation are nobody's screen's."""
-    if organisation_id is None:
-        return
-    announce_many(
-        [
-            Announcement(
-                organisation_id,
-                Topic.ALARM,
-                str(row.pk),
-                {
-                    "id": row.pk,
-                    "plant": row.plant_id,
-                    "connection": row.connection_id,
-                    "severity": row.severity,
-                    "code": row.code,
-                    "word": word.lower(),
-                },
-                at,
-                row.plant_id,
-            )
-            for row, word in changes
         ]
     )
 

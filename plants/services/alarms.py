@@ -22,7 +22,6 @@ from django.db import transaction
 from plants.models import Alarm, AlarmChange, AlarmOrigin, Connection
 from plants.services.alarm_filing import Told, file_alarms
 from plants.sql import insert_new
-from plants.telling import tell_alarms
 from vcp import Alarm as AlarmEvent
 
 
@@ -69,12 +68,8 @@ def apply_alarms(*, connection_id: int, words: Sequence[AlarmWord], at: datetime
             changed[alarm_id] = rows[alarm_id]
     if changed:
         Alarm.objects.bulk_update([changed[alarm_id] for alarm_id in sorted(changed)], _WRITTEN)
-    changes = _note_changes(rows, raised_before, at)
-    told = _told(connection_id, words, rows)
-    file_alarms(told=told, at=at)
-    tell_alarms(
-        [(change.alarm, change.word) for change in changes], organisation_id=told[0].organisation_id, at=at
-    )
+    _note_changes(rows, raised_before, at)
+    file_alarms(told=_told(connection_id, words, rows), at=at)
     return told_new
 
 
@@ -94,9 +89,7 @@ def _stood_raised(row: Alarm, fresh: Collection[str]) -> bool:
     return row.alarm_id not in fresh and row.cleared_at is None
 
 
-def _note_changes(
-    rows: Mapping[str, Alarm], raised_before: Mapping[str, str], at: datetime
-) -> list[AlarmChange]:
+def _note_changes(rows: Mapping[str, Alarm], raised_before: Mapping[str, str], at: datetime) -> None:
     """What the batch did to each alarm as a whole: one that was raised and cleared within it changed nothing."""
     changes: list[AlarmChange] = []
     for alarm_id, row in sorted(rows.items()):
@@ -105,7 +98,6 @@ def _note_changes(
             changes.append(AlarmChange(alarm=row, word=word, at=at))
     if changes:
         AlarmChange.objects.bulk_create(changes)
-    return changes
 
 
 def _change_of(row: Alarm, *, severity_before: str | None) -> AlarmChange.Word | None:
@@ -235,10 +227,8 @@ def clear_platform_alarm(*, connection_id: int | None, alarm_id: str, at: dateti
 
 
 def _file_one(row: Alarm, word: AlarmChange.Word, at: datetime) -> None:
-    told = _as_told(row)
-    file_alarms(told=[told], at=at)
+    file_alarms(told=[_as_told(row)], at=at)
     AlarmChange.objects.create(alarm=row, word=word, at=at)
-    tell_alarms([(row, word)], organisation_id=told.organisation_id, at=at)
 
 
 def _as_told(row: Alarm) -> Told:
