@@ -12,6 +12,9 @@ from tests.services.rabbit import RabbitServer
 from tests.services.redis import RedisServer
 
 
+_DATABASE_FIXTURES = frozenset({"db", "transactional_db", "django_db_setup", "live_server"})
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings() -> Iterator[None]:
     """Called by pytest-django once, before the first test that needs the database."""
@@ -27,12 +30,24 @@ def django_db_modify_db_settings() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The second run, on SQLite, proves the portable database path: what is about the broker ran before."""
+    """The second run, on SQLite, proves the portable database path: the rest ran before, and would run the same.
+
+    What is about the broker, and what asks for no database: pytest-django lets such a test reach none.
+    """
     if settings.DATABASE_SERVER is not None:
         return
-    about_broker = [item for item in items if "rabbit" in getattr(item, "fixturenames", ())]
-    config.hook.pytest_deselected(items=about_broker)
-    items[:] = [item for item in items if item not in set(about_broker)]
+    ran_before = {item for item in items if _is_about_broker(item) or not _asks_for_database(item)}
+    config.hook.pytest_deselected(items=sorted(ran_before, key=items.index))
+    items[:] = [item for item in items if item not in ran_before]
+
+
+def _is_about_broker(item: pytest.Item) -> bool:
+    return "rabbit" in getattr(item, "fixturenames", ())
+
+
+def _asks_for_database(item: pytest.Item) -> bool:
+    asked = _DATABASE_FIXTURES.intersection(getattr(item, "fixturenames", ()))
+    return bool(asked) or item.get_closest_marker("django_db") is not None
 
 
 @pytest.fixture(scope="session")
