@@ -11,7 +11,6 @@ from tests.services.proc import remove_directory, scratch_directory
 from tests.services.rabbit import RabbitServer
 from tests.services.redis import RedisServer
 
-
 _DATABASE_FIXTURES = frozenset({"db", "transactional_db", "django_db_setup", "live_server"})
 
 
