@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from console.commands.life import Life
-from dispatch.diagnosis import Check, Result
+from dispatch.diagnosis import Check, Confidence, Result
 from dispatch.diagnosis_words import Words, cause_words, confidence_word, evidence_lines, step_words
 from dispatch.models import Diagnosis, DiagnosisStage, Proof
 from dispatch.states import State
@@ -38,6 +38,7 @@ class Card:
     silence: str
     cause: Words | None
     confidence: str
+    certainty: str
     decisive: Sequence[Evidence]
     others: Sequence[Evidence]
     step: Words | None
@@ -49,8 +50,10 @@ class Card:
     def sure(self) -> str:
         """How many independent proofs there are, and how sure that makes it."""
         count = len(self.decisive)
+        if self.certainty == Confidence.OPEN or not count:
+            return ""
         told = ngettext("%(count)s proof", "%(count)s independent proofs", count) % {"count": count}
-        return f"{told}, {self.confidence}" if self.confidence and count else ""
+        return f"{told}, {self.confidence}"
 
     @property
     def passed(self) -> int:
@@ -73,6 +76,7 @@ def card_of(life: Life) -> Card | None:
     return Card(
         silence=row.get_silence_display(),
         cause=cause_words(row.cause) if row.cause else None,
+        certainty=row.confidence,
         confidence=confidence_word(row.confidence) if row.confidence else "",
         decisive=decisive,
         others=[one for one, counts in found if not counts],

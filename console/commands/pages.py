@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.http import Http404
 from django.urls import reverse
@@ -27,6 +28,7 @@ from dispatch.diagnosis import Cause
 from dispatch.diagnosis_words import CAUSES
 from dispatch.models import Command, DiagnosisStage, Kind
 from dispatch.words import cause_text, state_word
+from metering.days import local_day_of
 from plants.errors import NotFound
 
 
@@ -38,15 +40,20 @@ class Row:
     title: str
     chip: Chip
     url: str
+    day: str
 
 
-def row_of(command: Command, filters: Filters) -> Row:
-    """One row; its address keeps the list as it is."""
+def row_of(command: Command, filters: Filters, *, at: datetime) -> Row:
+    """One row; its address keeps the list as it is, and its day is told where it is not today."""
+    zone = command.plant.time_zone
+    asked = command.requested_at.astimezone(ZoneInfo(zone))
+    today = local_day_of(at, zone=zone).day == asked.date()
     return Row(
         command=command,
         title=title_of(command),
         chip=row_chip(command),
         url=reverse("console:commands:command", args=[command.pk]) + filters.here,
+        day="" if today else f"{asked:%-d %b}",
     )
 
 
@@ -59,8 +66,9 @@ def list_context(
     plants = plants_named(organisation_id=viewer.organisation.pk)
     return {
         "filters": filters,
+        "zone": found.rows[0].plant.time_zone if found.rows else "UTC",
         "base": base,
-        "rows": [row_of(command, filters) for command in found.rows],
+        "rows": [row_of(command, filters, at=at) for command in found.rows],
         "chosen": chosen,
         "newest": found.rows[0].pk if found.rows and filters.before is None else None,
         "page": found,

@@ -71,7 +71,7 @@ def command(request: ConsoleRequest, command_id: int) -> HttpResponseBase:
 @page()
 def rows(request: ConsoleRequest) -> HttpResponseBase:
     """Rows that a page shows, as they are now: `?ids=1,2`."""
-    asked = _flat(request)
+    at, asked = clock.now(), _flat(request)
     texts = asked.get("ids", "").split(",")[:_MOST_ROWS]
     ids = [int(one) for one in texts if one.isascii() and one.isdecimal() and len(one) < 19]
     found = rows_among(organisation_id=request.viewer.organisation.pk, ids=ids)
@@ -80,7 +80,7 @@ def rows(request: ConsoleRequest) -> HttpResponseBase:
         request,
         "console/commands/_rows.html",
         {
-            "rows": [row_of(one, filters) for one in found],
+            "rows": [row_of(one, filters, at=at) for one in found],
             "filters": filters,
             "chosen": _number(asked.get("chosen", "")),
         },

@@ -108,3 +108,37 @@ def test_the_record_is_printed_black_on_white_whatever_the_theme(sign_in, plant)
         page.get_by_role("link", name="Download as JSON").click()
     record = json.loads(download.value.path().read_text())
     assert record["chain"]["last"] == record["entries"][-1]["hash"]
+
+
+# Stands for the stream: `heard("command", {...})` in the page is what the module tells of an event.
+HEARD = """
+const told = [];
+export const onTopic = (topic, keys, fn) => told.push([topic, fn]);
+export const onResync = () => {};
+export const state = () => ({ live: true });
+window.heard = (topic, event) => told.forEach(([name, fn]) => name === topic && fn(event));
+"""
+
+
+def test_what_happens_changes_chips_in_place_marks_the_verdict_and_inserts_nothing_by_itself(sign_in, plant):
+    command = ask(plant, mode())
+    deliver(plant.connection)
+    page = sign_in(Role.VIEWER)
+    page.route("**/live.js", lambda route: route.fulfill(body=HEARD, content_type="text/javascript"))
+    page.goto(f"{LIST}{command.pk}/")
+    expect(page.get_by_role("heading", name="Sent, Voke has not answered yet")).to_be_visible()
+    page.locator("#list").hover()
+
+    hear(command, State.ACCEPTED, "ACK_ACCEPTED", at=AT)
+    newer = ask(plant, mode())
+    page.evaluate("id => heard('command', {id, state: 'ACCEPTED'})", command.pk)
+    page.evaluate("id => heard('command', {id, state: 'QUEUED'})", newer.pk)
+
+    expect(page.locator(f"#row-{command.pk} .chip")).to_have_attribute("data-state", "ACCEPTED")
+    expect(page.get_by_role("heading", name="Accepted, not carried out yet")).to_be_visible()
+    expect(page.locator("#verdict .upd")).to_be_visible()
+    expect(page.get_by_text("1 new")).to_be_visible()
+    expect(page.locator(f"#row-{newer.pk}")).to_have_count(0)
+    page.get_by_text("1 new").click()
+    expect(page.locator(f"#row-{newer.pk}")).to_be_visible()
+    expect(page.locator(f"#row-{command.pk}")).to_have_attribute("aria-current", "true")

@@ -113,7 +113,7 @@ def test_bytes_of_others_become_no_markup_and_turn_no_text_around(viewer_client,
 def test_a_message_of_another_command_is_not_shown(viewer_client, command, plant):
     other = ask(plant, mode())
 
-    for key in (f"out-{message_of(other).pk}", "in-1", "out-x", "log", "../etc"):
+    for key in (f"out-{message_of(other).pk}", "in-987654321", "out-x", "log", "../etc"):
         assert viewer(viewer_client, command, m=key).status_code == 404
 
 
