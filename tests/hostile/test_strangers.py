@@ -13,7 +13,7 @@ import pytest
 from django.test import Client
 
 from esm.health import HEALTH_VIEWS
-from esm.security_headers import FOR_PEOPLE, FOR_PROGRAMS
+from esm.security_headers import FOR_PEOPLE, FOR_PROGRAMS, IN_THE_ADMIN
 from plants.models import Connection, Organisation, Plant, User
 from tests import factories
 from tests.admin.seed import seed
@@ -97,9 +97,9 @@ def forgetful(response: Any, address: str) -> tuple[Any, ...]:
 
 
 def check_headers(response: Any) -> None:
-    expected = (
-        FOR_PEOPLE if response.headers.get("Content-Type", "").startswith("text/html") else FOR_PROGRAMS
-    )
+    expected = FOR_PROGRAMS
+    if response.headers.get("Content-Type", "").startswith("text/html"):
+        expected = IN_THE_ADMIN if response.request["PATH_INFO"].startswith("/admin/") else FOR_PEOPLE
     assert {name: response.headers.get(name) for name in expected} == dict(expected)
     assert not {"Server", "X-Powered-By"} & set(response.headers)
 
