@@ -41,19 +41,10 @@ _NAMES: Mapping[str, str] = {
     AssetType.THERMOSTAT: gettext_noop("Thermostat"),
     AssetType.GENERIC: gettext_noop("Device"),
 }
-_ORDER: Mapping[str, int] = {
-    kind: number
-    for number, kind in enumerate(
-        (
-            AssetType.FVE,
-            AssetType.BESS,
-            AssetType.EV_CHARGER,
-            AssetType.HEAT_PUMP,
-            AssetType.THERMOSTAT,
-            AssetType.METER,
-        )
-    )
-} | {AssetType.INVERTER: 0}
+_SORTED = (
+    AssetType.FVE.value, AssetType.INVERTER.value, AssetType.BESS.value, AssetType.EV_CHARGER.value,
+    AssetType.HEAT_PUMP.value, AssetType.THERMOSTAT.value, AssetType.METER.value,
+)  # fmt: skip
 _WELL = frozenset({"", DeviceStatus.ONLINE.value, DeviceStatus.UNKNOWN.value})
 _BROKEN = frozenset({DeviceStatus.OFFLINE.value, "FAULT", "ERROR"})
 
@@ -79,7 +70,7 @@ class AssetLine:
 
     @property
     def is_meter(self) -> bool:
-        return self.order == _ORDER[AssetType.METER]
+        return self.order == _SORTED.index(AssetType.METER.value)
 
 
 def asset_lines(
@@ -162,7 +153,7 @@ def _line(
         family=family,
         why=why,
         tells=item is not None,
-        order=_ORDER.get(kind, len(_ORDER)),
+        order=_SORTED.index(kind) if kind in _SORTED else len(_SORTED),
     )
 
 

@@ -128,7 +128,7 @@ def _column(
             )
             for hour, pct in sorted(worst.items())
         ],
-        is_marked=day.day.weekday() == 0,
+        is_marked=day.day.weekday() == 0 and number < DAYS - 3,
     )
 
 

@@ -100,7 +100,9 @@ class DayChart {
     const isLive = live.at.length > 0 && moment >= live.at[0];
     const series = isLive ? live : actual;
     const gap = this.gaps.find((one) => one.from <= moment && moment < one.to);
-    const known = !gap && moment <= this.now();
+    // A sample may be a little ahead of the server's clock.
+    const present = Math.max(this.now(), live.at.at(-1) ?? 0) + 1;
+    const known = !gap && moment <= present;
     return {
       moment,
       planned: stepAt(this.planned, moment),
@@ -109,7 +111,7 @@ class DayChart {
       gap,
       up: known ? valueAt(series, series.up, moment, this.reach) : null,
       soc: known ? valueAt(series, series.soc, moment, this.reach) : null,
-      future: moment > this.now(),
+      future: moment > present,
     };
   }
 
@@ -264,7 +266,7 @@ class DayChart {
     return {
       ...this._base(),
       height: this._height(),
-      padding: [8, narrow ? 18 : 26, this.socHeight ? 4 : 0, 0],
+      padding: [8, narrow ? 22 : 26, this.socHeight ? 4 : 0, 0],
       scales: { ...this._base().scales, y: { range: () => this.range } },
       axes: [
         this._hours(!this.socHeight),
@@ -292,7 +294,7 @@ class DayChart {
     return {
       ...this._base(),
       height: this.socHeight,
-      padding: [8, narrow ? 18 : 26, 0, 0],
+      padding: [8, narrow ? 22 : 26, 0, 0],
       scales: { ...this._base().scales, y: { range: [0, 100] } },
       axes: [
         this._hours(true),
@@ -373,7 +375,7 @@ function joined(actual, live, reach) {
   const last = actual.at.length - 1;
   if (last < 0 || !live.at.length) return live.at.length ? live : actual;
   const breaks = live.at[0] - actual.at[last] > reach;
-  const between = breaks ? [actual.at[last] + 1] : [];
+  const between = breaks ? [actual.at[last] + reach / 2] : [];
   const nothing = breaks ? [null] : [];
   return {
     at: [...actual.at, ...between, ...live.at],

@@ -113,7 +113,7 @@ export class LiveTail {
     const last = this.at.length - 1;
     if (last >= 0 && at <= this.at[last]) return;
     if (last >= 0 && at - this.at[last] > this.reach) {
-      this._push(this.at[last] + 1, null, null);
+      this._push(this.at[last] + this.reach / 2, null, null); // it speaks for one expected period
     } else if (last >= 0 && at - this.kept < this.spacing && this.up[last] !== null) {
       this.at[last] = at;
       this.up[last] = turned(gridKw);

@@ -127,7 +127,7 @@ def test_devices_with_a_fault_come_first_and_lead_to_a_command(client, brewery):
     assets = part(shown(client, brewery), "assets")
 
     names = re.findall(r'mono">([A-Z0-9-]+)<', assets)
-    assert names == ["EV-3", "INV-1", "INV-2", "B1", "EV-1", "EV-2", "M1"]
+    assert names == ["EV-3", "INV-2", "INV-1", "B1", "EV-1", "EV-2", "M1"]
     assert "Charger 3 EV-3 Offline" in words(assets)
     assert "Battery hall B1 120 kW Discharging, 64 %" in words(assets)
     assert f"/console/plants/{brewery.pk}/?act=device&amp;asset=B1#act" in assets

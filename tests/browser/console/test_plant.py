@@ -1,0 +1,193 @@
+"""A plant's page in a browser: the chart of its day, the picture of the flow as it changes, both at two widths."""
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from esm import clock
+from people.rights import Role
+from tests.console import seed_plant
+from tests.console.seed_plant import NOON, Lived
+
+_FITS = "document.documentElement.scrollWidth <= innerWidth"
+_SHOW = """async (tile) => {
+    const { Flow } = await import("/static/console/flow.js");
+    const flow = new Flow(document.getElementById("flow"));
+    flow.show(tile);
+    flow.refresh(Date.parse(tile.measured_at) + tile.age_ms);
+}"""
+_APPEND = """async ([path, points]) => {
+    const { dayChart } = await import("/static/console/day_chart.js");
+    let asked = 0;
+    const real = window.fetch;
+    const data = await (await real(path)).json();
+    window.fetch = (...words) => { asked += 1; return real(...words); };
+    const place = document.body.appendChild(document.createElement("div"));
+    const chart = dayChart(place, data, {});
+    for (const point of points) chart.append(point);
+    const told = points.map(({ at }) => chart.at(at + 1).up);
+    const between = chart.at((points.at(-2).at + points.at(-1).at) / 2).up;
+    chart.destroy();
+    window.fetch = real;
+    return { told, between, asked, left: place.childElementCount };
+}"""
+
+
+@pytest.fixture
+def lived(organisation) -> Iterator[Lived]:
+    with clock.frozen(NOON):
+        yield seed_plant.lived_day(organisation, since_hour=11.5, hole=(12 * 60 + 35, 12 * 60 + 57))
+
+
+@pytest.fixture
+def opened(sign_in, lived) -> Callable[..., Page]:
+    """`opened(width=390, day="2026-10-25")`: the plant's page, its chart drawn."""
+
+    def make(*, day: str = "", **how: object) -> Page:
+        page = sign_in(Role.VIEWER, **how)
+        page.goto(f"/console/plants/{lived.plant.pk}/" + (f"?day={day}" if day else ""))
+        expect(page.locator(".day-place canvas")).to_have_count(2)
+        return page
+
+    return make
+
+
+def at_minute(page: Page, minute: float) -> tuple[float, float]:
+    """Where a minute of the day is on the page, in the upper picture."""
+    over: Locator = page.locator(".day-place .u-over").first
+    over.scroll_into_view_if_needed()
+    box = over.bounding_box()
+    assert box is not None
+    return box["x"] + box["width"] * minute / 1440, box["y"] + box["height"] / 2
+
+
+@pytest.mark.parametrize(("width", "theme"), [(1440, "light"), (390, "dark")])
+def test_the_day_is_a_picture_a_sentence_and_a_table(opened, width, theme):
+    page = opened(width=width, theme=theme)
+
+    expect(page.locator("#day-words")).to_contain_text("no data for")
+    page.get_by_role("button", name="Table").click()
+    rows = page.locator("#day-table tbody tr")
+    expect(rows).to_have_count(96)
+    expect(rows.nth(46)).to_have_text(re.compile(r"^11:30export 150.kWexport 150.kWexport 1[45]\d.kW5\d.%$"))
+    expect(rows.nth(51)).to_contain_text("No data")
+    expect(rows.nth(60)).to_have_text(re.compile(r"^15:00export 140.kWnothingnothingnothing$"))
+    assert page.evaluate(_FITS)
+
+
+def test_pointing_at_a_slot_tells_it_and_clicking_opens_its_command(opened, lived):
+    page = opened()
+    x, y = at_minute(page, 12 * 60 + 7)
+
+    page.mouse.move(x, y)
+    tip = page.locator(".day-tip")
+    expect(tip).to_contain_text(re.compile(r"12:0\d 10:0\d UTC"))
+    expect(tip).to_contain_text("short")
+    page.mouse.click(x, y)
+
+    page.wait_for_url("**/console/commands/*/")
+    command = lived.version.slots.get(start_at=NOON.replace(hour=10, minute=0, second=0)).runs.get().command
+    assert page.url.endswith(f"/console/commands/{command.pk}/")
+
+
+def test_the_arrows_go_along_the_day_and_escape_leaves_it(opened):
+    page = opened()
+    tip = page.locator(".day-tip")
+
+    page.locator(".day-place").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(tip).to_contain_text("13:42")
+    page.keyboard.press("ArrowLeft")
+    expect(tip).to_contain_text("13:27")
+    page.keyboard.press("PageDown")
+    expect(tip).to_contain_text("14:27")
+    page.keyboard.press("Escape")
+    expect(tip).to_be_hidden()
+
+
+def test_a_span_that_is_drawn_with_the_mouse_is_asked_for_and_given_back(opened):
+    page = opened()
+    begin, y = at_minute(page, 12 * 60)
+    end, _ = at_minute(page, 13 * 60)
+
+    with page.expect_response(lambda answer: "from=" in answer.url) as answered:
+        page.mouse.move(begin, y)
+        page.mouse.down()
+        page.mouse.move(end, y, steps=4)
+        page.mouse.up()
+    assert answered.value.json()["actual"]["tier"] == "RAW"
+    with page.expect_response(lambda answer: "day=" in answer.url):
+        page.get_by_role("button", name="Whole day").click()
+    expect(page.get_by_role("button", name="Whole day")).to_be_hidden()
+
+
+def test_the_hour_that_comes_twice_stands_twice_in_the_table(opened):
+    page = opened(day="2026-10-25")
+
+    page.get_by_role("button", name="Table").click()
+
+    expect(page.locator("#day-table tbody tr")).to_have_count(100)
+    expect(page.locator("#day-table tbody th").nth(12)).to_have_text("02:00 B")
+
+
+def test_the_flow_follows_a_sample_in_words_colour_and_direction(opened):
+    page = opened()
+    tile = {
+        "grid_kw": 80.0,
+        "pv_kw": 0.0,
+        "battery_kw": 12.4,
+        "load_kw": 67.6,
+        "soc_pct": 71.0,
+        "measured_at": NOON.isoformat(),
+        "age_ms": 1000,
+    }
+
+    page.evaluate(_SHOW, tile)
+
+    flow = page.locator("#flow")
+    for bay, word in (
+        ("grid", "80kWImporting"),
+        ("pv", "0kWIdle"),
+        ("battery", "12kWCharging, 71\u202f%"),
+        ("load", "31kWLoad"),
+    ):
+        expect(flow.locator(f'[data-bay="{bay}"]')).to_contain_text(word)
+    expect(flow.locator('[data-bay="battery"]')).to_have_class(re.compile("c-chg"))
+    expect(flow.locator('[data-wire="pv"]')).to_have_class(re.compile("is-idle"))
+    expect(flow.locator('[data-wire="grid"] .chevron')).to_have_attribute("transform", "rotate(180)")
+    expect(flow.locator("[data-through]")).to_have_text(re.compile(r"^80kW through the plant$"))
+    expect(flow.locator("[data-flow]")).not_to_have_class(re.compile("is-stale"))
+
+    page.evaluate(_SHOW, tile | {"age_ms": 61_000})
+
+    expect(flow.locator("[data-flow]")).to_have_class(re.compile("is-stale"))
+    expect(flow.get_by_text("Last known at")).to_be_visible()
+
+
+def test_live_points_are_appended_and_the_day_is_not_asked_for_again(opened, lived):
+    page = opened()
+    moments = [NOON + timedelta(seconds=seconds) for seconds in (30, 90, 600)]
+    points = [
+        {"at": int(moment.timestamp() * 1000), "grid_kw": -270.0 - number, "soc_pct": 60.0}
+        for number, moment in enumerate(moments)
+    ]
+
+    found = page.evaluate(_APPEND, [f"/console/plants/{lived.plant.pk}/day/?width=900", points])
+
+    assert found == {"told": [270, 271, 272], "between": None, "asked": 0, "left": 0}
+
+
+def test_a_chart_that_can_not_be_loaded_says_so_and_is_asked_for_again(sign_in, lived):
+    page = sign_in(Role.VIEWER)
+    page.route("**/day/?*", lambda route: route.fulfill(status=422, body="{}"), times=1)
+    page.context.clear_permissions()
+
+    page.goto(f"/console/plants/{lived.plant.pk}/")
+    expect(page.get_by_text("The chart's data could not be loaded.")).to_be_visible()
+    page.get_by_role("button", name="Try again").click()
+
+    expect(page.locator(".day-place canvas")).to_have_count(2)
+    expect(page.get_by_text("The chart's data could not be loaded.")).to_be_hidden()
