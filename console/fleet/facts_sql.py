@@ -148,6 +148,7 @@ def _in_order(text: str, named: Mapping[str, Any], params: tuple[Any, ...]) -> t
         values.append(named[name])
 
 
+# Materialized: flattened into one another the steps would repeat each other's conditions dozens of times.
 _STATEMENT = """
 WITH planned AS (
   SELECT plan.plant_id, slot.start_at, slot.include_consumption,
@@ -184,7 +185,7 @@ WITH planned AS (
    WHERE NOT EXISTS (SELECT 1 FROM dispatch_command later
                       WHERE later.plant_id = asked.plant_id AND later.id > asked.id
                         AND later.state IN ({answered}))
-), facts AS (
+), facts AS MATERIALIZED (
   SELECT plant.id, plant.external_plant_id, plant.name, plant.connection_id, plant.time_zone, plant.time_config_id,
          plant.base_mode, plant.soc_min_pct, plant.soc_max_pct, plant.max_import_kw, plant.max_export_kw,
          plant.max_charge_kw, plant.max_discharge_kw, plant.dispatch_enabled,
@@ -208,12 +209,12 @@ WITH planned AS (
     LEFT JOIN alarmed ON alarmed.plant_id = plant.id
     LEFT JOIN troubled ON troubled.plant_id = plant.id AND troubled.place = 1
    WHERE plant.organisation_id = %(organisation)s {only}
-), measured AS (
+), measured AS MATERIALIZED (
   SELECT facts.*,
          CASE WHEN live = 1 AND latch IS NULL AND override_until IS NULL AND slot_at <= %(settled)s
               THEN followed_kw * sign - amount_kw END AS over_kw
     FROM facts
-), graded AS (
+), graded AS MATERIALIZED (
   SELECT measured.*,
          CASE WHEN ABS(over_kw) <= %(tolerance_kw)s OR ABS(over_kw) <= %(tolerance_share)s * amount_kw THEN 0
               WHEN ABS(over_kw) > %(far_off)s * amount_kw THEN 2

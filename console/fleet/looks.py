@@ -95,7 +95,7 @@ class PlantLook:
         by_alarm = {Attention.CRITICAL, Attention.ERROR, Attention.WARNING}
         if self.facts.attention in by_alarm and worst:
             look = look_of(worst)
-            return Mark(family=look.family, icon=look.icon, text=look.word)
+            return Mark(family=look.family, icon=look.icon, text=str(look.word))
         return self.marks[0] if self.marks else None
 
     @property
@@ -227,7 +227,7 @@ def off_plan_mark(over_kw: float, *, far: bool) -> Mark:
 def _of_command(facts: PlantFacts) -> Mark:
     state = str(facts.command_state)
     look = look_of(state)
-    text = gettext("No ACK") if state == State.UNCONFIRMED else look.word
+    text = gettext("No ACK") if state == State.UNCONFIRMED else str(look.word)
     url = reverse("console:commands:command", args=[facts.command_id])
     return Mark(family=look.family, icon=look.icon, text=text, url=url)
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from console.fleet.reading import PlantFacts
 from metering.models import TelemetryQuarter
 from metering.rules import QUARTER
+from metering.selectors.many_numbers import read_tuples
 from metering.tiers import floor
 from schedules.models import IN_FORCE, PlanSlot
 from vcp import Direction, SetpointType
@@ -52,7 +53,7 @@ def sparks_of(plants: Sequence[PlantFacts], *, at: datetime) -> dict[int, Spark]
     columns = (
         "plant_id", "start_at", "grid_power_kw_mean", "battery_power_kw_mean", "fve_power_kw_mean",
     )  # fmt: skip
-    for plant_id, start_at, grid_kw, battery_kw, pv_kw in rows.values_list(*columns):
+    for plant_id, start_at, grid_kw, battery_kw, pv_kw in read_tuples(rows.values_list(*columns)):
         own_kw = None if battery_kw is None else battery_kw - (pv_kw or 0.0)
         means[plant_id][start_at] = (grid_kw, own_kw)
     return {one.id: _spark(one, means[one.id], steps.get(one.id, []), since, at) for one in plants}
@@ -71,7 +72,7 @@ def _steps(ids: Sequence[int], since: datetime, at: datetime) -> Mapping[int, li
     columns = (
         "version__plan__plant_id", "start_at", "end_at", "type", "value", "direction", "include_consumption",
     )  # fmt: skip
-    for plant_id, start_at, end_at, kind, value, direction, whole in rows.values_list(*columns):
+    for plant_id, start_at, end_at, kind, value, direction, whole in read_tuples(rows.values_list(*columns)):
         kw = signed_kw(kind, value, direction, end_at - start_at)
         found[plant_id].append(Step(start_at, end_at, kw, not whole))
     return found

@@ -18,6 +18,7 @@ from console.fleet.day import day_of_fleet, zone_of_fleet
 from console.fleet.export import csv_of
 from console.fleet.facts_sql import FleetAsked
 from console.fleet.looks import PlantLook, looks_of
+from console.fleet.markup import rows_html
 from console.fleet.reading import Overview, PlantFacts, exported, most_urgent, overview, page_of, plants_by_id
 from console.fleet.sparks import sparks_of
 from console.fleet.windows import windows_of
@@ -81,7 +82,8 @@ def fleet(request: ConsoleRequest) -> HttpResponse:
         return render(request, "console/fleet/_list.html", _list_context(about, wanted, links, None))
     found = overview(about)
     context = _list_context(about, wanted, links, None if wanted.is_filtered else found)
-    context |= _top_context(about, wanted, links, found)
+    urgent = context["listed"].rows if wanted == ListAsked(show=wanted.show) else None
+    context |= _top_context(about, wanted, links, found, urgent)
     return render(request, "console/fleet/list.html", context)
 
 
@@ -91,11 +93,13 @@ def _list_context(
     """`found`: of the plants that the filters keep; None = to be read."""
     found = overview(about, wanted) if found is None else found
     listed = page_of(about, wanted)
+    looks = looked_at(listed.rows, about.at)
     return {
         "asked": wanted,
         "counted": found,
         "listed": listed,
-        "rows": looked_at(listed.rows, about.at),
+        "rows": looks,
+        "row_htmls": rows_html(looks),
         "total": found.plants if wanted.view in (View.ATTENTION, View.ALL) else found.counts[wanted.view],
         "tabs": [
             (view, VIEW_WORDS[view], found.counts[view], wanted.having(view=view))
@@ -123,9 +127,17 @@ def looked_at(rows: Sequence[PlantFacts], at: datetime) -> list[PlantLook]:
     return looks_of(list(rows), sparks=sparks_of(rows, at=at), windows=windows_of(rows, at=at), at=at)
 
 
-def _top_context(about: FleetAsked, wanted: ListAsked, links: Links, found: Overview) -> dict[str, Any]:
+def _top_context(
+    about: FleetAsked,
+    wanted: ListAsked,
+    links: Links,
+    found: Overview,
+    urgent: Sequence[PlantFacts] | None = None,
+) -> dict[str, Any]:
+    """`urgent`: the plants that need a person most, where they are known already."""
     zone = zone_of_fleet(about.organisation_id)
-    urgent = most_urgent(about) if found.needing else []
+    if urgent is None:
+        urgent = most_urgent(about) if found.needing else []
     return {
         "found": found,
         "balance": balance_of(found),
@@ -197,7 +209,7 @@ def rows(request: ConsoleRequest) -> HttpResponse:
     at = clock.now()
     links = links_of(request.viewer.organisation, at)
     about = fleet_asked(request.viewer.organisation, links, at)
-    context = {"rows": looked_at(plants_by_id(about, ids), at)}
+    context = {"row_htmls": rows_html(looked_at(plants_by_id(about, ids), at))}
     return render(request, "console/fleet/_rows.html", context)
 
 
