@@ -11,7 +11,11 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="console:home")),
     path("console/", include("console.urls")),
     # One sign-in for all pages: it asks for the second factor, and counts attempts.
-    path("admin/login/", RedirectView.as_view(pattern_name="console:account:login", query_string=True)),
+    path(
+        "admin/login/",
+        RedirectView.as_view(pattern_name="console:account:login", query_string=True),
+        name="admin-login",
+    ),
     path("admin/", admin.site.urls),
     path("", include("trading_api.urls")),
 ]

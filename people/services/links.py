@@ -61,9 +61,7 @@ def invite(
         raise Conflict(_("Too many invitations are open. Withdraw some first."))
     if request_key and OneTimeLink.objects.filter(request_key=request_key).exists():
         raise Conflict(_("This invitation was made already; its link was shown then."), code="MADE_ALREADY")
-    issued = _issue(
-        doer=doer, user=None, name=name, email=email, role=role, at=at, request_key=request_key
-    )
+    issued = _issue(doer=doer, user=None, name=name, email=email, role=role, at=at, request_key=request_key)
     write_down(doer, "person.invited", at=at, subject=name, after={"role": role, "email": email})
     return issued
 

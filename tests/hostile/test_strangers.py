@@ -36,6 +36,7 @@ FOR_ANYBODY = {"trading-openapi"}
 REGEX_OF_ADMIN = {"admin:app_list": "/admin/plants/", "admin:": "/admin/nothing-here/"}
 # Of no organisation and without its data: what any member of the installation's staff may open.
 FOR_ANY_STAFF = {
+    "admin-login",
     "admin:index",
     "admin:login",
     "admin:logout",
@@ -170,7 +171,11 @@ def test_the_admin_turns_strangers_away_and_tells_them_nothing(
             answers = {which: (method(address), address) for which, address in asked.items()}
             for response, address in answers.values():
                 check_headers(response)
-                if not turned_away(response) and route.name not in {"", "admin:login", "admin:logout"}:
+                if not turned_away(response) and route.name not in {
+                    "admin-login",
+                    "admin:login",
+                    "admin:logout",
+                }:
                     wrong.append(f"{response.request['REQUEST_METHOD']} {address}: {response.status_code}")
             told = {which: forgetful(*answer) for which, answer in answers.items()}
             if told.get("not there", told["there"]) != told["there"]:
