@@ -103,7 +103,9 @@ def day_of_fleet(*, organisation_id: int, at: datetime, now: Overview) -> Day | 
         return None
     chosen = planned_ids or ids
     # All of them need no list of ids: a thousand of them cost more than the sum.
-    parts = [None] if len(chosen) == len(ids) <= PLANTS_AT_MOST else list(_parts(chosen))
+    parts: list[Sequence[int] | None] = list(_parts(chosen))
+    if len(chosen) == len(ids) and len(parts) == 1:
+        parts = [None]
     actual = _actual(organisation_id, parts, len(chosen), day, at, zone)
     is_part = len(chosen) < len(ids)
     if now.live >= _KNOWN_SHARE * now.plants:
@@ -143,7 +145,14 @@ def _plan(organisation_id: int, day: LocalDay) -> tuple[list[int], list[_Point]]
     return sorted(ids), [_Point(moment, kw) for moment, kw in zip(moments, sums, strict=True)]
 
 
-def _actual(organisation_id: int, ids: Sequence[int], day: LocalDay, at: datetime, zone: str) -> list[_Point]:
+def _actual(
+    organisation_id: int,
+    parts: Sequence[Sequence[int] | None],
+    plants: int,
+    day: LocalDay,
+    at: datetime,
+    zone: str,
+) -> list[_Point]:
     """The sum at the middle of each bucket that has ended or runs."""
     all_series = [
         fleet_series(

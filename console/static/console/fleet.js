@@ -22,7 +22,7 @@ function bar(rect, kw, size, taking, giving) {
   rect.setAttribute("class", `bar ${kw > 0 ? taking : giving}`);
 }
 
-function showTile(row, tile) {
+export function showTile(row, tile) {
   const field = (name) => row.querySelector(`[data-f="${name}"]`);
   const power = (name, kw) => { const at = field(name); if (at && kw !== undefined) showPower(at, kw); };
   power("grid", tile.grid_kw);
