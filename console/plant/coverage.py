@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
 from metering.days import LocalDay, local_day, local_day_of
@@ -19,6 +21,7 @@ DAYS = 35
 HOURS = 24
 PITCH_PX, CELL_PX = 11, 9
 """A row's height, and how much of it is filled."""
+WHOLE = 4
 _ROLLED_UP_AFTER = timedelta(hours=2)
 _HOUR = timedelta(hours=1)
 
@@ -49,6 +52,24 @@ class Column:
     pct: float | None
     cells: Sequence[Cell]
     is_marked: bool
+
+    @property
+    def markup(self) -> SafeString:
+        """Its cells as SVG: a template would take a millisecond for every ten of the 840. Whole hours have no title."""
+        whole = '<rect class="cell" x="{}%" y="{}" width="2.5%" height="{}" rx="1.5"/>'
+        part = '<rect class="cell cell-{}" x="{}%" y="{}" width="2.5%" height="{}" rx="1.5"><title>{}</title></rect>'
+        return format_html_join(
+            "",
+            "{}",
+            (
+                (
+                    format_html(whole, self.x_pct, cell.y, CELL_PX)
+                    if cell.step == WHOLE
+                    else format_html(part, cell.step, self.x_pct, cell.y, CELL_PX, cell.title),
+                )
+                for cell in self.cells
+            ),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
