@@ -110,7 +110,15 @@ class Demo:
             target=plan.run, args=(self._stop,), kwargs={"clock": self._clock}, name="planner", daemon=True
         )
         planner.start()
+        aside = False
         while not self._stop.is_set():
+            if not self._operator().is_free():
+                if not aside:
+                    self.narrator.say("operator  steps aside: a person commands here", at=self._clock())
+                aside = True
+                self._stop.wait(AGAIN_AFTER_S)
+                continue
+            aside = False
             try:
                 self._tour(lambda: STEP_TIMEOUT_S)
             except TourFailed as error:
@@ -130,14 +138,16 @@ class Demo:
             connection=self._installation.connection, journal=self._simulator.journal, since=self._started_at
         )
 
-    def _tour(self, patience_s: Callable[[], float]) -> list[tuple[Step, Command]]:
-        operator = Operator(
+    def _operator(self) -> Operator:
+        return Operator(
             organisation=self._installation.organisation,
             clock=self._clock,
             say=lambda text: self.narrator.say(text, at=self._clock()),
             stop=self._stop,
         )
-        return list(operator.run(patience_s))
+
+    def _tour(self, patience_s: Callable[[], float]) -> list[tuple[Step, Command]]:
+        return list(self._operator().run(patience_s))
 
     def _drain(self) -> None:
         """Wait until the consumer has taken what the broker still holds."""

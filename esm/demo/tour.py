@@ -34,6 +34,8 @@ from vcp import (
 )
 
 OPERATOR = Actor(name="demo operator")
+STEPS_ASIDE_FOR = timedelta(minutes=5)
+"""So long after a person's last command the tour leaves the plants alone."""
 Clock = Callable[[], datetime]
 Say = Callable[[str], None]
 _POLL_S = 0.1
@@ -130,12 +132,24 @@ class Operator:
         self._say = say
         self._stop = stop
 
+    def is_free(self) -> bool:
+        """Whether no person has commanded here lately: two operators would end each other's orders."""
+        commands = Command.objects.filter(
+            organisation=self._organisation,
+            automatic=False,
+            requested_at__gte=self._clock() - STEPS_ASIDE_FOR,
+        )
+        return not commands.exclude(requested_by_name=OPERATOR.name).exists()
+
     def run(self, patience_s: Callable[[], float]) -> Iterator[tuple[Step, Command]]:
         """Every step in turn with its command in its last state; raises `TourFailed`.
 
-        `patience_s` is asked at each step how many seconds it may take.
+        `patience_s` is asked at each step how many seconds it may take. Ends early when a person commands; what it has
+        stopped itself is released all the same.
         """
         for step in STEPS:
+            if step.payload is not None and not self.is_free():
+                return
             timeout_s = patience_s()
             if timeout_s <= 0:
                 raise TourFailed(f"{step.title}: no time was left for it")
