@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.urls import reverse
 
 from console.plans.page import found_in
 from dispatch.models import Proof
@@ -39,6 +40,7 @@ class Cell:
     """One plant's day."""
 
     day: date
+    url: str = ""
     in_force: PlanVersion | None = None
     draft: PlanVersion | None = None
     slots: int = 0
@@ -159,7 +161,9 @@ def counts_of(organisation: Organisation, *, first: date, today: date) -> dict[s
 
 
 def _cells(plants: Sequence[Plant], days: Sequence[date], *, at: datetime) -> dict[int, list[Cell]]:
-    found = {plant.pk: {day: Cell(day=day) for day in days} for plant in plants}
+    # One reversal for the page: fifty plants have 250 days.
+    path = reverse("console:plans:day", args=[0, "day"])
+    found = {plant.pk: {day: Cell(day=day, url=_url(path, plant, day)) for day in days} for plant in plants}
     versions = PlanVersion.objects.filter(
         Among(list(found), of="plan__plant_id"),
         plan__day__range=(days[0], days[-1]),
@@ -180,6 +184,10 @@ def _cells(plants: Sequence[Plant], days: Sequence[date], *, at: datetime) -> di
     _count_slots(by_version)
     _count_ended({pk: cell for pk, cell in by_version.items() if cell.in_force is not None}, at=at)
     return {pk: list(cells.values()) for pk, cells in found.items()}
+
+
+def _url(path: str, plant: Plant, day: date) -> str:
+    return path.replace("/0/", f"/{plant.pk}/").replace("/day/", f"/{day}/")
 
 
 def _count_slots(cells: dict[int, Cell]) -> None:

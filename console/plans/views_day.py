@@ -26,6 +26,7 @@ from esm import clock
 from metering.days import local_day_of
 from people.rights import Right
 from plants.errors import Conflict, DomainError, Invalid
+from plants.texts import storable_text
 from schedules.models import PlanVersion
 from schedules.selectors.versions import export_plans
 from schedules.services.drafts import save_draft
@@ -83,7 +84,7 @@ def save_endpoint(request: ConsoleRequest, plant_id: int, day: str) -> HttpRespo
         rows, refused = _with_kept(found, read_rows(body.get("slots"), grid=found.grid), at)
         seen = _mark_in(request)
         note = body.get("note", "")
-        if not isinstance(note, str) or len(note) > MOST_NOTE or "\0" in note:
+        if not isinstance(note, str) or len(note) > MOST_NOTE or storable_text(note) != note:
             raise Invalid("the note is too long", path="note", code="TOO_LONG")
         if _is_nothing_new(found, rows, seen, note):
             return JsonResponse(_saved(found, None, refused))

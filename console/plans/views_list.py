@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from django.http import HttpResponseBase
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
@@ -52,6 +53,7 @@ def list_page(request: ConsoleRequest) -> HttpResponseBase:
         "is_now": asked.first == today - timedelta(days=1),
         "next": None if found.more is None else _url(kept | {"after": str(found.more)}),
         "start": _url(kept) if asked.after is not None else None,
+        "add": render_to_string("console/plans/_add.html") if request.viewer.may_act else "",
         "any_plant": bool(found.lines) or organisation.plants.exists(),
     }
     template = (
