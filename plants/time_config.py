@@ -8,6 +8,7 @@ skipped hour a block does not exist, in the repeated hour it applies twice.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from math import isfinite
 from zoneinfo import ZoneInfo
 
@@ -145,18 +146,23 @@ def _wall_minute(at: datetime, zone: ZoneInfo) -> float:
     return local.hour * 60 + local.minute + local.second / 60
 
 
-def _spans_of_constant_offset(day: date, zone: ZoneInfo) -> Iterable[tuple[datetime, datetime]]:
-    """[start, end) UTC spans that together are the local day, cut where the zone's offset changes."""
+@lru_cache(maxsize=1024)
+def _spans_of_constant_offset(day: date, zone: ZoneInfo) -> tuple[tuple[datetime, datetime], ...]:
+    """[start, end) UTC spans that together are the local day, cut where the zone's offset changes.
+
+    Kept: a page asks for the same day again and again, and a day is looked at minute by minute.
+    """
+    spans: list[tuple[datetime, datetime]] = []
     at = datetime.combine(day, time(), zone).astimezone(UTC)
     end = datetime.combine(day + timedelta(days=1), time(), zone).astimezone(UTC)
     begin = at
     while at < end:
         step = min(at + timedelta(minutes=1), end)
         if step < end and step.astimezone(zone).utcoffset() != at.astimezone(zone).utcoffset():
-            yield begin, step
+            spans.append((begin, step))
             begin = step
         at = step
-    yield begin, end
+    return (*spans, (begin, end))
 
 
 def describe_changes(before: Sequence[Block], after: Sequence[Block]) -> list[str]:
