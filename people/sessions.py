@@ -1,5 +1,6 @@
 """SESSION_ENGINE: Django's sessions in the database, in rows that know their person (`people.models.PersonSession`)."""
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from esm import clock
 from people.models import PersonSession
 
+_KEY = re.compile(r"[0-9a-z]{8,40}")
 SIGNED_IN_AT, SEEN_AT, ADDRESS, BROWSER = "signed_in_at", "seen_at", "address", "browser"
 
 
@@ -18,6 +20,10 @@ class SessionStore(DatabaseStore):
     @classmethod
     def get_model_class(cls) -> type[PersonSession]:
         return PersonSession
+
+    def _validate_session_key(self, key: str | None) -> bool:
+        """A cookie may hold anything: what can't be a key of ours is never looked for (databases take no U+0000)."""
+        return key is not None and _KEY.fullmatch(key) is not None
 
     def create_model_instance(self, data: dict[str, Any]) -> Any:
         """The row of a session; a new sign-in is stamped with its time, whichever door it came through."""

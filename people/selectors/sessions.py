@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.contrib.auth import HASH_SESSION_KEY
 from django.db.models import Q, QuerySet
+from django.utils.crypto import constant_time_compare
 
 from people.models import PersonSession
 from plants.models import User
@@ -49,9 +51,19 @@ def sessions_of(user: User, *, this: str | None, at: datetime) -> list[SignedIn]
 
 
 def still_signed_in(keys: Collection[str], *, at: datetime) -> dict[str, User]:
-    """Of these session keys the ones that live, each with its active person, in one query: for what stays open long."""
+    """Of these session keys the ones that live, each with its active person, in one query: for what stays open long.
+
+    A session from before the person's password was changed, by whoever changed it, is over.
+    """
     rows = _living(at).filter(session_key__in=keys, user__is_active=True).select_related("user")
-    return {row.session_key: row.user for row in rows if row.user is not None}
+    return {row.session_key: row.user for row in rows if row.user is not None and _is_bound(row, row.user)}
+
+
+def _is_bound(row: PersonSession, user: User) -> bool:
+    """Whether the session was begun with the password that the person has now."""
+    bound = str(row.get_decoded().get(HASH_SESSION_KEY, ""))
+    hashes = (user.get_session_auth_hash(), *user.get_session_auth_fallback_hash())
+    return any(constant_time_compare(bound, one) for one in hashes)
 
 
 def is_over(*, signed_in_at: datetime | None, seen_at: datetime | None, at: datetime) -> bool:

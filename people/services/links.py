@@ -9,7 +9,9 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from people.digests import current_pepper, digest
 from people.models import OneTimeLink
@@ -23,6 +25,7 @@ from plants.errors import Conflict, Invalid, NotFound
 from plants.models import Organisation, User
 
 MOST_OPEN = 100
+_ALREADY_MADE = gettext_lazy("This invitation was made already; its link was shown then.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +71,12 @@ def invite(
 
 @transaction.atomic
 def offer_new_password(*, doer: Doer, user: User, at: datetime) -> IssuedLink:
-    """A link with which the person sets a new password; earlier ones of the person are dead."""
+    """A link with which the person sets a new password; earlier ones of the person are dead.
+
+    Raises Conflict for oneself: whoever sits at a browser that was left open must not get around the old password.
+    """
+    if user.pk == doer.user.pk:
+        raise Conflict(_("Your own password is changed on your account page, with the present one."))
     OneTimeLink.objects.filter(user=user, used_at=None, revoked_at=None).update(revoked_at=at)
     issued = _issue(doer=doer, user=user, name=user.get_username(), email=user.email, role=user.role, at=at)
     write_down(doer, "person.password_link", at=at, subject=user.get_username())
@@ -78,9 +86,8 @@ def offer_new_password(*, doer: Doer, user: User, at: datetime) -> IssuedLink:
 @transaction.atomic
 def withdraw_link(*, doer: Doer, link_id: int, at: datetime) -> None:
     """Nobody gets in with it any more. Raises NotFound."""
-    link = OneTimeLink.objects.filter(
-        pk=link_id, organisation_id=doer.home, used_at=None, revoked_at=None
-    ).first()
+    rows = OneTimeLink.objects.select_for_update(of=("self",))
+    link = rows.filter(pk=link_id, organisation_id=doer.home, used_at=None, revoked_at=None).first()
     if link is None:
         raise NotFound(_("This invitation was used or withdrawn already."))
     link.revoked_at = at
@@ -136,6 +143,13 @@ def set_password_by_link(*, secret: str, password: str, address: str, at: dateti
         after={"link_made_by": link.made_by_name},
     )
     return link.user
+
+
+def revoke_links_of(user: User, *, at: datetime) -> int:
+    """What a person made or was given opens nothing any more: they may no longer let anybody in; answers how many."""
+    name = Doer(user=user, organisation_id=user.organisation_id).name[:150]
+    rows = OneTimeLink.objects.filter(organisation_id=user.organisation_id, used_at=None, revoked_at=None)
+    return rows.filter(Q(made_by_name=name) | Q(user=user)).update(revoked_at=at)
 
 
 def prune_links(*, at: datetime) -> int:

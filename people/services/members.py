@@ -5,9 +5,10 @@ from datetime import datetime
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from people.rights import Role
+from people.rights import Right, Role, may
 from people.services.acts import Doer, write_down
 from people.services.factors import remove_factor
+from people.services.links import revoke_links_of
 from people.services.sessions import end_sessions
 from plants.errors import Conflict, Invalid, NotFound
 from plants.models import Organisation, User
@@ -34,6 +35,8 @@ def change_role(*, doer: Doer, user_id: int, role: str, at: datetime) -> User:
     _not_the_last_admin(user)
     before, user.role = user.role, role
     user.save(update_fields=["role"])
+    if not may(user, Right.MANAGE):
+        revoke_links_of(user, at=at)
     write_down(
         doer,
         "person.role_changed",
@@ -56,6 +59,7 @@ def deactivate(*, doer: Doer, user_id: int, reason: str, at: datetime) -> User:
     user.is_active = False
     user.save(update_fields=["is_active"])
     ended = end_sessions(user=user)
+    revoke_links_of(user, at=at)
     write_down(
         doer,
         "person.deactivated",
