@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from django.utils.translation import gettext as _
 
 from console.commands.life import Life
-from console.commands.words import clock_text, lasted, missed_text, precise_text
+from console.commands.words import clock_text, dated_text, lasted, missed_text, precise_text
 from console.words import look_of
 from dispatch.models import Outcome, Proof
 from dispatch.states import NEVER_SENT, State
@@ -74,7 +74,7 @@ def _signed(life: Life) -> Node:
     message = life.sent
     if message is None:
         if life.state is State.SCHEDULED:
-            due = clock_text(life.command.due_at, life.zone)
+            due = dated_text(life.command.due_at, life.zone, at=life.at)
             return _hollow(_("Signed"), _("at %(due)s") % {"due": due}, icon="clock")
         return _hollow(_("Signed"), _("not made"), icon="ban")
     name, caption = _("Signed"), _after(life.command.requested_at, message.made_at, life.zone)
@@ -178,4 +178,6 @@ def _verified(life: Life) -> Node:
         case _:
             if life.state in NEVER_SENT:
                 return _hollow(name, "")
-            return _hollow(name, _("at %(due)s") % {"due": clock_text(proof.due_at, life.zone)}, icon="clock")
+            return _hollow(
+                name, _("at %(due)s") % {"due": dated_text(proof.due_at, life.zone, at=life.at)}, icon="clock"
+            )

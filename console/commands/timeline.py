@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from console.commands.details import detail_lines
 from console.commands.life import Life
-from console.commands.words import lasted, precise_text
+from console.commands.words import dated_text, lasted, precise_text
 from console.words import Look, look_of
 from dispatch.models import CommandEvent, OutboundMessage, Proof
 from dispatch.services.life import NOTE
@@ -261,9 +261,15 @@ def _awaited(life: Life, text: str, due_at: datetime | None) -> Entry:
     if due_at is not None:
         passed = due_at <= life.at
         gap = age_text(life.at - due_at if passed else due_at - life.at)
-        words = {"due": precise_text(due_at, life.zone)[:-4], "gap": gap}
+        words = {"due": _precise_due(life, due_at), "gap": gap}
         lines.append((_("%(due)s, %(gap)s ago") if passed else _("%(due)s, in %(gap)s")) % words)
     return Entry(at=due_at, offset="", icon="hourglass", family="wait", title=text, lines=lines, kind="ahead")
+
+
+def _precise_due(life: Life, due_at: datetime) -> str:
+    """To the second; with its day where that is not today's."""
+    seconds = precise_text(due_at, life.zone)[:-4]
+    return dated_text(due_at, life.zone, at=life.at)[: -len("00:00")] + seconds
 
 
 def awaited(life: Life) -> tuple[str, datetime | None]:

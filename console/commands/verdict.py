@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from console.commands.details import detail_lines
 from console.commands.life import Life
 from console.commands.timeline import awaited
-from console.commands.words import clock_text, is_overdue, missed_text, precise_text
+from console.commands.words import dated_text, is_overdue, missed_text, precise_text
 from console.words import look_of
 from dispatch.diagnosis import NextStep
 from dispatch.models import Proof
@@ -100,7 +100,7 @@ def _due(life: Life) -> str:
 
 
 def _scheduled(life: Life) -> Says:
-    due = clock_text(life.command.due_at, life.zone)
+    due = dated_text(life.command.due_at, life.zone, at=life.at)
     return _says(life, _("Waits for %(due)s") % {"due": due}, _("Nothing of it was built or sent yet."))
 
 

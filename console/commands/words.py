@@ -12,12 +12,14 @@ from console.commands.filters import Origin
 from console.words import look_of
 from dispatch.models import Command, Graded, Kind, Proof, Verification
 from dispatch.states import State
+from dispatch.targets import WITHOUT_EFFECT
 from dispatch.words import command_title
 from plants.words import energy_text, power_text, span_text
 from vcp import ProtocolError, parse_timestamp
 
 _OVERRIDE, _PLAN = "override:", "plan:"
 _CARRIED = frozenset({State.ACCEPTED, State.EXECUTING, State.COMPLETED, State.SENT})
+_STANDS = WITHOUT_EFFECT | {State.FAILED}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +84,13 @@ def clock_text(moment: datetime, zone: str) -> str:
     return f"{moment.astimezone(ZoneInfo(zone)):%H:%M}"
 
 
+def dated_text(moment: datetime, zone: str, *, at: datetime) -> str:
+    """`14:15` on the plant's clock, and the day where it is not today's: `3 Jan 14:15`."""
+    local = moment.astimezone(ZoneInfo(zone))
+    today = local.date() == at.astimezone(ZoneInfo(zone)).date()
+    return f"{local:%H:%M}" if today else f"{local:%-d %b %H:%M}"
+
+
 def precise_text(moment: datetime, zone: str) -> str:
     """`13:38:29.412` on the plant's clock."""
     return f"{moment.astimezone(ZoneInfo(zone)):%H:%M:%S.%f}"[:-3]
@@ -126,10 +135,13 @@ def state_chip(command: Command) -> Chip:
 
 
 def row_chip(command: Command) -> Chip:
-    """The one chip of a row: the state and, where it is known, what the measurement says."""
+    """The one chip of a row: the state and, where it is known, what the measurement says.
+
+    A word of failure stands: nothing was measured of what changed nothing.
+    """
     state, proof = State(command.state), proof_of(command)
-    verdict = "" if proof is None else proof.verdict
-    if proof is not None and verdict == Proof.OFF_TARGET and state is not State.REJECTED:
+    verdict = "" if proof is None or state in _STANDS else proof.verdict
+    if proof is not None and verdict == Proof.OFF_TARGET:
         return Chip(state="OFF_TARGET", word=missed_text(proof))
     if verdict == Proof.VERIFIED and state in _CARRIED:
         return Chip(state="VERIFIED", word=_("Verified"))

@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from django.http import Http404
 from django.utils.translation import gettext
 
 from console.access import Viewer
+from console.commands.words import Chip, row_chip
 from console.plant.assets import SHOWN, AssetLine, asset_lines, chargers_of
 from console.plant.flow import Flow, flow_of
-from console.plant.words import command_look
 from dispatch.models import Command
 from dispatch.selectors import last_commands
 from dispatch.words import command_title
@@ -134,12 +135,12 @@ def measured_of(plant: Plant, *, at: datetime) -> Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class CommandLine:
-    """One of the last commands: what was asked for, by whom, and how it stands."""
+    """One of the last commands: what was asked for, by whom, and how it stands; `day`: '' = today."""
 
     command: Command
     title: str
-    state: str
-    word: str
+    chip: Chip
+    day: str
 
     @property
     def by(self) -> str:
@@ -147,17 +148,21 @@ class CommandLine:
         return gettext("plan") if self.command.automatic else self.command.requested_by_name
 
 
-def command_lines(plant: Plant) -> list[CommandLine]:
-    """The newest commands: one query."""
-    return [
-        CommandLine(
-            command=one,
-            title=command_title(one.kind, one.payload),
-            state=command_look(one)[0],
-            word=command_look(one)[1],
+def command_lines(plant: Plant, *, at: datetime) -> list[CommandLine]:
+    """The newest commands, with the words that the list of commands has for them: one query."""
+    today = local_day_of(at, zone=plant.time_zone).day
+    lines = []
+    for one in last_commands(plant_id=plant.pk, limit=COMMANDS_SHOWN):
+        due = one.due_at.astimezone(ZoneInfo(plant.time_zone))
+        lines.append(
+            CommandLine(
+                command=one,
+                title=command_title(one.kind, one.payload),
+                chip=row_chip(one),
+                day="" if due.date() == today else f"{due:%-d %b}",
+            )
         )
-        for one in last_commands(plant_id=plant.pk, limit=COMMANDS_SHOWN)
-    ]
+    return lines
 
 
 @dataclass(frozen=True, kw_only=True)

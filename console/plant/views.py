@@ -37,7 +37,7 @@ def overview_page(request: ConsoleRequest, plant_id: int) -> HttpResponseBase:
         "head": head,
         "tab": "overview",
         "measured": measured_of(plant, at=at),
-        "commands": command_lines(plant),
+        "commands": command_lines(plant, at=at),
         "choice": day_choice(day, head.today),
         "notice": notice,
         "paths": _paths(plant),
@@ -104,5 +104,5 @@ def now_part(request: ConsoleRequest, plant_id: int) -> HttpResponseBase:
 def last_part(request: ConsoleRequest, plant_id: int) -> HttpResponseBase:
     """The newest commands as they stand."""
     plant = plant_of(request.viewer, plant_id)
-    words = {"commands": command_lines(plant), "plant": plant, "paths": _paths(plant)}
+    words = {"commands": command_lines(plant, at=clock.now()), "plant": plant, "paths": _paths(plant)}
     return render(request, "console/plant/_last.html", words)

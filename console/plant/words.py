@@ -7,9 +7,7 @@ from typing import Any
 from django.utils.translation import gettext, gettext_noop, ngettext
 
 from console.words import look_of
-from dispatch.models import Command, Kind, Proof, Verification
-from dispatch.states import State
-from dispatch.targets import WITHOUT_EFFECT
+from dispatch.models import Kind, Proof
 from metering.models import Gap
 from plants.words import age_text, energy_text, label_text, power_text
 from schedules.models import RunState
@@ -53,24 +51,6 @@ def outcome_text(outcome: SlotOutcome) -> str:
     if outcome.run_state in _RUNS:
         return gettext(_RUNS[RunState(outcome.run_state)])
     return str(look_of(outcome.command_state).word) if outcome.command_state else ""
-
-
-def command_look(command: Command) -> tuple[str, str]:
-    """(state of its chip, word in place of the usual one): what was measured says more than what was told.
-
-    A word of failure stands: nothing was measured of what was refused.
-    """
-    proof: Verification | None = getattr(command, "verification", None)
-    if proof is None or State(command.state) in WITHOUT_EFFECT or command.state == State.FAILED:
-        return command.state, ""
-    match proof.verdict:
-        case Proof.OFF_TARGET:
-            exports = command.payload.get("direction") == Direction.EXPORT
-            return proof.verdict, missed_text(exports=exports, off_by=proof.off_by, unit=proof.unit)
-        case Proof.VERIFIED:
-            return proof.verdict, ""
-        case _:
-            return command.state, ""
 
 
 def gap_text(length: timedelta) -> str:
