@@ -10,7 +10,7 @@ SERVERS := rabbitmq-server postgresql redis-server chromium
 UV_VERSION := 0.13.8
 LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
-.PHONY: help demo day test soak check bench up lock assets openapi venv servers
+.PHONY: help demo day test soak check bench up lock assets screenshots openapi venv servers
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -52,6 +52,9 @@ lock: $(BIN)/pip ## pin requirements*.in with hashes (UPGRADE=1: to the newest v
 assets: $(VENV)/.dev ## copy the locked npm packages' built files to static/vendor (needs Node; nobody else does)
 	cd console/assets && npm ci --ignore-scripts --no-audit --no-fund
 	$(BIN)/python scripts/assets.py
+
+screenshots: $(VENV)/.dev servers ## render the README's pictures into docs/pictures
+	$(BIN)/python -m pytest -q tests/browser/console/pictures.py
 
 openapi: $(VENV)/.dev ## pin the OpenAPI document of the reverse channel in docs/openapi.json
 	$(RUN) $(BIN)/python manage.py openapi > docs/openapi.json
