@@ -112,6 +112,15 @@ palette?.addEventListener("keydown", (event) => {
   }
 });
 
+// What scrolls sideways is a stop of Tab, so that arrows move it; what fits is none.
+const reached = new ResizeObserver((entries) => entries.forEach(({ target }) => {
+  if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+  else target.removeAttribute("tabindex");
+}));
+const watchScrolling = (place) => place.querySelectorAll(".scroll-x").forEach((one) => reached.observe(one));
+watchScrolling(document);
+document.body.addEventListener("htmx:afterSettle", (event) => watchScrolling(event.detail.target.parentElement ?? document));
+
 // Keys: Ctrl K finds, G then F/S/C/A goes, / filters; no key alone reaches the wire.
 const GOES = { f: "fleet/", s: "plans/", c: "commands/", a: "alarms/", r: "reverse/" };
 let went = 0;
