@@ -21,6 +21,7 @@ from live.events import Announcement, Event, Topic, event_of
 log = structlog.get_logger(__name__)
 _BACKOFF_S: Final = 1.0
 _SENT_MAX: Final = 50_000
+_NEVER: Final = (-math.inf, -math.inf)
 
 
 class SinkAway(Exception):
@@ -51,7 +52,7 @@ class Publisher:
         self._closing = False
         self._thread: threading.Thread | None = None
         # Only the thread touches these.
-        self._sent_at: dict[tuple[str, str], float] = {}
+        self._sent: dict[tuple[str, str], tuple[float, float]] = {}  # when, and which version
         self._held: dict[tuple[str, str], Announcement] = {}
         self.failures = 0
 
@@ -107,7 +108,7 @@ class Publisher:
         return max(0.0, min(self._due_at(key) for key in self._held) - monotonic())
 
     def _due_at(self, key: tuple[str, str]) -> float:
-        return self._sent_at.get(key, -math.inf) + self._tile_every_s
+        return self._sent.get(key, _NEVER)[0] + self._tile_every_s
 
     def _write(self, taken: Sequence[Announcement], *, lost: bool, all_of_it: bool) -> bool:
         lists = [event for told in taken if told.topic is not Topic.PLANT if (event := self._event(told))]
@@ -132,18 +133,18 @@ class Publisher:
         for told in tiles:
             key = (told.key, told.part)
             held = self._held.get(key)
-            if held is None or not told.version or told.version > held.version:
+            newest = self._sent.get(key, _NEVER)[1] if held is None else held.version
+            if not told.version or told.version > newest:
                 self._held[key] = told
         now = monotonic()
         due = [key for key in self._held if all_of_it or self._due_at(key) <= now]
-        if len(self._sent_at) > _SENT_MAX:
-            self._sent_at = {
-                key: sent_at for key, sent_at in self._sent_at.items() if now - sent_at < self._tile_every_s
-            }
+        if len(self._sent) > _SENT_MAX:
+            self._sent = {key: one for key, one in self._sent.items() if now - one[0] < self._tile_every_s}
         events = []
         for key in due:
-            self._sent_at[key] = now
-            if event := self._event(self._held.pop(key)):
+            told = self._held.pop(key)
+            self._sent[key] = now, told.version
+            if event := self._event(told):
                 events.append(event)
         return events
 

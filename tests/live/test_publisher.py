@@ -100,3 +100,14 @@ def test_after_a_log_was_away_the_first_word_is_that_something_was_lost() -> Non
     publisher.put([told(1, 2)])
     until(lambda: len(log.lists) == 1)
     assert (log.lost, log.lists[0].key) == (1, "2")
+
+
+def test_a_value_older_than_the_one_that_went_on_costs_the_next_one_no_wait() -> None:
+    log = Kept()
+    publisher = Publisher(log, tile_every_s=0.0)
+    publisher.put([tile(1, 7, version=5)])
+    until(lambda: len(log.tiles) == 1)
+    publisher.put([tile(1, 7, version=4)])
+    publisher.put([tile(1, 7, version=6)])
+    assert publisher.flush(within_s=20)
+    assert [event.version for event in log.tiles] == [5, 6]
