@@ -86,6 +86,8 @@ def _calm(fleet: seed_fleet.Fleet) -> None:
 
 def _alive(connection: Connection | None, *, like: Connection) -> None:
     """A connection as well as another one."""
+    LinkHealth.objects.filter(connection=connection).delete()
+    StreamHealth.objects.filter(connection=connection).delete()
     for row in (*LinkHealth.objects.filter(connection=like), *StreamHealth.objects.filter(connection=like)):
         row.pk, row.connection = None, connection
         row.save(force_insert=True)
