@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db.models import Exists, OuterRef
 from django.http import Http404
 from django.urls import reverse
 from django.utils.translation import gettext
@@ -13,7 +12,7 @@ from console.connect import runs
 from esm import clock
 from plants.models import Connection, Plant
 from plants.selectors.connections import SECRET_FIELDS
-from trading_api.models import Credential, PullJournal
+from trading_api.models import PullJournal
 
 PASTE, CHECK, SITES, REVERSE, DONE = "paste", "check", "sites", "reverse", "done"
 
@@ -83,10 +82,13 @@ def _done(connection: Connection) -> set[str]:
 
 def has_pulled(organisation_id: int) -> bool:
     """Whether Voke has pulled anything with credentials that are enabled."""
-    answered = PullJournal.objects.filter(
-        organisation_id=organisation_id, credential=OuterRef("pk"), status__lt=400
+    # One join that ends at the first row: as a condition of the credentials it read every pull.
+    rows = PullJournal.objects.filter(
+        organisation_id=organisation_id,
+        status__lt=400,
+        credential__organisation_id=organisation_id,
+        credential__enabled=True,
     )
-    rows = Credential.objects.filter(Exists(answered), organisation_id=organisation_id, enabled=True)
     return rows.exists()
 
 

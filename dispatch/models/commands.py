@@ -98,6 +98,22 @@ class Command(models.Model):
                 ),
                 name="command_automatic_in_vain",
             ),
+            # What every page of the console counts; the states are those of `dispatch.selectors.DOUBTFUL`.
+            models.Index(
+                fields=["organisation", "requested_at"],
+                condition=models.Q(
+                    state__in=[
+                        "DEVIATED",
+                        "FAILED",
+                        "PARTIAL",
+                        "REFUSED",
+                        "REJECTED",
+                        "RETURNED",
+                        "UNCONFIRMED",
+                    ]
+                ),
+                name="command_doubtful",
+            ),
             # What the retention looks for; the states are those of `dispatch.states.ENDED`.
             models.Index(
                 fields=["state_at"],
