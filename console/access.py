@@ -13,14 +13,16 @@ from typing import Any, Concatenate, ParamSpec
 
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect, render, resolve_url
+from django.utils.cache import add_never_cache_headers
 
 from dispatch.requests import Actor
 from people.models import AuditEntry
 from people.rights import Right, Role, least_role, may
 from people.services.audit import record
 from plants.models import Organisation, User
+from plants.texts import storable_text
 from trading_api.limits import request_address
 
 CHOSEN = "console.organisation"
@@ -136,13 +138,14 @@ def page(right: Right = Right.SEE) -> Callable[[_View[_P]], Callable[Concatenate
             organisation = organisation_of(request, user)
             if organisation is None:
                 return _elsewhere(request, resolve_url("console:account:choose"))
+            _clean(request)
             request.viewer = Viewer(
                 user=user, organisation=organisation, address=request_address(request.META) or ""
             )
             if not may(user, right):
                 words = {"role": least_role(right).label.split(":")[0], "yours": request.viewer.role_word}
-                return render(request, "console/no_right.html", words, status=403)
-            return view(request, *args, **kwargs)
+                return _unkept(render(request, "console/no_right.html", words, status=403))
+            return _unkept(view(request, *args, **kwargs))
 
         return guarded
 
@@ -160,6 +163,32 @@ def organisation_of(request: HttpRequest, user: User) -> Organisation | None:
         return Organisation.objects.filter(pk=chosen).first()
     first = list(Organisation.objects.order_by("pk")[:2])
     return first[0] if len(first) == 1 else None
+
+
+def _clean(request: HttpRequest) -> None:
+    """Replace U+0000 in what was asked: no database takes it as text, so no view shall have to think of it."""
+    if "%00" in request.META.get("QUERY_STRING", "") or "\0" in request.META.get("QUERY_STRING", ""):
+        request.GET = _cleaned(request.GET)  # type: ignore[assignment]
+    if request.method == "POST" and any(
+        "\0" in str(text) for _, texts in request.POST.lists() for text in texts
+    ):
+        request.POST = _cleaned(request.POST)  # type: ignore[assignment]
+
+
+def _cleaned(asked: QueryDict) -> QueryDict:
+    clean = asked.copy()
+    for name, texts in asked.lists():
+        clean.setlist(name, [storable_text(text) for text in texts])
+    clean._mutable = False
+    return clean
+
+
+def _unkept(response: HttpResponseBase) -> HttpResponseBase:
+    """Nobody keeps a page: after the sign-out it is not there behind the browser's back button, and a part that htmx
+    asked for never stands in for the page of the same address."""
+    if not response.has_header("Cache-Control"):
+        add_never_cache_headers(response)
+    return response
 
 
 def _to_sign_in(request: HttpRequest) -> HttpResponse:

@@ -97,7 +97,7 @@ def rows(request: ConsoleRequest, plant_id: int) -> HttpResponse:
 
 def _sent_shown(request: ConsoleRequest, situation: Situation) -> Command | None:
     asked = request.GET.get("sent", "")
-    if not asked.isdecimal():
+    if not (asked.isascii() and asked.isdecimal() and len(asked) < 19):
         return None
     return Command.objects.select_related("plant").filter(plant=situation.plant, pk=int(asked)).first()
 

@@ -100,9 +100,9 @@ def _review(request: ConsoleRequest, life: Life, *, status: int = 200, **more: A
 def check(request: ConsoleRequest, command_id: int) -> HttpResponseBase:
     """Look into a silence once more."""
     address = reverse("console:commands:command", args=[command_id])
+    life = life_or_404(request.viewer, command_id, at=clock.now())
     if request.method != "POST":
         return redirect(address)
-    life = life_or_404(request.viewer, command_id, at=clock.now())
     try:
         with transaction.atomic():
             check_again(

@@ -1,7 +1,8 @@
 """Connections: how each does, one with its steps, and the switches OBSERVE, ACTIVE and dispatch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Count
@@ -106,8 +107,11 @@ def switch(request: ConsoleRequest, connection_id: int, word: str) -> HttpRespon
 
 def _switch(request: ConsoleRequest, connection: Connection, word: str, reason: str) -> None:
     at = clock.now()
-    before = {"mode": connection.mode, "dispatch_enabled": connection.dispatch_enabled}
     with transaction.atomic():
+        rows = Connection.objects.select_for_update(of=("self",)).filter(pk=connection.pk)
+        before = rows.values("mode", "dispatch_enabled").get()
+        if _is_so(before, word):  # of two clicks the second finds what the first did
+            return
         if word in {"on", "off"}:
             set_connection_dispatch(connection_id=connection.pk, enabled=word == "on")
         else:
@@ -123,6 +127,12 @@ def _switch(request: ConsoleRequest, connection: Connection, word: str, reason: 
             before=before,
             after={"mode": connection.mode, "dispatch_enabled": connection.dispatch_enabled},
         )
+
+
+def _is_so(now: Mapping[str, Any], word: str) -> bool:
+    if word in {"on", "off"}:
+        return bool(now["dispatch_enabled"]) == (word == "on")
+    return bool(now["mode"] == (ConnectionMode.ACTIVE if word == "activate" else ConnectionMode.OBSERVE))
 
 
 def _ask(

@@ -1,11 +1,15 @@
 """Credentials of the reverse channel: issued, renewed, disabled. A secret is in one answer and nowhere else."""
 
+import hashlib
+import secrets
 from dataclasses import dataclass
 
+from django.core.cache import cache
 from django.db import transaction
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -25,6 +29,7 @@ from trading_api.services.credentials import (
 )
 
 MOST_SHOWN = 50
+_FORM_LIVES_S = 86_400
 _WORDS = {
     "renew": "credential.renewed",
     "disable": "credential.disabled",
@@ -67,6 +72,7 @@ def _context(request: ConsoleRequest) -> dict[str, object]:
         "last": last_pull(organisation_id=whose),
         "base_url": _base_url(request),
         "zone": "UTC",
+        "form_key": secrets.token_hex(16),
     }
 
 
@@ -75,7 +81,10 @@ def _context(request: ConsoleRequest) -> dict[str, object]:
 @require_POST
 def issue(request: ConsoleRequest) -> HttpResponse:
     """A new client id and its secret, shown in this answer only."""
-    at = clock.now()
+    at, key = clock.now(), _key(request)
+    if key and not cache.add(key, "1", timeout=_FORM_LIVES_S):
+        text = gettext("This form issued credentials already; their secret was shown then.")
+        return render(request, "console/connect/_given.html", {"problem": text}, status=409)
     try:
         with transaction.atomic():
             issued = issue_credentials(
@@ -83,8 +92,17 @@ def issue(request: ConsoleRequest) -> HttpResponse:
             )
             _record(request, "credential.issued", issued.credential)
     except DomainError as error:
+        if key:
+            cache.delete(key)
         return render(request, "console/connect/_given.html", {"problem": str(error)}, status=422)
     return _shown_once(request, issued)
+
+
+def _key(request: ConsoleRequest) -> str:
+    """What the cache knows a form by that issues once; '' = the form names none."""
+    given = request.POST.get("form_key", "")
+    text = f"{request.viewer.organisation.pk} {given}"
+    return f"console.issue.{hashlib.sha256(text.encode()).hexdigest()}" if given else ""
 
 
 @never_cache
@@ -98,9 +116,16 @@ def change(request: ConsoleRequest, credential_id: int, word: str) -> HttpRespon
         raise Http404
     if request.method == "GET":
         return render(request, "console/connect/_credential.html", {"credential": credential, "word": word})
+    seen = request.POST.get("seen", "")
     with transaction.atomic():
-        issued = _change(credential, word)
-        _record(request, _WORDS[word], credential)
+        credential = rows.select_for_update(of=("self",)).get()
+        if word == "renew" and seen and seen != str(credential.revision):
+            text = gettext("It has a newer secret by now, which was shown then. Look again.")
+            return render(request, "console/connect/_given.html", {"problem": text}, status=409)
+        issued = None
+        if word == "renew" or credential.enabled != (word == "enable"):  # else it is so already
+            issued = _change(credential, word)
+            _record(request, _WORDS[word], credential)
     if issued is not None:
         return _shown_once(request, issued)
     return HttpResponse(status=204, headers={"HX-Redirect": reverse("console:connect:credentials")})

@@ -140,7 +140,11 @@ def _take_over(request: ConsoleRequest, connection: Connection) -> str:
     wanted = request.POST.get("takes_over", "")
     if not wanted:
         return ""
-    old = _own(request).filter(pk=int(wanted) if wanted.isdigit() and len(wanted) < 19 else 0).first()
+    old = (
+        _own(request)
+        .filter(pk=int(wanted) if wanted.isascii() and wanted.isdecimal() and len(wanted) < 19 else 0)
+        .first()
+    )
     if old is None:
         raise Invalid(gettext("there is no such connection"), path="takes_over", code="NOT_FOUND")
     take_over(old=old, new=connection, at=clock.now(), policy=current_policy())

@@ -195,7 +195,8 @@ def _chosen(request: ConsoleRequest) -> dict[str, int]:
     for name, value in list(request.POST.items())[: 2 * MOST_SITES]:
         site_id = name.removeprefix("site-")
         plant_id = str(value)
-        if name != site_id and plant_id.isdigit() and len(plant_id) < 19 and _uuid(site_id) is not None:
+        is_number = plant_id.isascii() and plant_id.isdecimal() and len(plant_id) < 19
+        if name != site_id and is_number and _uuid(site_id) is not None:
             found[site_id] = int(plant_id)
     return found
 

@@ -16,6 +16,7 @@ from django.http import QueryDict
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from plants.texts import storable_text
 from vcp import OperatingMode
 
 PAGE = 50
@@ -172,12 +173,12 @@ def place_of(text: str) -> Place | None:
         key, name, plant_id, number, backwards = json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         place = Place(
             key=float(key),
-            name=str(name)[:120].replace("\x00", ""),
+            name=storable_text(name)[:120],
             plant_id=int(plant_id),
             number=max(0, int(number)),
             backwards=bool(backwards),
         )
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         return None
     is_sound = abs(place.plant_id) < 2**63 and place.number < 2**31 and abs(place.key) < 1e12
     return place if is_sound else None

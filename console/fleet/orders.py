@@ -5,11 +5,13 @@ many they are, and hands back the token of that count. What is shown afterwards 
 """
 
 import uuid
+from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -17,7 +19,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods
 
-from console.access import ConsoleRequest, page
+from console.access import ConsoleRequest, Viewer, page
 from console.fleet.asked import asked_of
 from console.fleet.reading import MOST_MATCHING, matching_ids
 from console.fleet.views import fleet_asked, links_of
@@ -42,6 +44,7 @@ from dispatch.services.orders import Counted, Selection, count_selection, releas
 from dispatch.words import cause_text
 from esm import clock
 from people.rights import Right
+from people.selectors.audit import is_written
 from plants.errors import DomainError, Invalid, Several
 from plants.models import Plant
 from vcp import EmergencyType, ProtocolError
@@ -193,8 +196,6 @@ def _names(organisation_id: int, selection: Selection) -> list[str]:
 def _send(request: ConsoleRequest, form: OrderForm, selection: Selection) -> EmergencyOrder | None:
     """Its batches are transactions of their own, so that the first plants are told while the last still wait."""
     at, viewer, asked = clock.now(), request.viewer, form.cleaned_data
-    whose = {"organisation_id": viewer.organisation.pk, "key": asked["key"]}
-    is_known = EmergencyOrder.objects.filter(**whose).exists()
     try:
         order = send_order(
             organisation_id=viewer.organisation.pk,
@@ -210,16 +211,25 @@ def _send(request: ConsoleRequest, form: OrderForm, selection: Selection) -> Eme
     except (DomainError, ProtocolError) as error:
         form.add_problems(error)
         return None
-    if not is_known:
-        viewer.record(
-            "emergency.sent",
-            at=at,
-            subject=f"{order.type}, {order.scope}"[:200],
-            subject_path=reverse("console:fleet:order", args=[order.pk]),
-            reason=order.reason,
-            after={"type": order.type, "plants": order.asked, "order": order.pk},
-        )
+    _write_down(viewer, order, at=at)
     return order
+
+
+@transaction.atomic
+def _write_down(viewer: Viewer, order: EmergencyOrder, *, at: datetime) -> None:
+    """In the audit once, whichever of two clicks comes first, and also when the first one broke off."""
+    EmergencyOrder.objects.select_for_update(of=("self",), no_key=True).get(pk=order.pk)
+    here = reverse("console:fleet:order", args=[order.pk])
+    if is_written(organisation_id=viewer.organisation.pk, action="emergency.sent", path=here):
+        return
+    viewer.record(
+        "emergency.sent",
+        at=at,
+        subject=f"{order.type}, {order.scope}"[:200],
+        subject_path=here,
+        reason=order.reason,
+        after={"type": order.type, "plants": order.asked, "order": order.pk},
+    )
 
 
 def _go(request: HttpRequest, address: str) -> HttpResponse:

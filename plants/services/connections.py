@@ -77,11 +77,15 @@ def import_bundle(
 def _refuse_rival(connection: Connection) -> None:
     """Two connections that read one queue would take each other's events, and neither would have them all."""
     mine = set(queue_names(connection.queue_prefix, connection.queues).to_partner)
-    others = Connection.objects.filter(vhost=connection.vhost).values_list("pk", "queue_prefix", "queues")
-    for pk, prefix, queues in others:
+    others = Connection.objects.filter(vhost=connection.vhost)
+    for pk, owner, prefix, queues in others.values_list("pk", "organisation_id", "queue_prefix", "queues"):
         if mine & set(queue_names(prefix, queues).to_partner):
+            # Which one it is, is nothing for another organisation.
+            is_ours = owner == connection.organisation_id
             raise Conflict(
-                f"connection {pk} reads these queues already: replace its secrets instead",
+                f"connection {pk} reads these queues already: replace its secrets instead"
+                if is_ours
+                else "these queues can't be read from here: ask whoever runs this installation",
                 path="bundle",
                 code="CONNECTION_EXISTS",
             )

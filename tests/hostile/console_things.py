@@ -20,7 +20,7 @@ from trading_api.models import ConfigUpdateRequest, Credential, PullJournal
 
 def seeded_organisation() -> Organisation:
     """The first organisation of the seeded installation, with people of each role."""
-    organisation = seed(at=AT, plants=8, commands=16, journal=6, letters=2).organisations[0]
+    organisation = seed(at=AT, plants=5, commands=8, journal=4, letters=1).organisations[0]
     people_of(organisation)
     return organisation
 
@@ -64,7 +64,7 @@ def keys_in(organisation: Organisation) -> Mapping[str, int]:
         "upload_id": PlanUpload.objects.create(
             organisation=organisation,
             name="day.csv",
-            content=b"plant;day\n",
+            content=b"plant,start,type,value,direction\n",
             made_at=AT,
             by=people_of(organisation)[Role.ADMIN],
         ),

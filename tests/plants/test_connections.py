@@ -126,6 +126,7 @@ def test_a_bundle_is_imported_once_because_two_readers_of_a_queue_would_share_it
 
     assert (again.code, again.path) == ("CONNECTION_EXISTS", "bundle")
     assert elsewhere.code == "CONNECTION_EXISTS"
+    assert f"connection {link.pk}" not in elsewhere.message  # another organisation's
     assert Connection.objects.count() == 1
 
 
