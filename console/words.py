@@ -8,7 +8,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, gettext_lazy
 
-from plants.words import IDLE_BELOW_KW
+from plants.words import IDLE_BELOW_KW, energy_text, power_text
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrPromise
@@ -100,6 +100,20 @@ def grid_word(power_kw: float | None) -> str:
 def battery_word(power_kw: float | None) -> str:
     """Charging, Discharging, Idle, or nothing."""
     return _directed(power_kw, gettext("Charging"), gettext("Discharging"))
+
+
+def missed_text(*, off_by: float | None, target: float | None, unit: str) -> str:
+    """By how much a target was missed: `41 kW short`, `12 kW over`; of a target of zero `3.0 kW import`.
+
+    `off_by` and `target` in `unit`, in the sign of the site.
+    """
+    if off_by is None or target is None:
+        return gettext("Off target")
+    amount = energy_text(off_by) if unit == "kWh" else power_text(off_by)
+    if not target:
+        return f"{amount} {gettext('import') if off_by > 0 else gettext('export')}"
+    short = (off_by > 0) != (target > 0)
+    return (gettext("%(amount)s short") if short else gettext("%(amount)s over")) % {"amount": amount}
 
 
 def _directed(power_kw: float | None, positive: str, negative: str) -> str:

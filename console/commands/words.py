@@ -8,13 +8,14 @@ from zoneinfo import ZoneInfo
 
 from django.utils.translation import gettext as _
 
+from console import words
 from console.commands.filters import Origin
 from console.words import look_of
 from dispatch.models import Command, Graded, Kind, Proof, Verification
 from dispatch.states import State
 from dispatch.targets import WITHOUT_EFFECT
 from dispatch.words import command_title
-from plants.words import energy_text, power_text, span_text
+from plants.words import span_text
 from vcp import ProtocolError, parse_timestamp
 
 _OVERRIDE, _PLAN = "override:", "plan:"
@@ -80,8 +81,9 @@ def time_in(payload: Mapping[str, Any], name: str) -> datetime | None:
 
 
 def clock_text(moment: datetime, zone: str) -> str:
-    """`14:15` on the plant's clock."""
-    return f"{moment.astimezone(ZoneInfo(zone)):%H:%M}"
+    """`14:15` on the plant's clock; the second of two equal times of a day is `02:15 B`."""
+    local = moment.astimezone(ZoneInfo(zone))
+    return f"{local:%H:%M} B" if local.fold else f"{local:%H:%M}"
 
 
 def dated_text(moment: datetime, zone: str, *, at: datetime) -> str:
@@ -176,11 +178,5 @@ def head_chips(command: Command) -> list[Chip]:
 
 
 def missed_text(proof: Graded) -> str:
-    """By how much a target was missed: `41 kW short`, `12 kW over`; of a target of zero `3.0 kW import`."""
-    if proof.off_by is None or proof.target is None:
-        return _("Off target")
-    amount = energy_text(proof.off_by) if proof.unit == "kWh" else power_text(proof.off_by)
-    if not proof.target:
-        return f"{amount} {_('import') if proof.off_by > 0 else _('export')}"
-    short = (proof.off_by > 0) != (proof.target > 0)
-    return (_("%(amount)s short") if short else _("%(amount)s over")) % {"amount": amount}
+    """By how much a target was missed."""
+    return words.missed_text(off_by=proof.off_by, target=proof.target, unit=proof.unit)

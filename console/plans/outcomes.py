@@ -46,18 +46,18 @@ def outcomes_of(day: PlannedDay, version: PlanVersion, *, at: datetime) -> Outco
     rows: list[tuple[SlotOutcome, Told | None] | None] = []
     for span in day.grid:
         one = found.get((span.start_at, span.end_at))
-        rows.append(None if one is None else (one, outcome_told(one, at=at)))
+        rows.append(None if one is None else (one, outcome_told(one, at=at, version=version)))
     return Outcomes(rows=rows, counts=_counts(rows), schedules=view.schedules)
 
 
 def _counts(rows: Sequence[tuple[SlotOutcome, Told | None] | None]) -> list[Count]:
-    looks: dict[tuple[str, str], Look] = {}
-    found: Counter[tuple[str, str]] = Counter()
+    looks: dict[tuple[str, str, str], Look] = {}
+    found: Counter[tuple[str, str, str]] = Counter()
     for row in rows:
         if row is None or row[1] is None:
             continue
         look = row[1].look
-        key = (look.family, look.icon)
+        key = (look.family, look.icon, str(look.word))
         looks.setdefault(key, look)
         found[key] += 1
     order = sorted(found, key=lambda key: (_FAMILIES.index(key[0]), -found[key]))

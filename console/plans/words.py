@@ -9,11 +9,13 @@ from zoneinfo import ZoneInfo
 from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_lazy, ngettext
 
-from console.words import Look, look_of
+from console.words import Look, look_of, missed_text
 from dispatch.models import Proof
+from dispatch.states import State
 from dispatch.words import cause_text
+from plants.models import ScheduleCarrier
 from schedules.conflicts import Code
-from schedules.models import RunState
+from schedules.models import PlanVersion, RunState
 from schedules.selectors.plans import SlotOutcome
 from schedules.slots import PlannedSlot, Span, number_text
 from vcp import Direction, Priority, SetpointType
@@ -29,6 +31,19 @@ _RUNS: Final[Mapping[str, Look]] = {
 _NOT_IN_FORCE: Final = Look(family="wait", icon="ban", word=gettext_lazy("Not in force"))
 _OFF: Final = Look(family="doubt", icon="equal-not", word=gettext_lazy("Off target"))
 _AT_VOKE: Final = Look(family="move", icon="check", word=gettext_lazy("With Voke"))
+_PASSED: Final = Look(family="wait", icon="history", word=gettext_lazy("Passed"))
+_SAYS_WHY: Final = frozenset(
+    {
+        State.REJECTED,
+        State.FAILED,
+        State.RETURNED,
+        State.REFUSED,
+        State.CANCELLED,
+        State.SUPERSEDED,
+        State.EXPIRED,
+    }
+)
+_GIVEN_UP: Final = frozenset({RunState.PREEMPTED, RunState.MISSED, RunState.WITHDRAWN})
 _CONFLICTS: Final[Mapping[str, "str | Promise"]] = {
     Code.OUTSIDE_DAY: gettext_lazy("Outside the day"),
     Code.NOT_ON_GRID: gettext_lazy("Not one of the day's slots"),
@@ -113,13 +128,13 @@ class Told:
     more: str = ""
 
 
-def outcome_told(one: SlotOutcome, *, at: datetime) -> Told | None:
+def outcome_told(one: SlotOutcome, *, at: datetime, version: PlanVersion) -> Told | None:
     """The strongest thing that is known of a slot; None = nothing was ever done about it."""
-    if one.verdict:
+    if one.verdict and not (one.verdict == Proof.NOT_IN_FORCE and _says_why(one)):
         return _verdict_told(one)
     match one.run_state:
         case "":
-            return _of_voke(one, at)
+            return _without_run(one, at, version)
         case RunState.COMMANDED if one.command_state:
             look = look_of(one.command_state)
             return Told(look=look, word=str(look.word), more=cause_text(one.cause) if one.cause else "")
@@ -131,23 +146,30 @@ def outcome_told(one: SlotOutcome, *, at: datetime) -> Told | None:
             return Told(look=look, word=str(look.word), more=cause_text(one.cause) if one.cause else "")
 
 
+def _says_why(one: SlotOutcome) -> bool:
+    """Whether what became of its run or command tells why it was not in force."""
+    return one.run_state in _GIVEN_UP or one.command_state in _SAYS_WHY
+
+
 def _verdict_told(one: SlotOutcome) -> Told:
     if one.verdict == Proof.NOT_IN_FORCE:
         return Told(look=_NOT_IN_FORCE, word=str(_NOT_IN_FORCE.word))
     look = look_of(one.verdict)
     if one.verdict != Proof.OFF_TARGET or one.off_by is None:
         return Told(look=look, word=str(look.word))
-    amount = f"{number_text(round(abs(one.off_by), 1))}{NARROW}{one.unit}"
-    # In the sign of the site: an export that measured more towards import fell short of its target.
-    more = one.off_by > 0 if one.slot.direction is Direction.IMPORT else one.off_by < 0
-    word = gettext("%(amount)s over") if more else gettext("%(amount)s short")
-    return Told(look=_OFF, word=word % {"amount": amount})
+    sign = 1 if one.slot.direction is Direction.IMPORT else -1
+    word = missed_text(off_by=one.off_by, target=sign * one.slot.value, unit=one.unit)
+    return Told(look=_OFF, word=word)
 
 
-def _of_voke(one: SlotOutcome, at: datetime) -> Told | None:
-    """A slot that Voke's own schedule carries has no run of ours."""
+def _without_run(one: SlotOutcome, at: datetime, version: PlanVersion) -> Told | None:
+    """A slot that Voke's own schedule carries has no run of ours; nor has one that was over when we published."""
     if one.slot.start_at > at:
         return None
+    by_voke = version.carrier == ScheduleCarrier.VOKE
+    if not by_voke or (version.published_at is not None and one.slot.end_at <= version.published_at):
+        more = gettext("Nothing was sent: it had begun before this version was published")
+        return Told(look=_PASSED, word=str(_PASSED.word), more=more)
     return Told(look=_AT_VOKE, word=str(_AT_VOKE.word))
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from django.utils.translation import gettext, gettext_noop, ngettext
 
-from console.words import look_of
+from console.words import look_of, missed_text
 from dispatch.models import Kind, Proof
 from metering.models import Gap
-from plants.words import age_text, energy_text, label_text, power_text
+from plants.words import age_text, label_text, power_text
 from schedules.models import RunState
 from schedules.selectors.plans import SlotOutcome
 from vcp import Direction
@@ -28,24 +28,11 @@ _CAUSES = {
 }
 
 
-def missed_text(*, exports: bool, off_by: float | None, unit: str) -> str:
-    """By how much a target was missed: `18 kW short`, `12 kW over`; `off_by` in the sign of the site."""
-    if off_by is None:
-        return gettext("Off target")
-    amount = energy_text(off_by) if unit == "kWh" else power_text(off_by)
-    short = (off_by > 0) == exports
-    return (
-        gettext("%(amount)s short") % {"amount": amount}
-        if short
-        else gettext("%(amount)s over") % {"amount": amount}
-    )
-
-
 def outcome_text(outcome: SlotOutcome) -> str:
     """What became of a slot, in words; '' = nothing to tell yet."""
     if outcome.verdict == Proof.OFF_TARGET:
-        exports = outcome.slot.direction is Direction.EXPORT
-        return missed_text(exports=exports, off_by=outcome.off_by, unit=outcome.unit)
+        sign = 1 if outcome.slot.direction is Direction.IMPORT else -1
+        return missed_text(off_by=outcome.off_by, target=sign * outcome.slot.value, unit=outcome.unit)
     if outcome.verdict and outcome.verdict != Proof.NOT_IN_FORCE:
         return str(look_of(outcome.verdict).word)
     if outcome.run_state in _RUNS:
