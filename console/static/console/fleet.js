@@ -10,7 +10,7 @@ const sheet = document.getElementById("sheet");
 const list = () => document.getElementById("fleet-list");
 const rowOf = (id) => document.getElementById(`p${id}`);
 const rows = () => [...document.querySelectorAll("tr.pr")];
-const TOP_EVERY_MS = 10_000, DAY_EVERY_MS = 60_000, CALM_MS = 10_000, GATHER_MS = 400;
+const TOP_EVERY_MS = 10_000, ROWS_EVERY_MS = 30_000, DAY_EVERY_MS = 60_000, CALM_MS = 10_000, GATHER_MS = 400;
 
 // --- live values: only what changed is touched ---------------------------------------------------------------------
 
@@ -69,7 +69,12 @@ async function fetchRows() {
     if (!answer.ok || answer.headers.get("HX-Redirect")) return;
     const holder = document.createElement("template");
     holder.innerHTML = await answer.text();
-    for (const fresh of holder.content.querySelectorAll("tr.pr")) replace(fresh);
+    let done = 0;
+    for (const fresh of holder.content.querySelectorAll("tr.pr")) {
+      replace(fresh);
+      // A page of rows at once would hold up a frame.
+      if (++done % 5 === 0 && !document.hidden) await new Promise(requestAnimationFrame);
+    }
   } catch {
     // The bar of live updates says that the server can't be reached; the values go on ageing.
   }
@@ -91,6 +96,11 @@ function replace(fresh) {
   }
 }
 const said = (row) => row.querySelector(".sev").innerHTML + row.querySelector(".c-pc").textContent.replace(/[\d.,:]+/g, "");
+
+// What no event tells: a plant fell silent, drifts from its plan, an override's minutes run down.
+function refreshRows() {
+  if (!document.hidden) for (const row of rows()) renew(row.dataset.id);
+}
 
 // --- order: told, and refreshed by a person, or when nobody looks at the list closely ----------------------------
 
@@ -244,6 +254,7 @@ function joined() {
 if (card) {
   document.body.addEventListener("htmx:afterSettle", (event) => { if (event.detail.target.id === "fleet-list") joined(); });
   setInterval(refreshTop, TOP_EVERY_MS);
+  setInterval(refreshRows, ROWS_EVERY_MS);
   setInterval(refreshWhenCalm, 1000);
   document.addEventListener("visibilitychange", () => { if (!document.hidden) refreshTop(); });
   joined();

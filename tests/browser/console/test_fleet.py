@@ -120,3 +120,17 @@ def test_cards_are_chosen_on_a_desktop_and_are_all_there_is_on_a_phone(fleet, si
     phone.goto(f"{FLEET}?show=table")
     expect(phone.locator("tr.pr").first).to_have_css("display", "grid")
     assert no_sideways_scroll(phone)
+
+
+def test_a_plant_that_falls_silent_is_said_to_though_nothing_tells_it(fleet, sign_in):
+    page = sign_in(Role.VIEWER)
+    page.clock.install()
+    page.goto(FLEET)
+    row = page.locator(f"#p{fleet.calm.pk}")
+    expect(row).not_to_contain_text("No data")
+    seed.measured(fleet.calm, NOW, age_s=14 * 60)
+
+    page.clock.run_for(31_000)
+
+    expect(row.locator(".c-pc")).to_contain_text("No data")
+    expect(row).to_have_class("pr old")
