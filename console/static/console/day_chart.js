@@ -8,7 +8,7 @@
 // a slot was clicked, zoom(from, to): a span was drawn with the mouse.
 
 import {
-  byDirection, drawGaps, drawLimit, drawMoment, drawOverrides, drawSteps, drawWindow, faint,
+  byDirection, clearWords, drawGaps, drawLimit, drawMoment, drawOverrides, drawSteps, drawWindow, faint,
 } from "./day_chart_draw.js";
 import { LiveTail, measured, powerRange, rowsOf, splits, stepAt, steps, valueAt } from "./day_chart_series.js";
 import { Tip, amountText, clockText } from "./day_chart_tip.js";
@@ -317,6 +317,7 @@ class DayChart {
   }
 
   _under(u, named) {
+    clearWords(u);
     drawGaps(u, this.gaps, named ? (gap) => gap.text : null);
     drawOverrides(u, this.overrides, named ? this.data.words.override : "");
   }
@@ -331,15 +332,16 @@ class DayChart {
 
   _over(u, main) {
     const { limits, words, from, to } = this.data;
+    const now = this.now();
+    if (now > from && now < to) drawMoment(u, now, { colour: token("--ink"), text: main ? clockText(now, this.data) : "" });
     if (main) {
       const unit = this.unit;
       const named = (word, kw) => `${word} ${amountText(kw, unit)}`;
       if (limits.export_kw != null) drawLimit(u, limits.export_kw, named(words.export_limit, limits.export_kw));
       if (limits.import_kw != null) drawLimit(u, -limits.import_kw, named(words.import_limit, limits.import_kw));
-      for (const mark of this.marks) drawMoment(u, mark.at, { colour: token(mark.strong ? "--st-fail" : "--ink-2"), text: mark.text, dash: [3, 3] });
+      const strongFirst = [...this.marks].sort((a, b) => b.strong - a.strong);
+      for (const mark of strongFirst) drawMoment(u, mark.at, { colour: token(mark.strong ? "--st-fail" : "--ink-2"), text: mark.text, dash: [3, 3] });
     }
-    const now = this.now();
-    if (now > from && now < to) drawMoment(u, now, { colour: token("--ink"), text: main ? clockText(now, this.data) : "" });
   }
 
   /** One unit for the whole chart. */

@@ -66,6 +66,27 @@ function label(u, text, centre, top, room) {
   ctx.fillText(text, left + 5 * d, top);
 }
 
+const taken = new WeakMap();
+
+/** Forgets which words stand at the top: a picture is drawn anew. */
+export const clearWords = (u) => taken.set(u, []);
+
+/** A word at the top, in the first of two rows where it covers no other; in neither it is left out: its line stays. */
+function topWord(u, text, left) {
+  const { ctx, bbox } = u;
+  const d = ratio();
+  const right = left + ctx.measureText(text).width;
+  const words = taken.get(u) ?? [];
+  for (const row of [12, 26]) {
+    if (words.some((one) => one.row === row && left < one.right + 6 * d && right + 6 * d > one.left)) continue;
+    words.push({ row, left, right });
+    taken.set(u, words);
+    ctx.textAlign = "left";
+    ctx.fillText(text, left, bbox.top + row * d);
+    return;
+  }
+}
+
 /** Overrides as a shade from top to bottom; a word beside the top where there is room. */
 export function drawOverrides(u, overrides, word) {
   const { ctx, bbox } = u;
@@ -82,8 +103,7 @@ export function drawOverrides(u, overrides, word) {
     const width = ctx.measureText(word).width;
     const beside = found[0] + found[1] + 6 * d;
     const fits = beside + width < bbox.left + bbox.width;
-    ctx.textAlign = fits ? "left" : "right";
-    ctx.fillText(word, fits ? beside : found[0] - 6 * d, bbox.top + 12 * d);
+    topWord(u, word, fits ? beside : found[0] - 6 * d - width);
   }
   ctx.restore();
 }
@@ -157,9 +177,9 @@ export function drawMoment(u, at, { colour, text, dash }) {
   if (text && u.width >= 480) {
     ctx.font = `600 ${11 * d}px ${token("--f")}`;
     ctx.fillStyle = colour;
-    const before = left - ctx.measureText(text).width - 6 * d > bbox.left;
-    ctx.textAlign = before ? "right" : "left";
-    ctx.fillText(text, before ? left - 6 * d : left + 6 * d, bbox.top + 12 * d);
+    const width = ctx.measureText(text).width;
+    const before = left - width - 6 * d > bbox.left;
+    topWord(u, text, before ? left - 6 * d - width : left + 6 * d);
   }
   ctx.restore();
 }
