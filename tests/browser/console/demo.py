@@ -1,0 +1,84 @@
+"""The embedded demo as a newcomer runs it, and browser pages of somebody who signs in at its door."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+
+from tests.browser.conftest import is_error
+from tests.process.processes import ROOT
+from tests.services.proc import ManagedProcess
+
+PASSWORD = "correct horse battery"
+START_S = 240.0
+PATIENCE_MS = 90_000.0
+
+
+@dataclass(kw_only=True)
+class Journeys:
+    """The running demo and who walks through it. `errors`: what any page told its browser's console."""
+
+    url: str
+    browser: Browser
+    demo: ManagedProcess
+    errors: list[str] = field(default_factory=list)
+    _contexts: list[BrowserContext] = field(default_factory=list)
+
+    def visitor(self, *, width: int = 1440, theme: str = "light") -> Page:
+        """A page of a fresh profile that nobody is signed in to."""
+        context = self.browser.new_context(
+            base_url=self.url,
+            viewport={"width": width, "height": 900},
+            color_scheme=theme,
+            permissions=["clipboard-read", "clipboard-write"],
+        )
+        context.set_default_timeout(PATIENCE_MS)
+        self._contexts.append(context)
+        page = context.new_page()
+        page.on("console", self._heard)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        return page
+
+    def _heard(self, message: ConsoleMessage) -> None:
+        # htmx also writes as errors what a newer request or another page ended; nothing failed then.
+        if is_error(message) and not message.text.startswith(("htmx:sendAbort,", "htmx:afterRequest,")):
+            self.errors.append(message.text)
+
+    def close_pages(self) -> None:
+        """At the end of a journey."""
+        while self._contexts:
+            self._contexts.pop().close()
+
+
+@contextmanager
+def running_demo(folder: Path) -> Iterator[ManagedProcess]:
+    """`manage.py demo` with settings, database and keys of its own, once its operator's first round is over."""
+    demo = ManagedProcess(
+        "demo",
+        [sys.executable, "manage.py", "demo", "--port", "0"],
+        log_file=folder / "demo.log",
+        env={
+            "PATH": os.environ["PATH"],
+            "ESM_VAR_DIR": str(folder / "var"),
+            "DEMO_PASSWORD": PASSWORD,
+            "PYTHONUNBUFFERED": "1",
+            "LANG": "C.UTF-8",
+        },
+        cwd=ROOT,
+    )
+    try:
+        demo.wait_for_line("planner   BUS-DEPOT", START_S)
+        demo.wait_for_line("REJECTED", START_S)
+        yield demo
+    finally:
+        code = demo.terminate(120)
+    assert code == 0, demo.output()
+
+
+def address_of(demo: ManagedProcess) -> str:
+    """Where it serves, as it tells people."""
+    return demo.wait_for_line(r"Console\s+(http://\S+)/console/", START_S).group(1)
