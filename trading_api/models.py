@@ -138,6 +138,16 @@ class PullJournal(models.Model):
         indexes = [
             models.Index(fields=["at"], name="journal_by_time"),
             models.Index(fields=["organisation", "-id"], name="journal_by_organisation"),
+            # What somebody looks for among a million polls of configs.
+            models.Index(fields=["organisation", "plant_ref", "-id"], name="journal_by_plant_ref"),
+            models.Index(
+                fields=["organisation", "endpoint", "-id"],
+                condition=~models.Q(endpoint="config"),
+                name="journal_by_rare_endpoint",
+            ),
+            models.Index(
+                fields=["organisation", "-id"], condition=models.Q(status__gte=400), name="journal_unanswered"
+            ),
         ]
 
     def __str__(self) -> str:
