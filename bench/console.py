@@ -156,7 +156,7 @@ class Fleet:
 
     def answer(self, address: str, **headers: str) -> Answer:
         """Asked for many times; the first answers do not count."""
-        with self._there():
+        with self.there():
             queries, size = self._look(address, headers)
             times_ms = [self._time(address, headers) for _ in range(30 if self.world.quick else 200)][5:]
         cuts = statistics.quantiles(times_ms, n=100)
@@ -172,7 +172,7 @@ class Fleet:
         return found
 
     @contextmanager
-    def _there(self) -> Iterator[None]:
+    def there(self) -> Iterator[None]:
         """At the present of the samples, with their schema first on the path."""
         from django.db import connection  # noqa: PLC0415
 
