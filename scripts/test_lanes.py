@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +32,6 @@ PORTABLE = (
 VERDICTS = ("E  ", "FAILED ", "ERROR ", "!!!")
 VERDICT_CHARS = 300
 VERDICTS_KEPT = 30
-LONG = ("tests/process", "tests/contract", "tests/browser")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,22 +43,27 @@ class Run:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-LANES: tuple[tuple[Run, ...], ...] = (
-    (Run(name="rooms", words=PORTABLE),),
-    (
-        Run(name="edges", words=["tests", *(f"--ignore={folder}" for folder in (*LONG, *PORTABLE))]),
-        Run(name="sqlite", words=PORTABLE, environment={"TEST_DATABASE": "sqlite"}),
-    ),
-    (Run(name="worlds", words=LONG),),
+BROWSER = "tests/browser"
+CONSOLE = "tests/console"
+ELSEWHERE = ("tests/process", "tests/contract", BROWSER, CONSOLE, *PORTABLE)
+LANES = 3
+# The longest first: a lane that is free takes the next, so that all end at about the same time.
+RUNS: tuple[Run, ...] = (
+    Run(name="edges", words=["tests", *(f"--ignore={folder}" for folder in ELSEWHERE)]),
+    Run(name="worlds", words=["tests/process", "tests/contract"]),
+    Run(name="rooms", words=PORTABLE),
+    Run(name="console", words=[CONSOLE]),
+    Run(name="browser", words=[BROWSER]),
+    Run(name="sqlite", words=PORTABLE, environment={"TEST_DATABASE": "sqlite"}),
 )
 
 
 def main(words: Sequence[str]) -> int:
     """Run all lanes; `words` go to every pytest. The number of runs that did not end well."""
     failed: dict[str, list[str]] = {}
+    waiting = deque(RUNS)
     lanes = [
-        threading.Thread(target=_run_lane, args=(number, runs, words, failed))
-        for number, runs in enumerate(LANES)
+        threading.Thread(target=_run_lane, args=(number, waiting, words, failed)) for number in range(LANES)
     ]
     for lane in lanes:
         lane.start()
@@ -69,13 +74,17 @@ def main(words: Sequence[str]) -> int:
     return len(failed)
 
 
-def _run_lane(number: int, runs: Sequence[Run], words: Sequence[str], failed: dict[str, list[str]]) -> None:
-    low = 20_000 + 10_000 // len(LANES) * number
-    for run in runs:
+def _run_lane(number: int, waiting: deque[Run], words: Sequence[str], failed: dict[str, list[str]]) -> None:
+    low = 20_000 + 10_000 // LANES * number
+    while True:
+        try:
+            run = waiting.popleft()
+        except IndexError:
+            return
         started = time.monotonic()
         environment = {
             **os.environ,
-            "TEST_PORTS": f"{low}-{low + 10_000 // len(LANES) - 1}",
+            "TEST_PORTS": f"{low}-{low + 10_000 // LANES - 1}",
             "PYTHONUNBUFFERED": "1",
             **run.environment,
         }
