@@ -157,8 +157,10 @@ WITH planned AS (
          ROW_NUMBER() OVER (PARTITION BY plan.plant_id ORDER BY plan.day DESC, slot.start_at DESC) AS place
     FROM schedules_dayplan plan
     JOIN schedules_planversion version ON version.plan_id = plan.id AND version.state = 'PUBLISHED'
-    JOIN schedules_planslot slot ON slot.version_id = version.id
-         AND slot.start_at > %(slot_since)s AND slot.start_at <= %(at)s AND slot.end_at > %(at)s
+    JOIN schedules_planslot slot ON slot.end_at > %(at)s AND slot.id = (
+         SELECT begun.id FROM schedules_planslot begun
+          WHERE begun.version_id = version.id AND begun.start_at > %(slot_since)s AND begun.start_at <= %(at)s
+          ORDER BY begun.start_at DESC LIMIT 1)
    WHERE plan.organisation_id = %(organisation)s AND plan.day BETWEEN %(first_day)s AND %(last_day)s
 ), alarmed AS (
   SELECT alarm.plant_id, COUNT(*) AS open_alarms,
@@ -220,7 +222,7 @@ WITH planned AS (
               WHEN ABS(over_kw) > %(far_off)s * amount_kw THEN 2
               WHEN over_kw IS NULL THEN 0 ELSE 1 END AS off_plan
     FROM measured
-), judged AS (
+), judged AS MATERIALIZED (
   SELECT graded.*,
          CASE WHEN latch IS NOT NULL THEN {LATCHED}
               WHEN command_state IN ({silent}) THEN {UNANSWERED}

@@ -172,22 +172,28 @@ _WORDS_COUNTED = {
     "planned": "live = 1 AND followed_kw IS NOT NULL AND amount_kw IS NOT NULL",
     "silent_commands": f"command_state = '{State.UNCONFIRMED.value}'",
 }
+_SUMMED = ", ".join(
+    [
+        "COUNT(*) AS plants",
+        *(f"COUNT(CASE WHEN {one} THEN 1 END) AS of_{n}" for n, one in enumerate(_COUNTED.values())),
+        *(f"COUNT(CASE WHEN {one} THEN 1 END) AS count_{name}" for name, one in _WORDS_COUNTED.items()),
+        *(f"COALESCE(SUM({one}), 0.0) AS sum_{name}" for name, one in _SUMS.items()),
+    ]
+)
+_SUMMED_COLUMNS = 1 + len(_COUNTED) + len(_WORDS_COUNTED) + len(_SUMS)
 
 
-def overview(asked: FleetAsked, filters: ListAsked | None = None) -> Overview:
-    """Of all plants, or of those that the filters keep (not the view). One statement."""
-    counts = [f"COUNT(CASE WHEN {condition} THEN 1 END)" for condition in _COUNTED.values()]
-    counts += [f"COUNT(CASE WHEN {condition} THEN 1 END)" for condition in _WORDS_COUNTED.values()]
-    sums = [f"COALESCE(SUM({expression}), 0.0)" for expression in _SUMS.values()]
-    row = next(_rows(*_selected(asked, filters, ", ".join(["COUNT(*)", *counts, *sums]))))
-    of_views = dict(zip(_COUNTED, row[1:], strict=False))
-    numbers = dict(zip((*_WORDS_COUNTED, *_SUMS), row[1 + len(_COUNTED) :], strict=True))
-    of_views |= {View.ALL: row[0], View.ATTENTION: numbers["needing"]}
-    return Overview(plants=row[0], counts=of_views, **numbers)
+def overview(asked: FleetAsked) -> Overview:
+    """Of all plants. One statement."""
+    rest = f"SELECT {_SUMMED} FROM judged"  # noqa: S608 - ours
+    return _overview(next(_rows(*_selected(asked, None, rest))))
 
 
-def page_of(asked: FleetAsked, wanted: ListAsked) -> Page:
-    """The page of the list that is asked for. One statement."""
+def listed(asked: FleetAsked, wanted: ListAsked) -> tuple[Overview, Page]:
+    """The page of the list that is asked for, and what the plants that the filters keep do (not the view's).
+
+    One statement: what is known of the plants is put together once for both.
+    """
     place, backwards = wanted.place, wanted.place is not None and wanted.place.backwards
     key, way = _KEYS[wanted.sort], "DESC" if backwards else "ASC"
     conditions = [_CONDITIONS[wanted.view]] if _CONDITIONS[wanted.view] else []
@@ -196,9 +202,21 @@ def page_of(asked: FleetAsked, wanted: ListAsked) -> Page:
         conditions.append(f"({key}, name, id) {'<' if backwards else '>'} (%s, %s, %s)")
         values += [place.key, place.name, place.plant_id]
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-    order = f"ORDER BY sort_key {way}, name {way}, id {way} LIMIT {PAGE + 1}"
-    rows = _facts(*_selected(asked, wanted, _columns(key), f"{where} {order}", values))
-    return _page(rows, place)
+    order = f"ORDER BY sort_key {way}, name {way}, id {way}"
+    rest = (
+        f", summed AS (SELECT {_SUMMED} FROM judged), listed AS (SELECT {_columns(key)} FROM judged {where} {order}"  # noqa: S608 - ours
+        f" LIMIT {PAGE + 1}) SELECT summed.*, listed.* FROM summed LEFT JOIN listed ON 1 = 1 {order}"
+    )
+    rows = list(_rows(*_selected(asked, wanted, rest, values)))
+    plants = [_plant(row[_SUMMED_COLUMNS:]) for row in rows if row[_SUMMED_COLUMNS] is not None]
+    return _overview(rows[0][:_SUMMED_COLUMNS]), _page(plants, place)
+
+
+def _overview(row: Sequence[Any]) -> Overview:
+    of_views = dict(zip(_COUNTED, row[1:], strict=False))
+    numbers = dict(zip((*_WORDS_COUNTED, *_SUMS), row[1 + len(_COUNTED) :], strict=True))
+    of_views |= {View.ALL: row[0], View.ATTENTION: numbers["needing"]}
+    return Overview(plants=row[0], counts=of_views, **numbers)
 
 
 def _page(rows: list[PlantFacts], place: Place | None) -> Page:
@@ -232,25 +250,32 @@ def plants_by_id(asked: FleetAsked, plant_ids: Sequence[int]) -> list[PlantFacts
         return []
     only = f"plant.id IN ({', '.join(['%s'] * len(ids))})"
     statement, values = facts_of_plants(asked, only=only, params=tuple(ids))
-    return _facts(f"{statement} SELECT {_columns('0')} FROM judged ORDER BY name, id", values)  # noqa: S608 - ours
+    rows = _rows(f"{statement} SELECT {_columns('0')} FROM judged ORDER BY name, id", values)  # noqa: S608 - ours
+    return [_plant(row) for row in rows]
 
 
 def most_urgent(asked: FleetAsked, *, limit: int = MOST_NAMED) -> list[PlantFacts]:
     """Plants that need a person, the most urgent first: what the cards above the list name. One statement."""
-    rest = f"WHERE attention >= {Attention.WARNING.value} ORDER BY sort_key, name, id LIMIT {int(limit)}"
-    return _facts(*_selected(asked, None, _columns(_KEYS[Sort.ATTENTION]), rest))
+    rest = (
+        f"SELECT {_columns(_KEYS[Sort.ATTENTION])} FROM judged WHERE attention >= {Attention.WARNING.value}"  # noqa: S608
+        f" ORDER BY sort_key, name, id LIMIT {int(limit)}"
+    )
+    return [_plant(row) for row in _rows(*_selected(asked, None, rest))]
 
 
 def matching_ids(asked: FleetAsked, wanted: ListAsked) -> list[int]:
     """The ids of all plants that the view and the filters keep, at most MOST_MATCHING. One statement."""
-    rest = f"{_where(wanted)} ORDER BY id LIMIT {MOST_MATCHING}"
-    return [pk for (pk,) in _rows(*_selected(asked, wanted, "id", rest))]
+    rest = f"SELECT id FROM judged {_where(wanted)} ORDER BY id LIMIT {MOST_MATCHING}"  # noqa: S608 - ours
+    return [pk for (pk,) in _rows(*_selected(asked, wanted, rest))]
 
 
 def exported(asked: FleetAsked, wanted: ListAsked) -> list[PlantFacts]:
     """All plants that the view and the filters keep, in the list's order, at most MOST_EXPORTED. One statement."""
-    rest = f"{_where(wanted)} ORDER BY sort_key, name, id LIMIT {MOST_EXPORTED}"
-    return _facts(*_selected(asked, wanted, _columns(_KEYS[wanted.sort]), rest))
+    rest = (
+        f"SELECT {_columns(_KEYS[wanted.sort])} FROM judged {_where(wanted)}"  # noqa: S608 - ours
+        f" ORDER BY sort_key, name, id LIMIT {MOST_EXPORTED}"
+    )
+    return [_plant(row) for row in _rows(*_selected(asked, wanted, rest))]
 
 
 def _columns(key: str) -> str:
@@ -263,12 +288,12 @@ def _where(wanted: ListAsked) -> str:
 
 
 def _selected(
-    asked: FleetAsked, wanted: ListAsked | None, columns: str, rest: str = "", values: Sequence[Any] = ()
+    asked: FleetAsked, wanted: ListAsked | None, rest: str, values: Sequence[Any] = ()
 ) -> tuple[str, list[Any]]:
     """A statement about the plants that the filters keep, and its parameters."""
     only, params = _only(wanted)
     statement, first = facts_of_plants(asked, only=only, params=params)
-    return f"{statement} SELECT {columns} FROM judged {rest}", [*first, *values]  # noqa: S608 - its parts are ours
+    return f"{statement} {rest}", [*first, *values]
 
 
 def _only(wanted: ListAsked | None) -> tuple[str, tuple[Any, ...]]:
@@ -298,17 +323,14 @@ def _pattern(text: str) -> str:
     return f"%{text}%"
 
 
-def _facts(statement: str, values: Sequence[Any]) -> list[PlantFacts]:
+def _plant(row: Sequence[Any]) -> PlantFacts:
     """SQLite knows neither instants nor booleans: what it answers is made what PostgreSQL answers."""
-    found = []
-    for row in _rows(statement, values):
-        facts = dict(zip((*_COLUMNS, "sort_key"), row, strict=True))
-        for name in _AT:
-            facts[name] = _instant(facts[name])
-        facts["live"], facts["dispatch_enabled"] = bool(facts["live"]), bool(facts["dispatch_enabled"])
-        facts["sort_key"] = float(facts["sort_key"])
-        found.append(PlantFacts(**facts))
-    return found
+    facts = dict(zip((*_COLUMNS, "sort_key"), row, strict=True))
+    for name in _AT:
+        facts[name] = _instant(facts[name])
+    facts["live"], facts["dispatch_enabled"] = bool(facts["live"]), bool(facts["dispatch_enabled"])
+    facts["sort_key"] = float(facts["sort_key"])
+    return PlantFacts(**facts)
 
 
 def _instant(value: Any) -> datetime | None:

@@ -19,7 +19,7 @@ from console.fleet.export import csv_of
 from console.fleet.facts_sql import FleetAsked
 from console.fleet.looks import PlantLook, looks_of
 from console.fleet.markup import rows_html
-from console.fleet.reading import Overview, PlantFacts, exported, most_urgent, overview, page_of, plants_by_id
+from console.fleet.reading import Overview, PlantFacts, exported, listed, most_urgent, overview, plants_by_id
 from console.fleet.sparks import sparks_of
 from console.fleet.windows import windows_of
 from dispatch.policy import current_policy
@@ -79,25 +79,21 @@ def fleet(request: ConsoleRequest) -> HttpResponse:
     links = links_of(request.viewer.organisation, at)
     about = fleet_asked(request.viewer.organisation, links, at)
     if request.headers.get("HX-Target") == "fleet-list":
-        return render(request, "console/fleet/_list.html", _list_context(about, wanted, links, None))
-    found = overview(about)
-    context = _list_context(about, wanted, links, None if wanted.is_filtered else found)
+        return render(request, "console/fleet/_list.html", _list_context(about, wanted, links))
+    context = _list_context(about, wanted, links)
+    found = overview(about) if wanted.is_filtered else context["counted"]
     urgent = context["listed"].rows if wanted == ListAsked(show=wanted.show) else None
     context |= _top_context(about, wanted, links, found, urgent)
     return render(request, "console/fleet/list.html", context)
 
 
-def _list_context(
-    about: FleetAsked, wanted: ListAsked, links: Links, found: Overview | None
-) -> dict[str, Any]:
-    """`found`: of the plants that the filters keep; None = to be read."""
-    found = overview(about, wanted) if found is None else found
-    listed = page_of(about, wanted)
-    looks = looked_at(listed.rows, about.at)
+def _list_context(about: FleetAsked, wanted: ListAsked, links: Links) -> dict[str, Any]:
+    found, shown = listed(about, wanted)
+    looks = looked_at(shown.rows, about.at)
     return {
         "asked": wanted,
         "counted": found,
-        "listed": listed,
+        "listed": shown,
         "rows": looks,
         "row_htmls": rows_html(looks),
         "total": found.plants if wanted.view in (View.ATTENTION, View.ALL) else found.counts[wanted.view],
@@ -111,8 +107,8 @@ def _list_context(
         "as_table": wanted.having(show=Show.TABLE, place=wanted.place),
         "as_cards": wanted.having(show=Show.CARDS, place=wanted.place),
         "unfiltered": wanted.having(search="", connection_id=None, mode=""),
-        "earlier": None if listed.before is None else wanted.having(place=listed.before),
-        "later": None if listed.after is None else wanted.having(place=listed.after),
+        "earlier": None if shown.before is None else wanted.having(place=shown.before),
+        "later": None if shown.after is None else wanted.having(place=shown.after),
         "first_page": wanted.having(),
     }
 

@@ -9,10 +9,10 @@ from console.fleet.facts_sql import Attention, FleetAsked
 from console.fleet.reading import (
     PAGE,
     exported,
+    listed,
     matching_ids,
     most_urgent,
     overview,
-    page_of,
     plants_by_id,
 )
 from dispatch.states import State
@@ -29,6 +29,10 @@ def asked(organisation, **changes):
     return FleetAsked(
         **({"organisation_id": organisation.pk, "at": AT, "proof": ProofRules(), "tolerated_s": {}} | changes)
     )
+
+
+def page_of(about, wanted):
+    return listed(about, wanted)[1]
 
 
 def names(page):
@@ -244,7 +248,7 @@ def test_filters_by_connection_and_mode_narrow_the_list_and_its_counts(organisat
     wanted = ListAsked(view=View.ALL, connection_id=second.pk, mode="STANDARD")
 
     assert names(page_of(asked(organisation), wanted)) == ["Depot 1"]
-    assert overview(asked(organisation), wanted).plants == 1
+    assert listed(asked(organisation), wanted)[0].plants == 1
 
 
 @pytest.mark.parametrize("sort", list(Sort))
