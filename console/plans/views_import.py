@@ -28,13 +28,8 @@ _SHOWN_CHANGES = 12
 @page(Right.ACT)
 def upload_page(request: ConsoleRequest) -> HttpResponseBase:
     """Take the file; what it would do is shown next, nothing is kept as a plan yet."""
-    context: dict[str, Any] = {
-        "columns": COLUMNS,
-        "most_rows": MAX_ROWS,
-        "most_mb": MAX_BYTES // 1024 // 1024,
-    }
     if request.method == "GET":
-        return render(request, "console/plans/import.html", context)
+        return render(request, "console/plans/import.html", _asked())
     file = request.FILES.get("file")
     try:
         if file is None:
@@ -49,8 +44,18 @@ def upload_page(request: ConsoleRequest) -> HttpResponseBase:
             at=clock.now(),
         )
     except DomainError as error:
-        return render(request, "console/plans/import.html", context | {"error": error}, status=422)
+        return render(request, "console/plans/import.html", _asked(error=error), status=422)
     return redirect("console:plans:import_preview", kept.pk)
+
+
+def _asked(*, error: DomainError | None = None) -> dict[str, Any]:
+    """What the page that asks for a file shows."""
+    return {
+        "columns": COLUMNS,
+        "most_rows": MAX_ROWS,
+        "most_mb": MAX_BYTES // 1024 // 1024,
+        "error": error,
+    }
 
 
 @require_http_methods(["GET", "POST"])
@@ -71,7 +76,10 @@ def preview_page(request: ConsoleRequest, upload_id: int) -> HttpResponseBase:
             error = refused
         else:
             return to_address(request, _where(made))
-    preview = preview_import(organisation_id=upload.organisation_id, content=bytes(upload.content))
+    try:
+        preview = preview_import(organisation_id=upload.organisation_id, content=bytes(upload.content))
+    except DomainError as unreadable:  # it was kept before the rules of files changed
+        return render(request, "console/plans/import.html", _asked(error=unreadable), status=422)
     return _preview(request, upload, preview, error)
 
 

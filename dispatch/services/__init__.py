@@ -8,6 +8,7 @@
 - Taking back: `retracting` (asked and done), `inverse` (what undoes what), `following` (until Voke has it), `undoing`
   (what they share with releases and stops).
 - Proof: `verification` (rows and verdicts), `grading` (measured for thousands at once), `soc_bounds`.
-- Silence: `silence` (a diagnosis is asked for), `silence_evidence`, `diagnosis`.
+- Silence: `silence` (a diagnosis is asked for), `silence_evidence`, `diagnosis`, `checking_again` (a
+  person asks once more).
 - Beside: `site_reports` (what Voke has of a plant), `retention`, `bulk` (many rows in one statement).
 """

@@ -7,6 +7,7 @@
 - Carried by Voke: `carried_by_voke` (schedules created and cancelled), `voke_turns` (the tick over them), `told` (what
   Voke says of them), `reconcile` (what its REST shows, against what we believe), `voke_alarms`, `proof` (their slots,
   measured).
-- Above the plan: `overrides`, `override_turns` (said again after a base mode); `standing` says what is above a plant's
+- Above the plan: `overrides`, `override_checks` (what one would meet, dry), `override_turns` (said again after a base
+  mode); `standing` says what is above a plant's
   plan at an instant.
 """

@@ -8,7 +8,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from people.models import AuditEntry
-from plants.models import Plant
+from plants.models import Plant, User
 from schedules.models import PlanUpload, PlanVersion
 from tests import factories
 from tests.console.plans.test_day_page import TODAY, TOMORROW, address, document
@@ -110,3 +110,18 @@ def test_an_exported_day_comes_back_through_the_import_as_it_was(
     assert "none" in page.content.decode()
     operator_client.post(sent.headers["Location"], {"digest": digest(page)})
     assert document(operator_client, plant, TODAY)["rows"] == before
+
+
+def test_a_kept_file_that_can_no_longer_be_read_is_told_so(operator_client: Client, plant: Plant) -> None:
+    kept = PlanUpload.objects.create(
+        organisation=plant.organisation,
+        name="plans.csv",
+        content=b"not,a,plan\n1,2,3\n",
+        by=User.objects.get(username="operator"),
+        made_at=AT,
+    )
+
+    answer = operator_client.get(f"/console/plans/import/{kept.pk}/")
+
+    assert answer.status_code == 422
+    assert "CSV file" in answer.content.decode()
