@@ -313,6 +313,13 @@ def test_make_up_gives_relay_and_consumer_the_authority_of_the_sim(compose):
     assert "AMQP_CA_FILE" not in with_sim.services["web"].environment
 
 
+def test_the_image_has_every_room_and_what_pages_load():
+    named = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    rooms = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "bench"}
+
+    assert rooms | {"manage.py", "requirements.txt", "scripts", "static"} <= named
+
+
 # Everything runs --------------------------------------------------------------------------------------------
 
 
