@@ -75,6 +75,7 @@ def facts_of_plants(
     stale = _stale_before(asked, named)
     text = _STATEMENT.format(
         hours=_hours("slot.start_at", "slot.end_at"),
+        slot=_BY_INDEX if connection.vendor == "postgresql" else _BY_JOIN,
         stale_before=stale,
         answered=_words(_ANSWERED),
         silent=_words(_SILENT),
@@ -148,6 +149,14 @@ def _in_order(text: str, named: Mapping[str, Any], params: tuple[Any, ...]) -> t
         values.append(named[name])
 
 
+_BY_JOIN = """JOIN schedules_planslot slot ON slot.version_id = version.id
+         AND slot.start_at > %(slot_since)s AND slot.start_at <= %(at)s AND slot.end_at > %(at)s"""
+# PostgreSQL would rather read every slot of every day than look for one of each plan by its index.
+_BY_INDEX = """CROSS JOIN LATERAL (
+         SELECT begun.* FROM schedules_planslot begun
+          WHERE begun.version_id = version.id AND begun.start_at > %(slot_since)s AND begun.start_at <= %(at)s
+            AND begun.end_at > %(at)s
+          ORDER BY begun.start_at DESC LIMIT 1) slot"""
 # Materialized: flattened into one another the steps would repeat each other's conditions dozens of times.
 _STATEMENT = """
 WITH planned AS (
@@ -157,10 +166,7 @@ WITH planned AS (
          ROW_NUMBER() OVER (PARTITION BY plan.plant_id ORDER BY plan.day DESC, slot.start_at DESC) AS place
     FROM schedules_dayplan plan
     JOIN schedules_planversion version ON version.plan_id = plan.id AND version.state = 'PUBLISHED'
-    JOIN schedules_planslot slot ON slot.end_at > %(at)s AND slot.id = (
-         SELECT begun.id FROM schedules_planslot begun
-          WHERE begun.version_id = version.id AND begun.start_at > %(slot_since)s AND begun.start_at <= %(at)s
-          ORDER BY begun.start_at DESC LIMIT 1)
+    {slot}
    WHERE plan.organisation_id = %(organisation)s AND plan.day BETWEEN %(first_day)s AND %(last_day)s
 ), alarmed AS (
   SELECT alarm.plant_id, COUNT(*) AS open_alarms,
