@@ -41,7 +41,7 @@ KEPT: dict[type[models.Model], set[str]] = {
     TelemetryReading: {"id"},
     MeterReading: {"id"},
     InboundMessage: {"id"},
-    Alarm: {"id"},
+    Alarm: {"id", "case"},
     AlarmChange: {"id"},
     ScheduleNotice: {"id", "inbound"},
     CommandEvent: {"id", "inbound"},
