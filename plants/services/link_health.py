@@ -101,7 +101,11 @@ def note_link(
 def _tell(connection_id: int, *, role: str, state: str, error_code: str, at: datetime) -> None:
     owner = Connection.objects.filter(pk=connection_id).values_list("organisation_id", flat=True).first()
     advice = ADVICE.get(error_code)
-    facts: dict[str, Json] = {"role": str(role), "state": str(state), "advice": "" if advice is None else advice.title}
+    facts: dict[str, Json] = {
+        "role": str(role),
+        "state": str(state),
+        "advice": "" if advice is None else advice.title,
+    }
     tell_link(organisation_id=owner, connection_id=connection_id, facts=facts, at=at)
 
 
