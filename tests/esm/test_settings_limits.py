@@ -29,7 +29,7 @@ recorded("integer")
 recorded("number")
 
 def start(name=None, value=None):
-    for module in ("esm.settings", "esm.settings_plans"):
+    for module in [name for name in sys.modules if name.startswith("esm.settings")]:
         sys.modules.pop(module, None)
     if name is not None:
         os.environ[name] = str(value)
