@@ -27,7 +27,7 @@ from voke_sim.config import SimConfig
 
 log = structlog.get_logger(__name__)
 PLANNED_PLANT = "BUS-DEPOT"
-"""The operator of the tour sends it no site setpoint that is accepted."""
+"""The operator of the tour sends it nothing that is accepted."""
 SLOT_MINUTES = 5
 HOURS_UNTIL = "01:30"
 _LOOK_EVERY_S = 1.0

@@ -1,6 +1,7 @@
 """What the demo's operator does: one command of each kind, watched until Voke has the last word.
 
-Every step goes through the same services as the admin and the shell.
+Every step goes through the same services as the admin and the shell. The plant that follows the plan of today gets no
+command that Voke would carry out: a slot's setpoint takes devices back, and the tour's command would end as replaced.
 """
 
 import threading
@@ -73,10 +74,13 @@ def _setpoint(
     return make
 
 
-def _charge(at: datetime) -> CommandPayload:
-    params = DeviceParams(power_kw=50.0, respect_limits=True)
+def _curtail(at: datetime) -> CommandPayload:
+    params = DeviceParams(power_kw=150.0, respect_limits=True)
     command = DeviceCommand(
-        device_id="B1", asset_type=AssetType.BESS, command=DeviceCommandType.BESS_CHARGE, params=params
+        device_id="S2",
+        asset_type=AssetType.INVERTER,
+        command=DeviceCommandType.FVE_REDUCE_POWER,
+        params=params,
     )
     return DeviceBatch(commands=(command,))
 
@@ -91,9 +95,9 @@ STEPS: Sequence[Step] = (
     ),
     Step(
         name="device",
-        title="charge battery B1 with 50 kW",
-        plant="BUS-DEPOT",
-        payload=_charge,
+        title="keep inverter S2 at 150 kW or below",
+        plant="SOLAR-PARK",
+        payload=_curtail,
         ends=State.COMPLETED,
     ),
     Step(

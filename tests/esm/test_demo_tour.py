@@ -5,7 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from esm.demo.tour import OPERATOR, STEPS_ASIDE_FOR, Operator
+from dispatch.states import State
+from esm.demo.planned import PLANNED_PLANT
+from esm.demo.tour import OPERATOR, STEPS, STEPS_ASIDE_FOR, Operator
 from tests import factories
 from tests.dispatch.helpers import ask, setpoint
 from tests.factories import AT
@@ -38,3 +40,7 @@ def test_its_own_commands_and_a_plans_do_not_keep_it_away():
     ask(plant, setpoint(20.0), at=AT, automatic=True)
 
     assert operator(plant, at=AT).is_free()
+
+
+def test_nothing_of_the_tour_is_carried_out_where_a_plan_of_today_is_followed():
+    assert [step.title for step in STEPS if step.plant == PLANNED_PLANT and step.ends != State.REJECTED] == []
