@@ -1,10 +1,11 @@
 """Live data measured: from the wire to a frame at an HTTP client, what streams cost, what announcing costs the ingest.
 
-    python -m bench.live full | embedded | announce | streams     prints its values as one line of JSON
+    python -m bench.live full | embedded | full-screen | embedded-screen | announce | streams
 
-`full`: RabbitMQ, PostgreSQL, Redis, `manage.py consume` and `manage.py web` as processes; `embedded`: the demo's one
-process. An alarm and a plant's values are published every 125 ms in turn; the time runs from the publication until the
-client has read the whole frame. Values wait for their turn (four frames a second), alarms do not.
+prints its values as one line of JSON. `full`: RabbitMQ, PostgreSQL, Redis, `manage.py consume` and `manage.py web` as
+processes; `embedded`: the demo's one process. A plant's values and an alarm are published every 125 ms in turn; the
+time runs from the publication until a client has read the whole frame, or (`-screen`) until the document of a browser
+has changed: a plant's row of the fleet, the number of new alarms in the inbox.
 `announce`: the ingest row (filled queues -> committed rows) with announcements to Redis as a share of the rate without.
 `streams`: threads of a web server, and its answers a second, with a hundred open streams beside none.
 """
@@ -15,8 +16,8 @@ import statistics
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from math import ceil
 from pathlib import Path
@@ -26,19 +27,42 @@ from typing import Any
 
 import httpx
 
-SAMPLES, EVERY_S, ROUNDS, STREAMS = 160, 0.125, 7, 100
+WARM_UP, SAMPLES, EVERY_S, ROUNDS, STREAMS = 5, 160, 0.125, 7, 100
 AHEAD = timedelta(minutes=1)
 """The demo's stand-in speaks of the same plants: ours are the newer values."""
 os.environ.setdefault("TWO_FACTOR", "optional")
 
 
+@dataclass(frozen=True, kw_only=True)
+class House:
+    """A running installation: who looks at it, and how Voke's words get onto its wire."""
+
+    port: int
+    cookies: str
+    voice: Any
+    sites: Sequence[str]
+    publish: Callable[[Any], None]
+
+
 def main() -> None:
     """Command line."""
-    what = {"full": full, "embedded": embedded, "announce": announce, "streams": streams}
+    what: dict[str, Callable[[], object]] = {
+        "full": lambda: _in(full, heard),
+        "embedded": lambda: _in(embedded, heard),
+        "full-screen": lambda: _in(full, seen),
+        "embedded-screen": lambda: _in(embedded, seen),
+        "announce": announce,
+        "streams": streams,
+    }
     name = sys.argv[1] if len(sys.argv) == 2 else ""
     if name not in what:
         sys.exit(__doc__)
     print(json.dumps({name: what[name]()}))
+
+
+def _in(house: Callable[[], AbstractContextManager[House]], measure: Callable[[House], object]) -> object:
+    with house() as running:
+        return measure(running)
 
 
 def _figures(seconds: Sequence[float]) -> dict[str, float]:
@@ -78,26 +102,26 @@ class Watching:
             return self._heard[topic, key]
 
 
-def _latencies(watching: Watching, voice: Any, sites: Sequence[str], publish: Callable[[Any], None]) -> Any:
+def _latencies(heard_at: Callable[[str, str], float], house: House) -> dict[str, Any]:
     """Each value is known by its time, each alarm by a code of its own."""
     from esm import clock  # noqa: PLC0415 - after the settings
 
-    pause, tiles, alarms = threading.Event(), [], []
-    for number in range(SAMPLES):
+    pause, values, alarms = threading.Event(), [], []
+    for number in range(WARM_UP + SAMPLES):
+        site = house.sites[number % len(house.sites)]
         at = (clock.now() + AHEAD).replace(microsecond=number * 1000)
-        wire = voice.realtime(sites[number % len(sites)], at=at)
         began = perf_counter()
-        publish(wire)
-        tiles.append(watching.at("plant", at.isoformat()) - began)
+        house.publish(house.voice.realtime(site, at=at))
+        values.append(heard_at("plant", at.isoformat()) - began)
         pause.wait(EVERY_S)
         code = f"BENCH_{at.timestamp():.0f}_{number}"
-        wire = voice.alarm(sites[number % len(sites)], code, at=at - AHEAD)
+        wire = house.voice.alarm(site, code, at=at - AHEAD)
         wire = replace(wire, body=wire.body.replace(b"CONSTRAINT_VIOLATION", code.encode()))
         began = perf_counter()
-        publish(wire)
-        alarms.append(watching.at("alarm", code) - began)
+        house.publish(wire)
+        alarms.append(heard_at("alarm", code) - began)
         pause.wait(EVERY_S)
-    return {"values": _figures(tiles), "alarms": _figures(alarms)}
+    return {"values": _figures(values[WARM_UP:]), "alarms": _figures(alarms[WARM_UP:])}
 
 
 def _cookies(organisation: Any) -> str:
@@ -161,7 +185,8 @@ def _open(port: int, cookies: str, topics: str) -> Any:
     return stream
 
 
-def full() -> dict[str, Any]:
+@contextmanager
+def full() -> Iterator[House]:
     """Processes of a full installation, nothing else going on."""
     with _installation() as world, ExitStack() as stack:
         import pika  # noqa: PLC0415
@@ -172,54 +197,67 @@ def full() -> dict[str, Any]:
         from plants.services.partitions import ensure_partitions  # noqa: PLC0415
 
         side = world.side()
-        sites = [str(one.voke_uuid) for one in world.plants(side.connection, 100)]
+        sites = [str(one.voke_uuid) for one in world.plants(side.connection, 50)]
         ensure_partitions(days=[clock.now().date()])
         stack.enter_context(processes(world, [side], "consume"))
         port, _ = stack.enter_context(_web(world))
         channel = stack.enter_context(world.rabbit.voke_connection(side.partner)).channel()
         persistent = pika.BasicProperties(content_type="application/json", delivery_mode=2)
-        watching = Watching(_open(port, _cookies(side.connection.organisation), "plant|alarm"))
-        return _latencies(
-            watching,
-            Voice(prefix=side.partner.slug),
-            sites,
-            lambda wire: channel.basic_publish("vcp", wire.routing_key, wire.body, persistent),
+        yield House(
+            port=port,
+            cookies=_cookies(side.connection.organisation),
+            voice=Voice(prefix=side.partner.slug),
+            sites=sites,
+            publish=lambda wire: channel.basic_publish("vcp", wire.routing_key, wire.body, persistent),
         )
 
 
-def embedded() -> dict[str, Any]:
+@contextmanager
+def embedded() -> Iterator[House]:
     """The demo's one process over an empty database; its stand-in pulls, and is silent of what is measured."""
     # Voices repeat their message ids: in a database that heard one before, nothing of it is new.
     with TemporaryDirectory() as scratch:
         os.environ["ESM_VAR_DIR"] = scratch
-        return _embedded()
+        from bench import embedded_run as run  # noqa: PLC0415 - sets Django up
+        from voke_sim.faults import FaultKind, FaultRule  # noqa: PLC0415
 
-
-def _embedded() -> dict[str, Any]:
-    from bench import embedded_run as run  # noqa: PLC0415 - sets Django up
-    from voke_sim.faults import FaultKind, FaultRule  # noqa: PLC0415
-
-    run.call_command("migrate", interactive=False, verbosity=0)
-    installation = run.ensure_installation(at=run.clock.now())
-    options = run.DemoOptions(
-        host="127.0.0.1", port=run._free_port(), journal=run.VAR_DIR / "live.sqlite3", seed=1
-    )
-    demo = run.Demo(installation=installation, options=options, clock=run.clock.now, stop=threading.Event())
-    demo.start()
-    # Of a plant's values four frames a second go out: two voices of one plant would measure each other's turns.
-    demo._simulator.faults.add(FaultRule(kind=FaultKind.DROP, families=("event.telemetry",)))
-    try:
-        link = installation.connection
-        vhost = demo.broker.vhost(link.vhost)
-        watching = Watching(_open(options.port, _cookies(link.organisation), "plant|alarm"))
-        return _latencies(
-            watching,
-            run.Voice(prefix=link.routing_prefix),
-            [str(plant.voke_uuid) for plant in installation.plants],
-            lambda wire: vhost.publish(run.Message(routing_key=wire.routing_key, body=wire.body)),
+        run.call_command("migrate", interactive=False, verbosity=0)
+        installation = run.ensure_installation(at=run.clock.now())
+        options = run.DemoOptions(
+            host="127.0.0.1", port=run._free_port(), journal=run.VAR_DIR / "live.sqlite3", seed=1
         )
-    finally:
-        demo.stop()
+        demo = run.Demo(
+            installation=installation, options=options, clock=run.clock.now, stop=threading.Event()
+        )
+        demo.start()
+        # Of a plant's values two a second go out: two voices of one plant would measure each other's turns.
+        demo._simulator.faults.add(FaultRule(kind=FaultKind.DROP, families=("event.telemetry",)))
+        try:
+            link = installation.connection
+            vhost = demo.broker.vhost(link.vhost)
+            yield House(
+                port=options.port,
+                cookies=_cookies(link.organisation),
+                voice=run.Voice(prefix=link.routing_prefix),
+                sites=[str(plant.voke_uuid) for plant in installation.plants],
+                publish=lambda wire: vhost.publish(run.Message(routing_key=wire.routing_key, body=wire.body)),
+            )
+        finally:
+            demo.stop()
+
+
+def heard(house: House) -> dict[str, Any]:
+    """Until an HTTP client has read the whole frame."""
+    watching = Watching(_open(house.port, house.cookies, "plant|alarm"))
+    return _latencies(watching.at, house)
+
+
+def seen(house: House) -> dict[str, Any]:
+    """Until the document of a browser has changed: a plant's row of the fleet, the inbox's number of new alarms."""
+    from bench.screen import Screen  # noqa: PLC0415
+
+    with Screen(port=house.port, cookies=house.cookies) as screen:
+        return _latencies(screen.at, house)
 
 
 def announce() -> dict[str, Any]:

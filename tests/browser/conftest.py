@@ -1,7 +1,5 @@
 """Headless Chromium over a live server: pages that log an error to the console fail their test."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -9,25 +7,22 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, s
 
 from esm import clock
 from plants.models import User
+from tests.browser.chromium import ARGUMENTS, chromium
 from tests.factories import AT
 
 PASSWORD = "correct horse battery"
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
-_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One Chromium for a module: its event loop must be gone before other tests run loops of their own."""
-    found = os.environ.get("CHROMIUM") or next(
-        (path for name in _NAMES if (path := shutil.which(name))), None
-    )
+    found = chromium()
     if found is None:
         pytest.fail("these tests need Chromium: apt-get install chromium, or name it in CHROMIUM")
     # Playwright's event loop lives in this thread, and Django would refuse the test's own queries beside it.
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        launched = playwright.chromium.launch(executable_path=found, args=_ARGUMENTS)
+        launched = playwright.chromium.launch(executable_path=found, args=list(ARGUMENTS))
         yield launched
         launched.close()
 

@@ -4,6 +4,7 @@
 import { showChart } from "./alarms_chart.js";
 import { onSwipe } from "./alarms_swipe.js";
 import { onTopic, onResync } from "./live.js";
+import { paced } from "./pace.js";
 import { say, toast } from "./words.js";
 
 const page = document.getElementById("alarms");
@@ -11,7 +12,7 @@ const rows = document.getElementById("alarm-rows");
 const pane = document.getElementById("alarm-case");
 const news = document.getElementById("alarm-news");
 const WIDE = matchMedia("(min-width: 1181px)");
-const ASK_AFTER_MS = 250, ASKED_AT_ONCE = 50;
+const ASK_EVERY_MS = 250, AGAIN_MS = 2000, ASKED_AT_ONCE = 50;
 
 const rowOf = (id) => document.getElementById(`alarm-${id}`);
 const links = () => [...rows.querySelectorAll(".al-row > a")];
@@ -90,11 +91,11 @@ onSwipe(rows, {
 
 const wanted = new Set();
 const unseen = new Set();
-let waiting = 0;
+const askSoon = paced(askNow, ASK_EVERY_MS);
 
 function ask(id) {
   wanted.add(String(id));
-  waiting ||= setTimeout(askNow, ASK_AFTER_MS);
+  askSoon();
 }
 async function askNow() {
   const ids = [...wanted].slice(0, ASKED_AT_ONCE);
@@ -107,8 +108,7 @@ async function askNow() {
   } catch {
     ids.forEach((id) => wanted.add(id)); // asked again with the next change; live.js says that the line is down
   }
-  waiting = 0;
-  if (wanted.size > 0 && navigator.onLine) waiting = setTimeout(askNow, ASK_AFTER_MS * 8);
+  if (wanted.size > 0 && navigator.onLine) setTimeout(askSoon, AGAIN_MS);
 }
 function apply(answer) {
   const tabs = answer.getElementById("alarm-tabs");

@@ -2,11 +2,12 @@
 
 import { onResync, onTopic } from "./live.js";
 import { proofChart } from "./commands_proof.js";
+import { paced } from "./pace.js";
 
 const root = document.querySelector("[data-commands]");
 const list = document.getElementById("list");
 const pane = document.getElementById("command");
-const NEWS_MS = 500; // changes that come together are fetched together
+const NEWS_MS = 500, LIFE_MS = 250; // what changes meanwhile is fetched together
 const AWAY_MS = 10_000;
 const MOST_ROWS = 100;
 
@@ -22,16 +23,16 @@ async function fetched(address, headers = {}) {
 // --- the list ---------------------------------------------------------------------------------------------------------
 
 const changed = new Set();
-let rowTimer = null, newsTimer = null;
+const rowsSoon = paced(async () => {
+  const ids = [...changed].filter((one) => rowOf(one)).slice(0, MOST_ROWS);
+  changed.clear();
+  if (ids.length) await showRows(ids);
+}, NEWS_MS);
+const something = paced(countNews, NEWS_MS);
 
 function rowChanged(id) {
   changed.add(id);
-  rowTimer ??= setTimeout(async () => {
-    rowTimer = null;
-    const ids = [...changed].filter((one) => rowOf(one)).slice(0, MOST_ROWS);
-    changed.clear();
-    if (ids.length) await showRows(ids);
-  }, NEWS_MS);
+  rowsSoon();
 }
 
 async function showRows(ids) {
@@ -50,14 +51,7 @@ async function showRows(ids) {
   }
 }
 
-function something() {
-  const news = list.querySelector("#news");
-  if (!news?.dataset.than || newsTimer) return;
-  newsTimer = setTimeout(countNews, NEWS_MS);
-}
-
 async function countNews() {
-  newsTimer = null;
   const news = list.querySelector("#news");
   if (!news?.dataset.than) return;
   const query = filters();
@@ -94,11 +88,10 @@ list.addEventListener("click", (event) => {
 
 // --- one command ------------------------------------------------------------------------------------------------------
 
-let lifeTimer = null;
+const lifeSoon = paced(refreshLife, LIFE_MS);
 
 function lifeChanged(id) {
-  if (!life() || life().dataset.id !== String(id) || lifeTimer) return;
-  lifeTimer = setTimeout(() => { lifeTimer = null; refreshLife(); }, NEWS_MS / 2);
+  if (life()?.dataset.id === String(id)) lifeSoon();
 }
 
 /** The command as the database holds it now; what is chosen, typed or selected in its page stays. */

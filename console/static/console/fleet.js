@@ -2,6 +2,7 @@
 
 import "./acting_hold.js";
 import { onResync, onTopic } from "./live.js";
+import { paced } from "./pace.js";
 import { batteryWord, gridWord, say, setText, showPower, t } from "./words.js";
 
 const card = document.querySelector("section.fleet");
@@ -10,7 +11,7 @@ const sheet = document.getElementById("sheet");
 const list = () => document.getElementById("fleet-list");
 const rowOf = (id) => document.getElementById(`p${id}`);
 const rows = () => [...document.querySelectorAll("tr.pr")];
-const TOP_EVERY_MS = 10_000, ROWS_EVERY_MS = 30_000, DAY_EVERY_MS = 60_000, CALM_MS = 10_000, GATHER_MS = 400;
+const TOP_EVERY_MS = 10_000, ROWS_EVERY_MS = 30_000, DAY_EVERY_MS = 60_000, CALM_MS = 10_000, RENEW_EVERY_MS = 400;
 
 // --- live values: only what changed is touched ---------------------------------------------------------------------
 
@@ -54,15 +55,14 @@ function onTile(event) {
 // --- rows that changed: fetched anew, each at its place ------------------------------------------------------------
 
 const waiting = new Set();
-let gathering = 0;
+const renewSoon = paced(fetchRows, RENEW_EVERY_MS);
 function renew(id) {
   waiting.add(String(id));
-  gathering ||= setTimeout(fetchRows, GATHER_MS);
+  renewSoon();
 }
 async function fetchRows() {
   const ids = [...waiting].filter(rowOf).slice(0, 50);
   waiting.clear();
-  gathering = 0;
   if (!ids.length) return;
   try {
     const answer = await fetch(`${card.dataset.rows}?ids=${ids.join(",")}`, { headers: { "HX-Request": "true" } });

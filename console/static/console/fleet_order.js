@@ -2,17 +2,16 @@
 
 import "./acting_hold.js";
 import { onResync, onTopic } from "./live.js";
+import { paced } from "./pace.js";
 
-const EVERY_MS = 3000, GATHER_MS = 500;
+const EVERY_MS = 3000, AT_MOST_EVERY_MS = 500;
 const part = () => document.getElementById("order");
-let due = 0;
 
 function refresh() {
-  due = 0;
   if (document.hidden || !part() || document.querySelector("dialog[open]")) return;
   window.htmx.trigger(part(), "refresh");
 }
-function soon() { due ||= setTimeout(refresh, GATHER_MS); }
+const soon = paced(refresh, AT_MOST_EVERY_MS);
 
 document.addEventListener("click", (event) => {
   const cancel = event.target.closest("dialog[open] [data-cancel]");

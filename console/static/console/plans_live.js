@@ -1,13 +1,13 @@
-// States of the slots as they come: a word about this plant's plan or commands asks the server once, a moment later.
+// States of the slots as they come: a word about this plant's plan or commands asks the server, at most twice a second.
 
 import { onResync, onTopic } from "./live.js";
+import { paced } from "./pace.js";
 import { setText } from "./words.js";
 
-const CALM_MS = 300;
+const LOOK_EVERY_MS = 500;
 
 export function follow(doc, model, chart, tables, { onMark }) {
-  let later = 0;
-  const soon = () => { clearTimeout(later); later = setTimeout(look, CALM_MS); };
+  const soon = paced(look, LOOK_EVERY_MS);
 
   async function look() {
     const version = doc.published?.id ?? "";

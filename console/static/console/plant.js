@@ -4,6 +4,7 @@ import { dayChart } from "./day_chart.js";
 import { fillTable } from "./day_chart_tip.js";
 import { Flow } from "./flow.js";
 import { onResync, onTopic } from "./live.js";
+import { paced } from "./pace.js";
 import { serverNow, setText } from "./words.js";
 
 const RENEW_ASSETS_MS = 10_000;
@@ -146,25 +147,20 @@ document.body.addEventListener("htmx:afterSwap", (event) => {
 });
 
 // Last commands: chips change in place at once; rows come and go only while nobody points at them.
-let waiting = null;
-function renewLast() {
-  waiting ??= setTimeout(async () => {
-    waiting = null;
-    const list = document.getElementById("last");
-    const answer = await fetch(list.dataset.last).catch(() => null);
-    if (!answer?.ok) return; // the next event asks again
-    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("last");
-    if (!fresh) return;
-    if (!list.matches(":hover, :focus-within")) return list.replaceWith(fresh);
-    for (const row of list.querySelectorAll("[data-command]")) {
-      const now = fresh.querySelector(`[data-command="${row.dataset.command}"] .chip`);
-      const chip = row.querySelector(".chip");
-      if (now && chip && now.outerHTML !== chip.outerHTML) chip.replaceWith(now);
-    }
-    list.addEventListener("mouseleave", renewLast, { once: true });
-    return undefined;
-  }, RENEW_LAST_MS);
-}
+const renewLast = paced(async () => {
+  const list = document.getElementById("last");
+  const answer = await fetch(list.dataset.last).catch(() => null);
+  if (!answer?.ok) return; // the next event asks again
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("last");
+  if (!fresh) return;
+  if (!list.matches(":hover, :focus-within")) return void list.replaceWith(fresh);
+  for (const row of list.querySelectorAll("[data-command]")) {
+    const now = fresh.querySelector(`[data-command="${row.dataset.command}"] .chip`);
+    const chip = row.querySelector(".chip");
+    if (now && chip && now.outerHTML !== chip.outerHTML) chip.replaceWith(now);
+  }
+  list.addEventListener("mouseleave", renewLast, { once: true });
+}, RENEW_LAST_MS);
 onTopic("command", [`p${plant}`], renewLast);
 onResync((topics) => {
   const missed = (topic) => topics === null || topics.includes(topic);

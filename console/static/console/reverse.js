@@ -1,6 +1,7 @@
 // The reverse channel, live: the lamp, the day's picture, and how many requests came since the journal was read.
 
 import { onTopic, onResync } from "./live.js";
+import { paced } from "./pace.js";
 import { say } from "./words.js";
 
 let fresh = 0;
@@ -17,16 +18,10 @@ function arrived() {
   refreshLast();
 }
 
-let asked = false;
-/** The line on top is the server's: fetched again at most once a second. */
-function refreshLast() {
-  if (asked) return;
-  asked = true;
-  setTimeout(() => {
-    asked = false;
-    htmx.ajax("GET", location.pathname, { target: "#last", swap: "outerHTML", select: "#last" });
-  }, 1000);
-}
+/** The line on top is the server's. */
+const refreshLast = paced(
+  () => htmx.ajax("GET", location.pathname, { target: "#last", swap: "outerHTML", select: "#last" }), 1000,
+);
 
 onTopic("pull", null, arrived);
 onTopic("update", null, () => {
