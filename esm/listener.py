@@ -20,6 +20,7 @@ from typing import Final
 
 import msgspec
 
+from esm.stream_metrics import OF_FRAME
 from live.events import Event, Place, Position, Topic
 from live.grants import Grant
 from live.ring import Missed
@@ -67,6 +68,11 @@ class Listener:
         for place, event in missed.tiles:
             if wanted(event):
                 self._tiles[event.key, event.part] = item_of(place, event)
+
+    @property
+    def why(self) -> str:
+        """Why it was ended; "" = nobody ended it."""
+        return self._why
 
     def heard(self, at: Position) -> None:
         """Everything up to there was offered."""
@@ -200,6 +206,7 @@ class Listener:
         return self._frame("live", b"[" + b",".join(items) + b"]")
 
     def _frame(self, name: str, data: bytes) -> bytes:
+        OF_FRAME[name].inc()
         return b"id: %s\nevent: %s\ndata: %s\n\n" % (str(self._sent).encode(), name.encode(), data)
 
 

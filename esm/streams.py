@@ -21,6 +21,7 @@ from typing import Any
 import structlog
 from django.db import Error
 
+from esm import stream_metrics
 from esm.listener import Listener, item_of
 from esm.shell import Answer, Headers, Receive, Send
 from live.events import position_of
@@ -103,7 +104,9 @@ class Streams:
     async def serve(self, answer: Answer, receive: Receive, send: Send) -> None:
         """Stream what the answer of the view grants, behind its head, until either side ends it."""
         grant: Grant = answer.stream
-        if (refusal := self._refusal(grant)) is not None:
+        if (reason := self._refusal(grant)) is not None:
+            stream_metrics.REFUSED.labels(reason).inc()
+            refusal = 429 if reason == "person" else 503
             await _send_refusal(refusal, answer.headers, send)
             return
         listener = self._enter(grant)
@@ -116,6 +119,7 @@ class Streams:
         finally:
             aging.cancel()
             self._leave(listener)
+            stream_metrics.ENDED.labels(listener.why or "left").inc()
             for task in (running, leaving):
                 task.cancel()
             await asyncio.gather(running, leaving, return_exceptions=True)
@@ -130,10 +134,12 @@ class Streams:
         )
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    def _refusal(self, grant: Grant) -> int | None:
-        if self._closed or len(self._open) >= self._limits.streams_max:
-            return 503
-        return 429 if self._of_person[grant.user_id] >= self._limits.per_person else None
+    def _refusal(self, grant: Grant) -> str | None:
+        if self._closed:
+            return "closing"
+        if len(self._open) >= self._limits.streams_max:
+            return "full"
+        return "person" if self._of_person[grant.user_id] >= self._limits.per_person else None
 
     def _enter(self, grant: Grant) -> Listener:
         self._look()
@@ -143,6 +149,7 @@ class Streams:
             missed = since and self._ring.missed(grant.organisation_id, since, upto=self._at)
             listener.resume(since, missed or None)
         self._open.add(listener)
+        stream_metrics.OPEN.inc()
         self._of_person[grant.user_id] += 1
         for door in grant.wishes.doors(grant.organisation_id):
             self._at_door[door].add(listener)
@@ -150,6 +157,7 @@ class Streams:
 
     def _leave(self, listener: Listener) -> None:
         self._open.discard(listener)
+        stream_metrics.OPEN.dec()
         self._of_person[listener.grant.user_id] -= 1
         if not self._of_person[listener.grant.user_id]:
             del self._of_person[listener.grant.user_id]

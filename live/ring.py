@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
+from time import monotonic
 from typing import NamedTuple
 
 from live.events import START, Event, Place, Position
@@ -51,6 +52,7 @@ class Ring:
         self._bells: list[Callable[[], None]] = []
         self._number = 0
         self._away = False
+        self._taken_at = monotonic()
         self._begin(secrets.token_hex(6), lists=START, tiles=START)
 
     @property
@@ -62,6 +64,11 @@ class Ring:
     def away(self) -> bool:
         """Whether news can't come at present."""
         return self._away
+
+    @property
+    def newest_age_s(self) -> float:
+        """Since the newest entry came here; since this began when none did."""
+        return monotonic() - self._taken_at
 
     @property
     def number(self) -> int:
@@ -197,6 +204,7 @@ class Ring:
 
     def _next(self, is_tiles: bool, place: Place, events: Sequence[Event]) -> Entry:
         self._number += 1
+        self._taken_at = monotonic()
         entry = Entry(self._number, is_tiles, place, events)
         self._recent.append(entry)
         self._recent_held += len(events) + 1
