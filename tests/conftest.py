@@ -6,26 +6,40 @@ import pytest
 from django.conf import settings
 from django.db import connections
 
+from tests.services.migrated import add_migrated_database, copy_migrated_sqlite
 from tests.services.partner import Partner
 from tests.services.proc import remove_directory, scratch_directory
 from tests.services.rabbit import RabbitServer
 from tests.services.redis import RedisServer
 
+# What PostgreSQL copies as the test database, and whenever a test has another one made.
+TEMPLATE = "migrated"
 _DATABASE_FIXTURES = frozenset({"db", "transactional_db", "django_db_setup", "live_server"})
 
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings() -> Iterator[None]:
-    """Called by pytest-django once, before the first test that needs the database."""
+    """Called by pytest-django once, before the first test that needs the database: it finds all migrations done."""
+    test = connections["default"].settings_dict["TEST"]
     if settings.DATABASE_SERVER is not None:
-        with settings.DATABASE_SERVER:
+        with settings.DATABASE_SERVER as server:
+            add_migrated_database(server, TEMPLATE)
+            test["TEMPLATE"] = TEMPLATE
             yield
         return
     # A file, as in production: SQLite in memory locks by other rules.
     directory = scratch_directory("sqlite")
-    connections["default"].settings_dict["TEST"]["NAME"] = str(directory / "esm.sqlite3")
+    test["NAME"] = str(directory / "esm.sqlite3")
+    copy_migrated_sqlite(directory / "esm.sqlite3")
     yield
+    connections.close_all()
     remove_directory(directory)
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """Whether pytest-django takes the database that is there: SQLite's file is a copy made for this run."""
+    return settings.DATABASE_SERVER is None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -54,6 +54,13 @@ class PostgresServer(Server):
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         return self.database_url(name)
 
+    def drop_database(self, name: str) -> None:
+        """Remove a database that nobody uses."""
+        with psycopg.connect(
+            self.database_url("postgres"), autocommit=True, connect_timeout=10
+        ) as connection:
+            connection.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
+
     def prepare(self) -> None:
         if self._account:
             shutil.chown(self.directory, self._account, self._account)
