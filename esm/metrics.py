@@ -23,7 +23,10 @@ from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Histogram, generate_latest
 
-from esm import clock
+from esm import (
+    clock,
+    stream_metrics,  # noqa: F401 - registers what it counts
+)
 from trading_api.journal import Pull
 from trading_api.paths import Endpoint, endpoint_of, is_reverse_channel
 from watch.metrics import DatabaseCollector

@@ -14,12 +14,13 @@ from typing import Final
 from django.conf import settings
 
 from live.events import Announcement, Event
-from live.metrics import watch_log
 from live.publisher import Publisher, Sink
 from live.redis_log import RedisReader, RedisSink
 from live.ring import Ring
 
 RING: Final = Ring()
+FOLLOWED: Final = threading.Event()
+"""Whether streams were ever served from the ring of this process."""
 _END_S: Final = 2.0
 _guard = threading.Lock()
 _publisher: Publisher | None = None
@@ -62,7 +63,7 @@ def _sink() -> Sink:
 @contextmanager
 def following() -> Iterator[None]:
     """During the block the ring follows Redis, if there is one to follow."""
-    watch_log(newest_age_s=lambda: RING.newest_age_s, away=lambda: float(RING.away))
+    FOLLOWED.set()
     if not settings.LIVE_REDIS_URL:
         yield
         return

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from live import metrics
+from live.counts import ANNOUNCEMENTS, Outcome
 from live.events import Announcement, Event, Topic, event_of
 
 log = structlog.get_logger(__name__)
@@ -61,10 +61,10 @@ class Publisher:
         """Take announcements of a committed transaction; never waits for the log."""
         with self._changed:
             if self._closing:
-                metrics.DROPPED.inc(len(told))
+                ANNOUNCEMENTS.add(Outcome.DROPPED, len(told))
                 return
             if len(self._queue) + len(told) > self._queue_max:
-                metrics.DROPPED.inc(len(self._queue) + len(told))
+                ANNOUNCEMENTS.add(Outcome.DROPPED, len(self._queue) + len(told))
                 self._queue.clear()
                 self._lost = True
             else:
@@ -123,7 +123,7 @@ class Publisher:
                     self._lost = False
             if lists or tiles:
                 self._sink.write(lists=lists, tiles=tiles)
-                metrics.WRITTEN.inc(len(lists) + len(tiles))
+                ANNOUNCEMENTS.add(Outcome.WRITTEN, len(lists) + len(tiles))
         except SinkAway as error:
             self._lose(error, len(lists) + len(tiles))
             return False
@@ -139,10 +139,10 @@ class Publisher:
             held = self._held.get(key)
             newest = self._sent.get(key, _NEVER)[1] if held is None else held.version
             if not told.version or told.version > newest:
-                metrics.REPLACED.inc(held is not None)
+                ANNOUNCEMENTS.add(Outcome.REPLACED, held is not None)
                 self._held[key] = told
             else:
-                metrics.REPLACED.inc()
+                ANNOUNCEMENTS.add(Outcome.REPLACED)
         now = monotonic()
         due = [key for key in self._held if all_of_it or self._due_at(key) <= now]
         if len(self._sent) > _SENT_MAX:
@@ -160,13 +160,13 @@ class Publisher:
             return event_of(told)
         except Exception:  # whatever it is that was announced, the others go on
             self.failures += 1
-            metrics.DROPPED.inc()
+            ANNOUNCEMENTS.add(Outcome.DROPPED)
             log.exception("announcement unusable", action="live.unusable", topic=told.topic)
             return None
 
     def _lose(self, error: Exception, dropped: int) -> None:
         self.failures += 1
-        metrics.DROPPED.inc(dropped)
+        ANNOUNCEMENTS.add(Outcome.DROPPED, dropped)
         with self._changed:
             if not self._lost:
                 log.warning("screens miss news", action="live.lost", error=type(error).__name__)

@@ -6,6 +6,7 @@ import pytest
 from prometheus_client import REGISTRY
 from pytest_django import Settings
 
+from esm import stream_metrics  # noqa: F401 - registers what is looked at
 from live.events import Announcement, Topic
 from live.publisher import Publisher
 from live.ring import Ring
