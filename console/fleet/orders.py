@@ -11,7 +11,6 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
-from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -44,7 +43,6 @@ from dispatch.services.orders import Counted, Selection, count_selection, releas
 from dispatch.words import cause_text
 from esm import clock
 from people.rights import Right
-from people.selectors.audit import is_written
 from plants.errors import DomainError, Invalid, Several
 from plants.models import Plant
 from vcp import EmergencyType, ProtocolError
@@ -100,6 +98,10 @@ class OrderForm(forms.Form):
         for problem in problems:
             field = "reason" if problem.path in ("reason", "payload.reason") else None
             text = f"{problem.message[:1].upper()}{problem.message[1:]}."
+            if problem.code == "IDEMPOTENCY_KEY_REUSED":
+                text = _(
+                    "This form was sent before, and something else was asked for. Open it anew to send this."
+                )
             self.add_error(field, ValidationError(text, code=problem.code))
 
 
@@ -207,26 +209,20 @@ def _send(request: ConsoleRequest, form: OrderForm, selection: Selection) -> Eme
             actor=viewer.actor,
             at=at,
             policy=current_policy(),
+            noted=lambda order: _write_down(viewer, order, at=at),
         )
     except (DomainError, ProtocolError) as error:
         form.add_problems(error)
         return None
-    _write_down(viewer, order, at=at)
     return order
 
 
-@transaction.atomic
 def _write_down(viewer: Viewer, order: EmergencyOrder, *, at: datetime) -> None:
-    """In the audit once, whichever of two clicks comes first, and also when the first one broke off."""
-    EmergencyOrder.objects.select_for_update(of=("self",), no_key=True).get(pk=order.pk)
-    here = reverse("console:fleet:order", args=[order.pk])
-    if is_written(organisation_id=viewer.organisation.pk, action="emergency.sent", path=here):
-        return
     viewer.record(
         "emergency.sent",
         at=at,
         subject=f"{order.type}, {order.scope}"[:200],
-        subject_path=here,
+        subject_path=reverse("console:fleet:order", args=[order.pk]),
         reason=order.reason,
         after={"type": order.type, "plants": order.asked, "order": order.pk},
     )
@@ -361,6 +357,14 @@ def release(request: ConsoleRequest, order_id: int) -> HttpResponse:
                 reason=form.cleaned_data["reason"].strip(),
                 at=at,
                 policy=current_policy(),
+                noted=lambda order: request.viewer.record(
+                    "emergency.released",
+                    at=at,
+                    subject=f"{order.type}, {order.scope}"[:200],
+                    subject_path=here,
+                    reason=order.release_reason,
+                    before={"latched": latched},
+                ),
             )
         except DomainError as error:
             text = f"{error.message[:1].upper()}{error.message[1:]}."
@@ -368,14 +372,6 @@ def release(request: ConsoleRequest, order_id: int) -> HttpResponse:
                 "reason" if error.path == "reason" else None, ValidationError(text, code=error.code)
             )
         else:
-            request.viewer.record(
-                "emergency.released",
-                at=at,
-                subject=f"{found.type}, {found.scope}"[:200],
-                subject_path=here,
-                reason=form.cleaned_data["reason"],
-                before={"latched": latched},
-            )
             return _go(request, here)
     latched = latched_by_order(order=found)
     context = {

@@ -5,20 +5,22 @@ then, nothing is sent. The order and all its plants are stored first; then the e
 transaction with a constant number of statements: latches, commands, messages, and the taking back of what is unsent.
 
 Edge cases (the concurrency policy):
-- A crash between two batches: the tick goes on with what waits. Tick and request work on one order side by side: a
-  plant's row of the order is claimed with SKIP LOCKED, and plants are locked in the order of their ids.
+- A crash between two batches: the tick goes on with what waits. Tick and request work side by side: a plant's row of
+  the order is claimed with SKIP LOCKED, and plants are locked in the order of their ids.
 - One plant that can't be commanded (a switch is off, no connection, its message can't be built, a HOLD under a STOP)
   keeps its reason in its row and stops nobody.
 - A plant that was latched by somebody else before gets the emergency too, but keeps the latch of that other one:
   releasing the order does not release it.
 - A release ends the order first: what still waits is not sent any more. Latches of the order are then released in
   batches, by the tick after a crash too.
-- The same key makes one order.
+- The same key makes one order; with it another order can't be asked for.
+- `noted` is called with the order where it is stored or released, in that transaction: whoever keeps a book of acts
+  writes there, and neither the act nor its entry is ever without the other.
 """
 
 import hashlib
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -41,6 +43,7 @@ from plants.errors import Conflict, Invalid, NotFound, Several
 from plants.models import Connection, Plant
 from vcp import Emergency, EmergencyType
 
+Noted = Callable[[EmergencyOrder], object]
 BATCH = 500
 MOST_PLANTS = 100_000
 RELEASED = "RELEASED"
@@ -108,24 +111,35 @@ def send_order(
     at: datetime,
     policy: Policy,
     new_id: NewId = uuid.uuid4,
+    noted: Noted = lambda _order: None,
 ) -> EmergencyOrder:
     """Stop or hold every plant of the selection; `token` as it was counted, `key` makes a repetition harmless.
 
-    Raises `Conflict` (SELECTION_CHANGED) or `Invalid` (no reason, one that can't be sent, NOTHING_SELECTED, TOO_MANY).
+    Raises `Conflict` (SELECTION_CHANGED, IDEMPOTENCY_KEY_REUSED) or `Invalid` (the reason, NOTHING_SELECTED, TOO_MANY).
     """
     if not reason.strip():
         raise Invalid("an emergency needs a reason", path="reason", code="REASON_REQUIRED")
     known = EmergencyOrder.objects.filter(organisation_id=organisation_id, key=key).first()
     if known is not None:
-        return known
+        return _same(known, type, reason, token)
     _check_words(type, reason)
     try:
-        order = _store_order(organisation_id, selection, token, type, reason, key, actor, at)
+        with transaction.atomic():
+            order = _store_order(organisation_id, selection, token, type, reason, key, actor, at)
+            noted(order)
     except IntegrityError:  # the same key at once
-        return EmergencyOrder.objects.get(organisation_id=organisation_id, key=key)
+        known = EmergencyOrder.objects.get(organisation_id=organisation_id, key=key)
+        return _same(known, type, reason, token)
     while _send_batch(order, actor=actor, at=at, policy=policy, new_id=new_id):
         pass
     return order
+
+
+def _same(known: EmergencyOrder, type: EmergencyType, reason: str, token: str) -> EmergencyOrder:
+    ids = OrderedPlant.objects.filter(order=known).order_by("plant_id").values_list("plant_id", flat=True)
+    if (known.type, known.reason, _token_of(list(ids))) != (type.value, reason[:500], token):
+        raise Conflict("the key was used for another order", path="key", code="IDEMPOTENCY_KEY_REUSED")
+    return known
 
 
 def _check_words(type: EmergencyType, reason: str) -> None:
@@ -139,7 +153,6 @@ def _check_words(type: EmergencyType, reason: str) -> None:
         raise Several(problems)
 
 
-@transaction.atomic
 def _store_order(
     organisation_id: int,
     selection: Selection,
@@ -271,6 +284,7 @@ def release_order(
     at: datetime,
     policy: Policy,
     new_id: NewId = uuid.uuid4,
+    noted: Noted = lambda _order: None,
 ) -> EmergencyOrder:
     """Release every latch that the order set, and send those plants their base mode.
 
@@ -291,6 +305,7 @@ def release_order(
         OrderedPlant.objects.filter(order=order, decided_at__isnull=True).update(
             decided_at=at, refusal=RELEASED, detail="the order was released before its turn"
         )
+        noted(order)
     while _release_batch(order, actor=actor, at=at, policy=policy, new_id=new_id):
         pass
     return order
@@ -348,10 +363,7 @@ def _release_batch(
 
 
 def carry_on(*, at: datetime, policy: Policy, rounds: int = 20, new_id: NewId = uuid.uuid4) -> int:
-    """Tick: go on with orders and releases that a crash cut off; answers how many plants were worked on.
-
-    At most `rounds` batches of each kind.
-    """
+    """Tick: go on with what a crash cut off, at most `rounds` batches of sending and releasing; how many plants."""
     return _carry_on_sending(at, policy, rounds, new_id) + _carry_on_releasing(at, policy, rounds, new_id)
 
 

@@ -46,12 +46,6 @@ def entries_at(*, organisation_id: int, path: str, limit: int = PAGE) -> list[Au
     return list(rows.order_by("-id")[:limit])
 
 
-def is_written(*, organisation_id: int, action: str, path: str) -> bool:
-    """Whether the organisation's last LOOKED_AT acts hold this act on what has its page at `path`."""
-    last = AuditEntry.objects.filter(organisation_id=organisation_id).order_by("-id").values("pk")[:LOOKED_AT]
-    return AuditEntry.objects.filter(pk__in=last, action=action, subject_path=path).exists()
-
-
 def export(*, of: AuditFilter) -> Iterator[AuditEntry]:
     """The newest entries, EXPORT_MOST at most, read in pieces."""
     return _matching(of).order_by("-id")[:EXPORT_MOST].iterator(chunk_size=500)

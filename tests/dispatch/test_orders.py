@@ -156,6 +156,14 @@ def test_the_same_key_makes_one_order(link):
     assert Command.objects.count() == 2
 
 
+def test_a_key_that_made_an_order_makes_no_other_one(link):
+    plants_on(link, 1)
+    order(link)
+
+    assert refused(link, type=EmergencyType.HOLD) == "IDEMPOTENCY_KEY_REUSED"
+    assert refused(link, reason="flood") == "IDEMPOTENCY_KEY_REUSED"
+
+
 def test_one_plant_that_can_not_be_commanded_stops_nobody_and_says_why(link):
     fine, dark = plants_on(link, 2)
     set_plant_dispatch(plant_id=dark.pk, enabled=False)
