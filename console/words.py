@@ -8,7 +8,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, gettext_lazy
 
-from plants.words import IDLE_BELOW_KW, energy_text, power_text
+from plants.words import IDLE_BELOW_KW, decimal_text, energy_text, power_text
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrPromise
@@ -81,9 +81,9 @@ def amount(value: float, unit: str = "kW") -> SafeString:
     """The amount without direction and its unit, one decimal below ten, two above a thousand (MW, MWh)."""
     size = abs(value)
     if size >= 999.5 and unit.startswith("k"):
-        number, unit = f"{size / 1000:.2f}", f"M{unit[1:]}"
+        number, unit = decimal_text(size / 1000, 2), f"M{unit[1:]}"
     else:
-        number = f"{size:.1f}" if 0 < size < 9.95 else f"{size:.0f}"
+        number = decimal_text(size, 1 if 0 < size < 9.95 else 0)
     return format_html('{}<span class="u">{}</span>', number, unit)
 
 

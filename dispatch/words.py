@@ -1,8 +1,14 @@
-"""Commands, states and causes in the words that people use: pure, no markup; every screen says the same thing."""
+"""Commands, states and causes in the words that people use: no markup; every screen says the same thing.
+
+The tables are in English; the functions answer in the language of the page that asks.
+"""
 
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
+
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_noop as _
 
 from dispatch.diagnosis import Cause
 from dispatch.diagnosis_words import cause_words
@@ -11,115 +17,138 @@ from dispatch.states import State
 from plants.words import energy_text, label_text, power_text
 
 STATE_WORDS: Mapping[State, str] = {
-    State.SCHEDULED: "Scheduled",
-    State.QUEUED: "Queued",
-    State.SENT: "Sent",
-    State.ACCEPTED: "Accepted",
-    State.QUEUED_BY_VOKE: "Queued by Voke",
-    State.PARTIAL: "Partial",
-    State.REJECTED: "Rejected",
-    State.EXECUTING: "Executing",
-    State.COMPLETED: "Completed",
-    State.DEVIATED: "Deviated",
-    State.FAILED: "Failed",
-    State.CANCELLED: "Cancelled",
-    State.SUPERSEDED: "Superseded",
-    State.EXPIRED: "Expired, never sent",
-    State.RETURNED: "Returned",
-    State.REFUSED: "Refused by broker",
-    State.UNCONFIRMED: "Unconfirmed",
+    State.SCHEDULED: _("Scheduled"),
+    State.QUEUED: _("Queued"),
+    State.SENT: _("Sent"),
+    State.ACCEPTED: _("Accepted"),
+    State.QUEUED_BY_VOKE: _("Queued by Voke"),
+    State.PARTIAL: _("Partial"),
+    State.REJECTED: _("Rejected"),
+    State.EXECUTING: _("Executing"),
+    State.COMPLETED: _("Completed"),
+    State.DEVIATED: _("Deviated"),
+    State.FAILED: _("Failed"),
+    State.CANCELLED: _("Cancelled"),
+    State.SUPERSEDED: _("Superseded"),
+    State.EXPIRED: _("Expired, never sent"),
+    State.RETURNED: _("Returned"),
+    State.REFUSED: _("Refused by broker"),
+    State.UNCONFIRMED: _("Unconfirmed"),
 }
 _CAUSES: Mapping[str, str] = {
-    "REQUESTED": "Asked for",
-    "DUE": "Due: built, signed and put into the outbox",
-    "CONFIRMED": "The broker confirmed it and a queue took it",
-    "ACK_ACCEPTED": "Voke accepted it",
-    "ACK_PARTIAL": "Voke accepted it for some of the devices",
-    "ACK_QUEUED": "Voke keeps it until the site is back",
-    "ACK_REJECTED": "Voke rejected it without a code",
-    "ACK_OVERDUE": "No answer from Voke in time",
-    "EXECUTION_EXECUTING": "The site is carrying it out",
-    "EXECUTION_COMPLETED": "The site reports that it is done",
-    "EXECUTION_DEVIATED": "The site deviates from the target",
-    "EXECUTION_FAILED": "The site reports a failure",
-    "EXECUTION_OVERDUE": "No report of its execution in time",
-    "NEVER_CONFIRMED": "Handed to the broker, never confirmed in time",
-    "DELIVER_BY_PASSED": "Its time passed before it could be sent",
-    "CANCELLED": "Taken back by a person before anything was sent",
-    "CANNOT_BUILD": "It could not be signed or built when it was due",
-    "EMERGENCY": "An emergency of the plant came first",
-    "CONNECTION_CHANGED": "Its plant moved to another connection, so it was signed again",
-    "SCOPE_MISSING": "The API key has no scope for it",
-    "TAKEN_BACK": "Taken back while it was on its way",
-    "TAKES_BACK": "Sent to take another command back",
-    "BASE_MODE": "Taken back by the base mode",
-    "EXPIRE": "Taken back: it runs out by itself",
-    "ZERO": "Taken back by 0 kW",
-    "STOP": "Taken back by a stop of its devices",
-    "SCHEDULE_CANCEL": "Taken back by cancelling the schedule",
-    "FOLLOWED": "Taken back: something newer has its place",
-    "OVER": "Taken back after it was over",
-    "STOPS": "The end of a timed command",
-    "STOP_SENT": "Its end has come: the stop was made",
-    "STOP_LATE": "Its stop was made late",
-    "TIMED_STOPPED": "Ended: Voke took its stop",
-    "TIMED_NOTHING_SENT": "Ended: there was nothing to stop",
-    "TIMED_REPLACED": "Ended: its devices were commanded anew",
-    "TIMED_EMERGENCY": "Ended by an emergency",
-    "STOP_IN_FORCE": "A stop is in force, which this would weaken",
-    "DISPATCH_OFF": "Dispatch is switched off",
-    "CONNECTION_OBSERVES": "The connection only observes",
-    "NOT_CONNECTED": "The plant has no connection to Voke",
-    "SIGNING_KEY_MISSING": "The connection has no signing key",
-    "RELEASED": "The emergency was released before it was delivered",
-    "BROKER_RETURNED": "The broker returned it: no queue at Voke took it",
-    "BROKER_REFUSED": "The broker refused it: no permission to publish it",
-    "NOT_DELIVERED": "Not delivered yet, issued again",
-    "REPLAY_MARGIN": "It had grown too old for Voke's replay window, so it was signed again",
-    "CONSTRAINT_VIOLATION": "It breaks a limit of the site",
-    "INVALID_COMMAND": "Voke does not support it for this asset",
-    "INVALID_PAYLOAD": "Voke could not read it",
-    "DEVICE_OFFLINE": "A device is unknown or out of reach",
-    "DEVICE_FAULT": "A device reports a fault",
-    "UNSUPPORTED_FOR_TOPOLOGY": "The site's topology does not support it",
+    "REQUESTED": _("Asked for"),
+    "DUE": _("Due: built, signed and put into the outbox"),
+    "CONFIRMED": _("The broker confirmed it and a queue took it"),
+    "ACK_ACCEPTED": _("Voke accepted it"),
+    "ACK_PARTIAL": _("Voke accepted it for some of the devices"),
+    "ACK_QUEUED": _("Voke keeps it until the site is back"),
+    "ACK_REJECTED": _("Voke rejected it without a code"),
+    "ACK_OVERDUE": _("No answer from Voke in time"),
+    "EXECUTION_EXECUTING": _("The site is carrying it out"),
+    "EXECUTION_COMPLETED": _("The site reports that it is done"),
+    "EXECUTION_DEVIATED": _("The site deviates from the target"),
+    "EXECUTION_FAILED": _("The site reports a failure"),
+    "EXECUTION_OVERDUE": _("No report of its execution in time"),
+    "NEVER_CONFIRMED": _("Handed to the broker, never confirmed in time"),
+    "DELIVER_BY_PASSED": _("Its time passed before it could be sent"),
+    "CANCELLED": _("Taken back by a person before anything was sent"),
+    "CANNOT_BUILD": _("It could not be signed or built when it was due"),
+    "EMERGENCY": _("An emergency of the plant came first"),
+    "CONNECTION_CHANGED": _("Its plant moved to another connection, so it was signed again"),
+    "SCOPE_MISSING": _("The API key has no scope for it"),
+    "TAKEN_BACK": _("Taken back while it was on its way"),
+    "TAKES_BACK": _("Sent to take another command back"),
+    "BASE_MODE": _("Taken back by the base mode"),
+    "EXPIRE": _("Taken back: it runs out by itself"),
+    "ZERO": _("Taken back by 0 kW"),
+    "STOP": _("Taken back by a stop of its devices"),
+    "SCHEDULE_CANCEL": _("Taken back by cancelling the schedule"),
+    "FOLLOWED": _("Taken back: something newer has its place"),
+    "OVER": _("Taken back after it was over"),
+    "STOPS": _("The end of a timed command"),
+    "STOP_SENT": _("Its end has come: the stop was made"),
+    "STOP_LATE": _("Its stop was made late"),
+    "TIMED_STOPPED": _("Ended: Voke took its stop"),
+    "TIMED_NOTHING_SENT": _("Ended: there was nothing to stop"),
+    "TIMED_REPLACED": _("Ended: its devices were commanded anew"),
+    "TIMED_EMERGENCY": _("Ended by an emergency"),
+    "STOP_IN_FORCE": _("A stop is in force, which this would weaken"),
+    "DISPATCH_OFF": _("Dispatch is switched off"),
+    "CONNECTION_OBSERVES": _("The connection only observes"),
+    "NOT_CONNECTED": _("The plant has no connection to Voke"),
+    "SIGNING_KEY_MISSING": _("The connection has no signing key"),
+    "RELEASED": _("The emergency was released before it was delivered"),
+    "BROKER_RETURNED": _("The broker returned it: no queue at Voke took it"),
+    "BROKER_REFUSED": _("The broker refused it: no permission to publish it"),
+    "NOT_DELIVERED": _("Not delivered yet, issued again"),
+    "REPLAY_MARGIN": _("It had grown too old for Voke's replay window, so it was signed again"),
+    "CONSTRAINT_VIOLATION": _("It breaks a limit of the site"),
+    "INVALID_COMMAND": _("Voke does not support it for this asset"),
+    "INVALID_PAYLOAD": _("Voke could not read it"),
+    "DEVICE_OFFLINE": _("A device is unknown or out of reach"),
+    "DEVICE_FAULT": _("A device reports a fault"),
+    "UNSUPPORTED_FOR_TOPOLOGY": _("The site's topology does not support it"),
 }
 PROOF_WORDS: Mapping[str, str] = {
-    Proof.PENDING: "Not measured yet",
-    Proof.VERIFIED: "Verified",
-    Proof.OFF_TARGET: "Off target",
-    Proof.NO_DATA: "No data",
-    Proof.NOT_IN_FORCE: "Not in force",
+    Proof.PENDING: _("Not measured yet"),
+    Proof.VERIFIED: _("Verified"),
+    Proof.OFF_TARGET: _("Off target"),
+    Proof.NO_DATA: _("No data"),
+    Proof.NOT_IN_FORCE: _("Not in force"),
 }
 PROOF_HINTS: Mapping[str, str] = {
-    ProofHint.SOC_AT_BOUND: "The battery's charge was at its bound all the time",
-    ProofHint.DEVICE_FAULT: "A device of the plant had an open alarm",
-    ProofHint.SITE_OFFLINE: "Nothing came from the plant while others were heard",
-    ProofHint.LIMITED: "The site was at its import or export limit",
+    ProofHint.SOC_AT_BOUND: _("The battery's charge was at its bound all the time"),
+    ProofHint.DEVICE_FAULT: _("A device of the plant had an open alarm"),
+    ProofHint.SITE_OFFLINE: _("Nothing came from the plant while others were heard"),
+    ProofHint.LIMITED: _("The site was at its import or export limit"),
 }
-_SOURCES: Mapping[str, str] = {ProofSource.TELEMETRY: "telemetry", ProofSource.METER: "meter"}
+_SOURCES: Mapping[str, str] = {
+    ProofSource.TELEMETRY: _("telemetry"),
+    ProofSource.METER: _("meter"),
+}
+_NO_SOURCE = _("no telemetry")
 OUTCOME_WORDS: Mapping[str, str] = {
-    Outcome.PENDING: "Waiting",
-    Outcome.CONFIRMED: "Confirmed",
-    Outcome.RETURNED: "Returned",
-    Outcome.REFUSED: "Refused",
-    Outcome.REPLACED: "Replaced",
-    Outcome.WITHDRAWN: "Withdrawn",
-    Outcome.ABANDONED: "Abandoned",
+    Outcome.PENDING: _("Waiting"),
+    Outcome.CONFIRMED: _("Confirmed"),
+    Outcome.RETURNED: _("Returned"),
+    Outcome.REFUSED: _("Refused"),
+    Outcome.REPLACED: _("Replaced"),
+    Outcome.WITHDRAWN: _("Withdrawn"),
+    Outcome.ABANDONED: _("Abandoned"),
 }
-_NOTES: Mapping[str, str] = {"REISSUED": "Issued again", "NACKED": "The broker could not take it just now"}
+_NOTES: Mapping[str, str] = {
+    "REISSUED": _("Issued again"),
+    "NACKED": _("The broker could not take it just now"),
+}
 
 
 def state_word(state: str) -> str:
     """The word of a state; a word that is no state (a note) for people too."""
     if state in State.__members__:
-        return STATE_WORDS[State(state)]
-    return _NOTES.get(state) or OUTCOME_WORDS.get(state) or label_text(state)
+        return gettext(STATE_WORDS[State(state)])
+    noted = _NOTES.get(state)
+    return gettext(noted) if noted else outcome_word(state)
+
+
+def outcome_word(outcome: str) -> str:
+    """What became of a message in the outbox."""
+    return gettext(OUTCOME_WORDS[outcome]) if outcome in OUTCOME_WORDS else label_text(outcome)
+
+
+def proof_word(verdict: str) -> str:
+    """What the measurement says; a verdict of a later version as it is."""
+    return gettext(PROOF_WORDS[verdict]) if verdict in PROOF_WORDS else verdict
+
+
+def hint_text(hint: str) -> str:
+    """What may be why a target was missed; '' where nothing is known."""
+    return gettext(PROOF_HINTS[hint]) if hint in PROOF_HINTS else ""
 
 
 def cause_text(cause: str) -> str:
     """What brought a command somewhere; codes that are not known are shown as they are."""
     if cause in _CAUSES:
-        return _CAUSES[cause]
+        return gettext(_CAUSES[cause])
     return cause_words(cause).title if cause in Cause.__members__ else label_text(cause)
 
 
@@ -131,9 +160,10 @@ def command_title(kind: str, payload: Mapping[str, Any]) -> str:
         case Kind.DEVICE:
             return _batch_title(payload.get("commands"))
         case Kind.EMERGENCY:
-            return f"Emergency {str(payload.get('type') or '').lower()}".strip()
+            told = label_text(str(payload.get("type") or "")).lower()
+            return gettext("Emergency %(type)s") % {"type": told} if told else gettext("Emergency")
         case Kind.MODE:
-            return f"Mode: {label_text(str(payload.get('mode') or '')).lower()}"
+            return gettext("Mode: %(mode)s") % {"mode": label_text(str(payload.get("mode") or "")).lower()}
         case _:
             return label_text(kind)
 
@@ -141,15 +171,18 @@ def command_title(kind: str, payload: Mapping[str, Any]) -> str:
 def released_text(plant_name: str, command: Command) -> str:
     """What a release came to: whether the base mode was sent, and why not."""
     mode = label_text(str(command.payload.get("mode") or ""))
-    told = f"was not sent: {cause_text(command.cause)}" if command.state == State.CANCELLED else "was sent"
-    return f"The emergency of {plant_name} is released; {mode} {told}."
+    facts = {"plant": plant_name, "mode": mode, "cause": cause_text(command.cause)}
+    if command.state == State.CANCELLED:
+        return gettext("The emergency of %(plant)s is released; %(mode)s was not sent: %(cause)s.") % facts
+    return gettext("The emergency of %(plant)s is released; %(mode)s was sent.") % facts
 
 
 def _setpoint_title(payload: Mapping[str, Any]) -> str:
-    direction = label_text(str(payload.get("direction") or "Setpoint"))
+    direction = label_text(str(payload["direction"])) if payload.get("direction") else gettext("Setpoint")
     if payload.get("type") == "ENERGY":
-        minutes = payload.get("intervalMinutes")
-        return f"{direction} {energy_text(_number(payload, 'targetValueKwh'))} in {minutes}\u202fmin"
+        energy, minutes = energy_text(_number(payload, "targetValueKwh")), payload.get("intervalMinutes")
+        facts = {"direction": direction, "energy": energy, "minutes": minutes}
+        return gettext("%(direction)s %(energy)s in %(minutes)s\u202fmin") % facts
     return f"{direction} {power_text(_number(payload, 'targetValueKw'))}"
 
 
@@ -162,8 +195,9 @@ def _batch_title(commands: object) -> str:
     items = [item for item in commands if isinstance(item, Mapping)] if isinstance(commands, list) else []
     if len(items) == 1:
         return device_text(items[0])
-    devices = ", ".join(str(item.get("deviceId")) for item in items[:4])
-    return f"{len(items)} devices: {devices}{', …' if len(items) > 4 else ''}"
+    devices = ", ".join([*(str(item.get("deviceId")) for item in items[:4]), *("…" for _ in items[4:5])])
+    counted = ngettext("%(count)d device: %(names)s", "%(count)d devices: %(names)s", len(items))
+    return counted % {"count": len(items), "names": devices}
 
 
 def device_text(command: Mapping[str, Any]) -> str:
@@ -187,10 +221,11 @@ def deviation_text(detail: Mapping[str, Any]) -> str:
     actual, target, deviation = (_optional(detail, name) for name in ("actualKw", "targetKw", "deviationKw"))
     if actual is not None and target is not None:
         missed = actual - target
-        return (
-            "on target" if abs(missed) < 0.5 else f"{power_text(missed)} {'short' if missed < 0 else 'over'}"
-        )
-    return "" if deviation is None else f"off by {power_text(deviation)}"
+        if abs(missed) < 0.5:
+            return gettext("on target")
+        told = gettext("%(amount)s short") if missed < 0 else gettext("%(amount)s over")
+        return told % {"amount": power_text(missed)}
+    return "" if deviation is None else gettext("off by %(amount)s") % {"amount": power_text(deviation)}
 
 
 def _optional(detail: Mapping[str, Any], name: str) -> float | None:
@@ -202,7 +237,7 @@ def lateness_text(span: timedelta) -> str:
     """`arrived 41 s after it was said`."""
     seconds = span.total_seconds()
     amount = f"{seconds:.0f}\u202fs" if seconds < 120 else f"{seconds / 60:.0f}\u202fmin"
-    return f"arrived {amount} after it was said"
+    return gettext("arrived %(amount)s after it was said") % {"amount": amount}
 
 
 def measured_text(proof: Graded) -> str:
@@ -211,26 +246,39 @@ def measured_text(proof: Graded) -> str:
     """
     if proof.target is None or proof.tolerance is None or proof.coverage_pct is None:
         return ""
-    found = "nothing" if proof.measured is None else _flow_text(proof.measured, proof.unit)
     asked = _flow_text(proof.target, proof.unit)
-    by = f"{_SOURCES.get(proof.source, 'no telemetry')}, {proof.samples} samples"
-    share = f"{proof.coverage_pct:.0f}\u202f% of the time"
-    tolerated = _amount_text(proof.tolerance, proof.unit)
-    return f"{asked[:1].upper()}{asked[1:]} asked, {found} measured ({by}, {share}), {tolerated} tolerated"
+    samples = ngettext("%(count)d sample", "%(count)d samples", proof.samples) % {"count": proof.samples}
+    return gettext(
+        "%(asked)s asked, %(found)s measured (%(source)s, %(samples)s, %(share)s\u202f%% of the time), "
+        "%(tolerated)s tolerated"
+    ) % {
+        "asked": f"{asked[:1].upper()}{asked[1:]}",
+        "found": gettext("nothing") if proof.measured is None else _flow_text(proof.measured, proof.unit),
+        "source": gettext(_SOURCES.get(proof.source, _NO_SOURCE)),
+        "samples": samples,
+        "share": f"{proof.coverage_pct:.0f}",
+        "tolerated": _amount_text(proof.tolerance, proof.unit),
+    }
 
 
 def proof_text(proof: Graded) -> str:
     """By how much a target was missed and in which direction: `3.0 kW more import than asked`."""
     if proof.off_by is None:
         return ""
-    direction = "import" if proof.off_by > 0 else "export"
-    return f"{_amount_text(proof.off_by, proof.unit)} more {direction} than asked"
+    told = (
+        gettext("%(amount)s more import than asked")
+        if proof.off_by > 0
+        else gettext("%(amount)s more export than asked")
+    )
+    return told % {"amount": _amount_text(proof.off_by, proof.unit)}
 
 
 def _flow_text(value: float, unit: str) -> str:
     """A value in the site's sign: `export 10 kW`."""
-    direction = "import " if value > 0 else "export " if value < 0 else ""
-    return f"{direction}{_amount_text(value, unit)}"
+    amount = _amount_text(value, unit)
+    if not value:
+        return amount
+    return (gettext("import %(amount)s") if value > 0 else gettext("export %(amount)s")) % {"amount": amount}
 
 
 def _amount_text(value: float, unit: str) -> str:

@@ -12,6 +12,7 @@ from esm.env import Env, SettingError
 from esm.jwt_keys import parse_jwt_keys
 from esm.logs import configure_logging
 from esm.settings_alarms import ALARM_FLAP_MIN  # noqa: F401 - a setting of this module
+from esm.settings_language import *  # noqa: F403 - settings of this module
 from esm.settings_live import *  # noqa: F403 - settings of this module
 from esm.settings_people import *  # noqa: F403 - settings of this module
 from esm.settings_plans import (  # noqa: F401 - settings of this module
@@ -75,6 +76,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "console.language.PageLanguageMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "people.middleware.SignedInMiddleware",
@@ -336,7 +338,6 @@ if EMAIL_HOST_USER and EMAIL_SECURITY == "none":
     )
 
 # --- language, static files --------------------------------------------------------------------------------------
-LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "/static/"

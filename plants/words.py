@@ -1,13 +1,17 @@
-"""Numbers and ages in the words that people use: pure, no markup; every screen says the same thing the same way.
+"""Numbers and ages in the words that people use: no markup; every screen says the same thing the same way.
 
 Signs never reach a screen: + grid is "Importing", + battery is "Charging". Missing is "No data", never 0 or a dash.
+Words and the decimal separator are those of the page's language; outside of pages that is English.
 """
 
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-NO_DATA = "No data"
-NO_LIMIT = "no limit"
+from django.utils.formats import get_format
+from django.utils.translation import gettext
+
+from plants.labels import LABELS
+
 IDLE_BELOW_KW = 0.5
 LIVE_WITHIN = timedelta(seconds=10)
 RECENT_WITHIN = timedelta(seconds=60)
@@ -23,12 +27,18 @@ class Freshness(StrEnum):
     NEVER = "NEVER"
 
 
+def decimal_text(value: float, places: int) -> str:
+    """A number with so many places after the separator of the page's language, nothing between thousands."""
+    text = f"{value:.{places}f}"
+    return text.replace(".", str(get_format("DECIMAL_SEPARATOR"))) if places else text
+
+
 def power_text(power_kw: float) -> str:
     """The amount without its direction: `8.2 kW`, `275 kW`, `3.42 MW`."""
     amount = abs(power_kw)
     if amount >= 999.5:
-        return f"{amount / 1000:.2f}{_NNBSP}MW"
-    return f"{amount:.1f}{_NNBSP}kW" if amount < 9.95 else f"{amount:.0f}{_NNBSP}kW"
+        return f"{decimal_text(amount / 1000, 2)}{_NNBSP}MW"
+    return f"{decimal_text(amount, 1 if amount < 9.95 else 0)}{_NNBSP}kW"
 
 
 def energy_text(energy_kwh: float) -> str:
@@ -38,39 +48,39 @@ def energy_text(energy_kwh: float) -> str:
 
 def limit_text(power_kw: float | None) -> str:
     """A limit; None = no limit."""
-    return NO_LIMIT if power_kw is None else power_text(power_kw)
+    return gettext("no limit") if power_kw is None else power_text(power_kw)
 
 
 def percent_text(share_pct: float | None) -> str:
     """A whole percentage."""
-    return NO_DATA if share_pct is None else f"{share_pct:.0f}{_NNBSP}%"
+    return gettext("No data") if share_pct is None else f"{share_pct:.0f}{_NNBSP}%"
 
 
 def grid_text(power_kw: float | None) -> str:
     """What the site does at the grid; + = import."""
-    return _directed(power_kw, positive="Importing", negative="Exporting")
+    return _directed(power_kw, positive=gettext("Importing"), negative=gettext("Exporting"))
 
 
 def battery_text(power_kw: float | None) -> str:
     """What the battery does; + = charging."""
-    return _directed(power_kw, positive="Charging", negative="Discharging")
+    return _directed(power_kw, positive=gettext("Charging"), negative=gettext("Discharging"))
 
 
 def production_text(power_kw: float | None) -> str:
     """What PV does."""
-    return _directed(power_kw, positive="Producing", negative="Drawing")
+    return _directed(power_kw, positive=gettext("Producing"), negative=gettext("Drawing"))
 
 
 def consumption_text(power_kw: float | None) -> str:
     """What the load takes."""
-    return _directed(power_kw, positive="Using", negative="Giving")
+    return _directed(power_kw, positive=gettext("Using"), negative=gettext("Giving"))
 
 
 def _directed(power_kw: float | None, *, positive: str, negative: str) -> str:
     if power_kw is None:
-        return NO_DATA
+        return gettext("No data")
     if abs(power_kw) < IDLE_BELOW_KW:
-        return "Idle"
+        return gettext("Idle")
     return f"{positive if power_kw > 0 else negative} {power_text(power_kw)}"
 
 
@@ -80,7 +90,7 @@ def span_text(span: timedelta) -> str:
     if seconds < 1:
         return f"{seconds * 1000:.0f}{_NNBSP}ms"
     if seconds < 60:
-        return f"{seconds:.1f}{_NNBSP}s"
+        return f"{decimal_text(seconds, 1)}{_NNBSP}s"
     return age_text(span)
 
 
@@ -118,17 +128,23 @@ def freshness(measured_at: datetime | None, *, at: datetime) -> Freshness:
 def freshness_text(measured_at: datetime | None, *, at: datetime) -> str:
     """`live, 3 s`, `25 s ago`, `no data for 14 min`, `No data`."""
     if measured_at is None:
-        return NO_DATA
+        return gettext("No data")
     age = age_text(at - measured_at)
     match freshness(measured_at, at=at):
         case Freshness.LIVE:
-            return f"live, {age}"
+            return gettext("live, %(age)s") % {"age": age}
         case Freshness.RECENT:
-            return f"{age} ago"
+            return gettext("%(age)s ago") % {"age": age}
         case _:
-            return f"no data for {age}"
+            return gettext("no data for %(age)s") % {"age": age}
 
 
 def label_text(word: str) -> str:
     """A wire word for people: `PEAK_SHAVING` -> `Peak shaving`; words that are not all capitals stay."""
+    label = stored_label(word)
+    return gettext(label) if label in LABELS else label
+
+
+def stored_label(word: str) -> str:
+    """The same in English whoever looks: for what is written down."""
     return word.replace("_", " ").capitalize() if word.isupper() else word

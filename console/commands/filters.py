@@ -14,11 +14,11 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 
 from dispatch.diagnosis import Cause
-from dispatch.diagnosis_words import CAUSES
+from dispatch.diagnosis_words import cause_words
 from dispatch.models import Kind
 from dispatch.selectors import DOUBTFUL
 from dispatch.states import NEVER_SENT, State
-from dispatch.words import STATE_WORDS, cause_text
+from dispatch.words import cause_text, state_word
 from schedules.slots import FIRST_DAY, LAST_DAY
 
 LONGEST_SEARCH: Final = 128
@@ -207,13 +207,13 @@ def group_choices(filters: Filters) -> list[tuple[Choice, str]]:
 def state_choices(filters: Filters) -> list[Choices]:
     """Groups, then single states."""
     groups = [Choice(one.value, GROUP_WORDS[one], filters.state == one) for one in Group]
-    states = [Choice(one.value, STATE_WORDS[one], filters.state == one) for one in State]
+    states = [Choice(one.value, state_word(one), filters.state == one) for one in State]
     return [Choices(gettext_lazy("Groups"), groups), Choices(gettext_lazy("States"), states)]
 
 
 def cause_choices(filters: Filters) -> list[Choices]:
     """Why there was silence, then what Voke or the platform said."""
-    silent = [Choice(one.value, CAUSES[one].title, filters.cause == one) for one in Cause]
+    silent = [Choice(one.value, cause_words(one).title, filters.cause == one) for one in Cause]
     told = [Choice(one, cause_text(one), filters.cause == one) for one in TOLD_CAUSES]
     return [Choices(gettext_lazy("Explains a silence"), silent), Choices(gettext_lazy("Was told"), told)]
 

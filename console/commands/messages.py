@@ -19,7 +19,7 @@ from console.commands.words import precise_text
 from dispatch.diagnosis import Check
 from dispatch.models import OutboundMessage
 from dispatch.signatures import SignatureCheck, SignatureVerdict, check_signature
-from dispatch.words import OUTCOME_WORDS, state_word
+from dispatch.words import outcome_word, state_word
 from plants.errors import NotFound
 from plants.models import Connection, InboundMessage
 from vcp import DEFAULT_SIGNED_FAMILIES, must_be_signed
@@ -73,7 +73,7 @@ def choices_of(life: Life) -> list[Choice]:
 
 def _choices(life: Life) -> Iterator[Choice]:
     for message in life.messages:
-        word = OUTCOME_WORDS.get(message.outcome, message.outcome)
+        word = outcome_word(message.outcome)
         yield Choice(key=f"out-{message.pk}", way="out", family=message.family, word=word, at=message.made_at)
     seen = set()
     for event in life.events:
@@ -132,7 +132,7 @@ def _out_shown(life: Life, chosen: Choice, number: int, tab: str) -> Shown:
         (_("Made"), precise_text(row.made_at, zone)),
         (_("First attempt"), _or_none(row.attempted_at, zone)),
         (_("Attempts"), str(row.attempts)),
-        (_("Outcome"), OUTCOME_WORDS.get(row.outcome, row.outcome)),
+        (_("Outcome"), outcome_word(row.outcome)),
         (_("Settled"), _or_none(row.outcome_at, zone)),
         (_("The broker said"), row.detail),
         (_("Goes before others"), _("yes, an emergency") if row.urgent else ""),

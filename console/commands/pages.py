@@ -24,8 +24,7 @@ from console.commands.taking_back import is_offered
 from console.commands.timeline import timeline_of
 from console.commands.verdict import verdict_of
 from console.commands.words import Chip, full_title, head_chips, origin_of, row_chip, title_of, wanted_by
-from dispatch.diagnosis import Cause
-from dispatch.diagnosis_words import CAUSES
+from console.dates import day_text
 from dispatch.models import Command, DiagnosisStage, Kind
 from dispatch.words import cause_text, state_word
 from metering.days import local_day_of
@@ -53,7 +52,7 @@ def row_of(command: Command, filters: Filters, *, at: datetime) -> Row:
         title=title_of(command),
         chip=row_chip(command),
         url=reverse("console:commands:command", args=[command.pk]) + filters.here,
-        day="" if today else f"{asked:%-d %b}",
+        day="" if today else day_text(asked, "brief"),
     )
 
 
@@ -103,7 +102,7 @@ def _applied(filters: Filters, plants: Sequence[tuple[int, str]], base: str) -> 
         "cause": _cause_word(filters.cause),
         "origin": str(ORIGIN_WORDS[Origin(filters.origin)]) if filters.origin else "",
         "since": str(choices.SINCE[filters.since][0]) if filters.since else "",
-        "day": f"{filters.day:%a %-d %B}" if filters.day is not None else "",
+        "day": day_text(filters.day) if filters.day is not None else "",
     }
     return [
         (word, base + filters.query(**{name: None, "before": None})) for name, word in names.items() if word
@@ -111,9 +110,7 @@ def _applied(filters: Filters, plants: Sequence[tuple[int, str]], base: str) -> 
 
 
 def _cause_word(cause: str) -> str:
-    if not cause:
-        return ""
-    return CAUSES[Cause(cause)].title if cause in Cause.__members__ else cause_text(cause)
+    return cause_text(cause) if cause else ""
 
 
 def _empty(filters: Filters, found: CommandPage) -> tuple[str, str] | None:

@@ -16,7 +16,7 @@ from console.plant.day import chart_data
 from console.plant.spans import Span
 from dispatch.models import Graded, Proof, ProofSource, Verification
 from dispatch.states import NEVER_SENT
-from dispatch.words import PROOF_HINTS, PROOF_WORDS
+from dispatch.words import hint_text, proof_word
 from metering.days import local_day_of
 from metering.rules import current_rules
 from metering.tiers import to_ms
@@ -43,7 +43,7 @@ def numbers_of(life: Life) -> Numbers | None:
     proof = life.proof
     if proof is None:
         return None
-    hint = PROOF_HINTS.get(proof.hint, "")
+    hint = hint_text(proof.hint)
     return Numbers(
         state=proof.verdict,
         title=_title(life, proof),
@@ -85,7 +85,7 @@ def _rows(life: Life, proof: Verification) -> Iterator[tuple[str, str]]:
         words = {"by": by, "samples": proof.samples, "share": f"{proof.coverage_pct:.0f}\u202f%"}
         yield _("By"), _("%(by)s, %(samples)s samples, %(share)s of the time") % words
     if proof.first_verdict:
-        yield _("Before late data"), PROOF_WORDS.get(proof.first_verdict, proof.first_verdict)
+        yield _("Before late data"), proof_word(proof.first_verdict)
 
 
 def _flow(value: float, proof: Graded) -> str:
@@ -155,4 +155,4 @@ def _nothing(data: Mapping[str, Any]) -> dict[str, list[Any]]:
 def _judged(proof: Verification | None) -> dict[str, Any] | None:
     if proof is None or proof.from_at is None or proof.to_at is None:
         return None
-    return {"from": to_ms(proof.from_at), "to": to_ms(proof.to_at), "text": PROOF_WORDS[Proof(proof.verdict)]}
+    return {"from": to_ms(proof.from_at), "to": to_ms(proof.to_at), "text": proof_word(proof.verdict)}

@@ -9,7 +9,7 @@ from console.commands.life import Life
 from console.commands.timeline import Entry
 from console.commands.verdict import Says
 from console.commands.words import full_title
-from dispatch.words import STATE_WORDS
+from dispatch.words import state_word
 
 
 def report_text(life: Life, verdict: Says, card: Card | None, entries: list[Entry]) -> str:
@@ -21,7 +21,7 @@ def _lines(life: Life, verdict: Says, card: Card | None, entries: list[Entry]) -
     command, plant = life.command, life.command.plant
     yield f"{_('Command')} #{command.pk}: {full_title(command)}"
     yield f"{_('Plant')}: {plant.name} ({plant.external_plant_id}{f', {plant.voke_uuid}' if plant.voke_uuid else ''})"
-    yield f"{_('State')}: {STATE_WORDS[life.state]}"
+    yield f"{_('State')}: {state_word(life.state)}"
     yield f"{_('Asked for')}: {command.requested_at:%Y-%m-%dT%H:%M:%S}Z"
     sent = life.sent
     if sent is not None:

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from console import words
 from console.commands.filters import Origin
+from console.dates import day_text
 from console.words import look_of
 from dispatch.models import Command, Graded, Kind, Proof, Verification
 from dispatch.states import State
@@ -90,7 +91,7 @@ def dated_text(moment: datetime, zone: str, *, at: datetime) -> str:
     """`14:15` on the plant's clock, and the day where it is not today's: `3 Jan 14:15`."""
     local = moment.astimezone(ZoneInfo(zone))
     today = local.date() == at.astimezone(ZoneInfo(zone)).date()
-    return f"{local:%H:%M}" if today else f"{local:%-d %b %H:%M}"
+    return f"{local:%H:%M}" if today else f"{day_text(local, 'brief')} {local:%H:%M}"
 
 
 def precise_text(moment: datetime, zone: str) -> str:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_lazy, ngettext
 
+from console.dates import day_text
 from console.words import Look, look_of, missed_text
 from dispatch.models import Proof
 from dispatch.states import State
@@ -86,7 +87,7 @@ def event_look(word: str) -> Look:
 
 def day_words(day: date) -> str:
     """`Wed 15 July`."""
-    return f"{day:%a} {day.day} {day:%B}"
+    return day_text(day)
 
 
 def wall_text(at: datetime, *, zone: str) -> str:

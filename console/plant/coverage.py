@@ -13,6 +13,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
+from console.dates import day_text
 from metering.days import LocalDay, local_day, local_day_of
 from metering.selectors.gaps import coverage_by_hour
 from plants.models import Plant
@@ -145,7 +146,7 @@ def _column(
             Cell(
                 y=hour * PITCH_PX,
                 step=_step(pct),
-                title=f"{day.day:%a %-d %b} {hour:02d}:00, {pct:.0f}\u202f%",
+                title=f"{day_text(day.day, 'weekday')} {hour:02d}:00, {pct:.0f}\u202f%",
             )
             for hour, pct in sorted(worst.items())
         ],

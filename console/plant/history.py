@@ -8,6 +8,7 @@ from typing import Any
 from django.urls import reverse
 from django.utils.translation import gettext, gettext_noop, ngettext
 
+from console.dates import day_text
 from people.models import AuditEntry
 from people.selectors.audit import entries_at
 from plants.models import Plant, TimeConfigVersion
@@ -79,7 +80,7 @@ def _plans(plant: Plant, at: datetime) -> Iterator[Entry]:
         yield Entry(
             at=event.at,
             icon="calendar-range",
-            title=f"{word}, {event.plan.day:%-d %B}{number}",
+            title=f"{word}, {day_text(event.plan.day, 'month')}{number}",
             by=event.actor,
             lines=list(_told(event.detail)),
         )

@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 
 from console.access import Viewer
 from console.commands.words import Chip, row_chip
+from console.dates import day_text
 from console.plant.assets import SHOWN, AssetLine, asset_lines, chargers_of
 from console.plant.flow import Flow, flow_of
 from dispatch.models import Command
@@ -159,7 +160,7 @@ def command_lines(plant: Plant, *, at: datetime) -> list[CommandLine]:
                 command=one,
                 title=command_title(one.kind, one.payload),
                 chip=row_chip(one),
-                day="" if due.date() == today else f"{due:%-d %b}",
+                day="" if due.date() == today else day_text(due, "brief"),
             )
         )
     return lines

@@ -9,6 +9,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from console import words
+from console.dates import day_text
 from esm import clock
 from plants.words import Freshness, age_text, freshness
 
@@ -19,12 +20,9 @@ _FRESH = {
     Freshness.OLD: "stale",
     Freshness.NEVER: "never",
 }
-_FORMS = {
+_CLOCKS = {
     "short": "%H:%M",
     "seconds": "%H:%M:%S",
-    "date": "%a %-d %B",
-    "day": "%a %-d %B %Y",
-    "full": "%a %-d %B, %H:%M:%S",
 }
 
 
@@ -118,8 +116,10 @@ def moment(at: datetime | None, zone: str, form: str = "seconds") -> SafeString:
     local = at.astimezone(ZoneInfo(zone))
     if form == "ms":
         text = f"{local:%H:%M:%S}.{local.microsecond // 1000:03d}"
+    elif form in _CLOCKS:
+        text = f"{local:{_CLOCKS[form]}}"
     else:
-        text = f"{local:{_FORMS[form]}}"
+        text = day_text(local, form)
     # The second of two equal hours of the day on which clocks go back.
     if local.fold and form not in {"date", "day"}:
         text += " B"

@@ -2,6 +2,7 @@
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 
 class Installation(models.Model):
@@ -43,10 +44,10 @@ class Organisation(models.Model):
 class Role(models.TextChoices):
     """What a person does in an organisation; each role may all that the ones before it may (`people.rights`)."""
 
-    VIEWER = "VIEWER", "Viewer: sees everything of the organisation"
-    OPERATOR = "OPERATOR", "Operator: sends, publishes, overrides, stops; works on alarms"
-    ENGINEER = "ENGINEER", "Engineer: connections, credentials, updates from Voke too"
-    ADMIN = "ADMIN", "Organisation admin: people and their roles too"
+    VIEWER = "VIEWER", gettext_lazy("Viewer: sees everything of the organisation")
+    OPERATOR = "OPERATOR", gettext_lazy("Operator: sends, publishes, overrides, stops; works on alarms")
+    ENGINEER = "ENGINEER", gettext_lazy("Engineer: connections, credentials, updates from Voke too")
+    ADMIN = "ADMIN", gettext_lazy("Organisation admin: people and their roles too")
 
 
 class Theme(models.TextChoices):
