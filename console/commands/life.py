@@ -21,6 +21,7 @@ from dispatch.services.voke_words import VOKE
 from dispatch.states import FROM_VOKE, State
 from plants.errors import NotFound
 from plants.selectors.connections import SECRET_FIELDS
+from plants.selectors.link_health import HalfHealth, connection_health
 
 MOST_EVENTS = 500
 MOST_MESSAGES = 50
@@ -30,12 +31,16 @@ _ACK = FROM_VOKE - _EXECUTION
 
 @dataclass(frozen=True, kw_only=True)
 class Life:
-    """A command with its plant, connection and proofs; `events` as they were learnt, `messages` oldest first."""
+    """A command with its plant, connection and proofs; `events` as they were learnt, `messages` oldest first.
+
+    `publishing`: how well the link can send, of a command that waits for it; None = it does not, or needs no link.
+    """
 
     command: Command
     events: Sequence[CommandEvent]
     messages: Sequence[OutboundMessage]
     at: datetime
+    publishing: HalfHealth | None = None
 
     @property
     def zone(self) -> str:
@@ -115,5 +120,16 @@ def life_of(*, organisation_id: int, command_id: int, at: datetime) -> Life:
     events = events.defer("inbound__body", "outbound__body").order_by("pk")
     messages = OutboundMessage.objects.filter(command_id=command_id).defer("body").order_by("pk")
     return Life(
-        command=command, events=list(events[:MOST_EVENTS]), messages=list(messages[:MOST_MESSAGES]), at=at
+        command=command,
+        events=list(events[:MOST_EVENTS]),
+        messages=list(messages[:MOST_MESSAGES]),
+        at=at,
+        publishing=_publishing(command, at),
     )
+
+
+def _publishing(command: Command, at: datetime) -> HalfHealth | None:
+    link = command.connection
+    if command.state != State.QUEUED or link is None:
+        return None
+    return connection_health(connections=[link], at=at)[link.pk].publish

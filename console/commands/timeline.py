@@ -279,6 +279,8 @@ def awaited(life: Life) -> tuple[str, datetime | None]:
         case State.SCHEDULED:
             return _("Will be built, signed and sent when it is due"), command.due_at
         case State.QUEUED:
+            if command.deliver_by_at is None:
+                return _("Waits for the relay; is sent until it is delivered or withdrawn"), None
             return _("Waits for the relay; must be sent by"), command.deliver_by_at
         case State.SENT:
             return _("Voke's answer is due"), command.ack_due_at

@@ -21,8 +21,11 @@ from dispatch.diagnosis import NextStep
 from dispatch.models import Proof
 from dispatch.states import BEFORE_SENT, State
 from dispatch.words import cause_text, measured_text
+from plants.advice import advice
+from plants.models import LinkState
 
 _SAFE_STEPS: Final = frozenset({NextStep.ASK_ANEW, NextStep.ALLOW_DISPATCH, NextStep.ASK_VOKE_BINDINGS})
+_SENDS_SOON: Final = frozenset({LinkState.CONNECTED, LinkState.CONNECTING, LinkState.SILENT, LinkState.SLOW})
 _MAY_HOLD: Final = frozenset(
     {State.SENT, State.ACCEPTED, State.PARTIAL, State.QUEUED_BY_VOKE, State.EXECUTING}
 )
@@ -108,6 +111,16 @@ def _queued(life: Life) -> Says:
     if life.attempted:
         return _says(
             life, _("On its way to the broker"), _("It was handed over; the broker has not confirmed it yet.")
+        )
+    link = life.publishing
+    if link is not None and link.state not in _SENDS_SOON:
+        reason = advice(link.code).title if link.code else _("The link is down")
+        return _says(
+            life,
+            _("Signed, and waits for the connection"),
+            _("It stands in the outbox and can't leave: %(reason)s.") % {"reason": reason},
+            family="doubt",
+            icon="unplug",
         )
     return _says(
         life, _("Signed, and waits to be sent"), _("It stands in the outbox; the relay sends it next.")

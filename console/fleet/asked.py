@@ -58,7 +58,7 @@ VIEW_WORDS: Mapping[View, str | Promise] = {
     View.OVERRIDDEN: _("Overridden"),
     View.ALARMS: _("Alarms"),
     View.NO_DATA: _("No data"),
-    View.UNANSWERED: _("Unanswered"),
+    View.UNANSWERED: _("Commands"),
     View.LATCHED: _("Emergencies"),
     View.ALL: _("All"),
 }

@@ -30,11 +30,12 @@ class Card:
     title: str
     text: str | SafeString
     asked: ListAsked
+    elsewhere: str = ""
 
     @property
     def url(self) -> str:
-        """The list, filtered."""
-        return f"{reverse('console:fleet:list')}{self.asked.query()}"
+        """The list, filtered, unless the answer is on another page."""
+        return self.elsewhere or f"{reverse('console:fleet:list')}{self.asked.query()}"
 
 
 def cards_of(
@@ -50,8 +51,13 @@ def cards_of(
     base = ListAsked(show=shown.show)
     cards = [
         _emergencies(found, urgent, base, at),
-        *(_link(link, health, base, at) for link, health in links),
-        *_silences(found, urgent, links, base, at, zone),
+        *_folded(_disturbed(links, base, at), base, "unplug", gettext("%(number)d connections disturbed")),
+        *_folded(
+            _silences(found, urgent, links, base, at, zone),
+            base,
+            "ear-off",
+            gettext("%(number)d connections: status silent"),
+        ),
         _unanswered(found, urgent, base, at),
         _off_plan(found, urgent, base),
         _no_data(found, urgent, base, at),
@@ -84,6 +90,30 @@ def _emergencies(found: Overview, urgent: Sequence[PlantFacts], base: ListAsked,
     )
 
 
+def _folded(cards: Sequence[tuple[Connection, Card]], base: ListAsked, icon: str, title: str) -> list[Card]:
+    """A card of each connection while they are few; of many one card, so that the list stays in sight."""
+    if len(cards) <= MOST_NAMES:
+        return [card for _, card in cards]
+    failed = any(card.family == "fail" for _, card in cards)
+    return [
+        Card(
+            family="fail" if failed else "doubt",
+            icon=icon,
+            title=title % {"number": len(cards)},
+            text=", ".join(link.name for link, _ in cards),
+            asked=base.having(view=View.ALL),
+            elsewhere=reverse("console:connect:list"),
+        )
+    ]
+
+
+def _disturbed(
+    links: Sequence[tuple[Connection, ConnectionHealth]], base: ListAsked, at: datetime
+) -> list[tuple[Connection, Card]]:
+    found = ((link, _link(link, health, base, at)) for link, health in links)
+    return [(link, card) for link, card in found if card is not None]
+
+
 def _link(link: Connection, health: ConnectionHealth, base: ListAsked, at: datetime) -> Card | None:
     """A connection that does not do what it should."""
     if health.state in (LinkState.CONNECTED, LinkState.CONNECTING):
@@ -107,7 +137,7 @@ def _silences(
     base: ListAsked,
     at: datetime,
     zone: str,
-) -> list[Card]:
+) -> list[tuple[Connection, Card]]:
     """Connections that bring telemetry, and no word about commands since the first of them met silence."""
     if not found.silent_commands:
         return []
@@ -125,16 +155,15 @@ def _silences(
             continue
         since = min(begun) if status.last_at is None else status.last_at
         clock = f"{since.astimezone(ZoneInfo(zone)):%H:%M}"
-        cards.append(
-            Card(
-                family="doubt",
-                icon="ear-off",
-                title=gettext("Status silent %(since)s") % {"since": age_text(at - since)},
-                text=gettext("%(name)s: telemetry arrives, no ACK since %(clock)s")
-                % {"name": link.name, "clock": clock},
-                asked=base.having(view=View.UNANSWERED, connection_id=link.pk),
-            )
+        card = Card(
+            family="doubt",
+            icon="ear-off",
+            title=gettext("Status silent %(since)s") % {"since": age_text(at - since)},
+            text=gettext("%(name)s: telemetry arrives, no ACK since %(clock)s")
+            % {"name": link.name, "clock": clock},
+            asked=base.having(view=View.UNANSWERED, connection_id=link.pk),
         )
+        cards.append((link, card))
     return cards
 
 
@@ -146,7 +175,8 @@ def _unanswered(found: Overview, urgent: Sequence[PlantFacts], base: ListAsked, 
     title = (
         ngettext("%(number)d unanswered", "%(number)d unanswered", silent) % {"number": silent}
         if silent == number
-        else ngettext("%(number)d in doubt", "%(number)d in doubt", number) % {"number": number}
+        else ngettext("%(number)d in doubt or failed", "%(number)d in doubt or failed", number)
+        % {"number": number}
     )
     return Card(
         family="doubt" if silent == number else "fail",

@@ -146,7 +146,9 @@ def _top_context(
 
 
 def _net_text(found: Overview) -> tuple[str, str]:
-    """(number, unit and direction) of what the fleet gives or takes."""
+    """(number, unit and direction) of what the fleet gives or takes; without a live plant nobody knows."""
+    if not found.live:
+        return gettext("No data"), ""
     unit = unit_of(found.net_kw)
     return in_unit(found.net_kw, unit), f"{unit} {_direction(found.net_kw)}"
 

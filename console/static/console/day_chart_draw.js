@@ -34,6 +34,8 @@ function place(u, from, to) {
   return right > left ? [left, right - left] : null;
 }
 
+const taken = new WeakMap();
+
 /** Holes in the data, hatched; `word(gap)` stands in those that are wide enough. */
 export function drawGaps(u, gaps, word) {
   const { ctx, bbox } = u;
@@ -61,31 +63,36 @@ function label(u, text, centre, top, room) {
   const left = Math.min(Math.max(centre - width / 2, bbox.left + 2 * d), bbox.left + bbox.width - width - 2 * d);
   ctx.fillStyle = token("--surface");
   ctx.fillRect(left, top - 12 * d, width, 17 * d);
+  taken.get(u)?.push({ left, right: left + width, top: top - 12 * d, bottom: top + 5 * d });
   ctx.fillStyle = token("--ink-3");
   ctx.textAlign = "left";
   ctx.fillText(text, left + 5 * d, top);
 }
 
-const taken = new WeakMap();
-
 /** Forgets which words stand at the top: a picture is drawn anew. */
 export const clearWords = (u) => taken.set(u, []);
 
-/** A word at the top, in the first of two rows where it covers no other; in neither it is left out: its line stays. */
-function topWord(u, text, left) {
-  const { ctx, bbox } = u;
+/** Writes at the first place [left, baseline] where the word covers no other; at none it is left out: its line stays. */
+function firstFree(u, text, places, lines = false) {
+  const { ctx } = u;
   const d = ratio();
-  const right = left + ctx.measureText(text).width;
+  const width = ctx.measureText(text).width;
   const words = taken.get(u) ?? [];
-  for (const row of [12, 26]) {
-    if (words.some((one) => one.row === row && left < one.right + 6 * d && right + 6 * d > one.left)) continue;
-    words.push({ row, left, right });
+  for (const [left, base] of places) {
+    const right = left + width;
+    const [top, bottom] = [base - 11 * d, base + 3 * d];
+    const covers = (one) => left < one.right + 6 * d && right + 6 * d > one.left && top < one.bottom && bottom > one.top;
+    if (words.some((one) => (lines || !one.line) && covers(one))) continue;
+    words.push({ left, right, top, bottom });
     taken.set(u, words);
     ctx.textAlign = "left";
-    ctx.fillText(text, left, bbox.top + row * d);
+    ctx.fillText(text, left, base);
     return;
   }
 }
+
+/** A word at the top, in the first of two rows where it covers no other. */
+const topWord = (u, text, left) => firstFree(u, text, [12, 26].map((row) => [left, u.bbox.top + row * ratio()]));
 
 /** Overrides as a shade from top to bottom; a word beside the top where there is room. */
 export function drawOverrides(u, overrides, word) {
@@ -155,8 +162,11 @@ export function drawLimit(u, value, text) {
   ctx.stroke();
   ctx.fillStyle = token("--st-fail");
   ctx.font = `500 ${10.5 * d}px ${token("--f")}`;
-  ctx.textAlign = "left";
-  ctx.fillText(text, bbox.left + 6 * d, value >= 0 ? y - 5 * d : y + 13 * d);
+  // On its far side or its near one, at the left or at the right: where no word stands and no line goes through it.
+  const sides = value >= 0 ? [y - 5 * d, y + 13 * d] : [y + 13 * d, y - 5 * d];
+  const ends = [bbox.left + 6 * d, bbox.left + bbox.width - ctx.measureText(text).width - 6 * d];
+  const inside = sides.filter((base) => base - 11 * d >= 0 && base <= bbox.top + bbox.height - 2 * d);
+  firstFree(u, text, inside.flatMap((base) => ends.map((left) => [left, base])), true);
   ctx.restore();
 }
 
@@ -174,6 +184,7 @@ export function drawMoment(u, at, { colour, text, dash }) {
   ctx.moveTo(left, bbox.top);
   ctx.lineTo(left, bbox.top + bbox.height);
   ctx.stroke();
+  taken.get(u)?.push({ left, right: left, top: bbox.top, bottom: bbox.top + bbox.height, line: true });
   if (text && u.width >= 480) {
     ctx.font = `600 ${11 * d}px ${token("--f")}`;
     ctx.fillStyle = colour;

@@ -85,7 +85,7 @@ async function copy(button) {
 // Dialogs that came with an answer open at once; a closed one that came so goes.
 function showDialogs(within) {
   for (const dialog of within.querySelectorAll?.("dialog[data-show]") ?? []) {
-    if (dialog.open) continue;
+    if (dialog.open || dialog.closest(".alone")) continue;
     dialog.showModal();
     dialog.addEventListener("close", () => dialog.remove(), { once: true });
   }

@@ -8,11 +8,13 @@ from django.urls import reverse
 
 from console.commands.life import life_of
 from console.commands.strip import steps_of
-from console.commands.timeline import timeline_of
+from console.commands.timeline import awaited, timeline_of
 from console.commands.verdict import verdict_of
 from dispatch.models import Command
 from dispatch.services.life import advance
 from dispatch.states import State
+from plants.models import LinkHealth, LinkState
+from plants.services.link_health import note_link
 from tests import factories
 from tests.admin.pages import text_of
 from tests.console.seed_commands import hear, seed
@@ -173,6 +175,41 @@ def test_the_mark_of_a_verdict_changes_with_its_words_only(plant):
     hear(command, State.ACCEPTED, "ACK_ACCEPTED", at=AT)
 
     assert verdict_of(life(command)).mark != before
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "title", "text"),
+    [
+        (LinkState.CONNECTED, "", "Signed, and waits to be sent", "the relay sends it next"),
+        (
+            LinkState.REFUSED,
+            "REFUSED_CREDENTIALS",
+            "Signed, and waits for the connection",
+            "can't leave: User name or API key refused",
+        ),
+    ],
+)
+def test_a_command_that_waits_is_sent_next_only_while_the_link_is_up(plant, state, code, title, text):
+    command = ask(plant, setpoint(10.0))
+    note_link(
+        connection_id=plant.connection_id,
+        role=LinkHealth.Role.PUBLISH,
+        state=state,
+        error_code=code,
+        at=LATER,
+    )
+
+    said = verdict_of(life(command))
+
+    assert said.title == title
+    assert text in said.text
+
+
+def test_a_command_without_a_last_moment_waits_until_it_is_delivered(plant):
+    command = ask(plant, setpoint(10.0))
+    Command.objects.filter(pk=command.pk).update(deliver_by_at=None)
+
+    assert awaited(life(command)) == ("Waits for the relay; is sent until it is delivered or withdrawn", None)
 
 
 # --- timeline ---------------------------------------------------------------------------------------------------------

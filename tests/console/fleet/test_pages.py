@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from plants.models import LinkHealth, LinkState
 from tests import factories
 from tests.admin.pages import text_of
 from tests.console import seed_fleet as seed
@@ -136,7 +137,7 @@ def test_a_plant_that_never_spoke_has_no_numbers_and_no_zero(organisation, viewe
     shown = text_of(viewer_client.get(LIST))
 
     assert "0 plants" not in shown
-    assert "No data" in shown
+    assert "Fleet to grid, now No data" in shown
     assert "nothing is known of what flows" in shown
 
 
@@ -263,8 +264,6 @@ def test_nobody_sees_the_fleet_without_signing_in():
 
 
 def test_a_connection_that_is_down_has_a_card_that_filters_its_plants(organisation, viewer_client):
-    from plants.models import LinkHealth, LinkState
-
     on = seed.link(organisation, NOW)
     seed.measured(seed.plant(on, "Depot", 1), NOW)
     LinkHealth.objects.update(state=LinkState.DOWN, error_code="UNREACHABLE")
@@ -273,6 +272,19 @@ def test_a_connection_that_is_down_has_a_card_that_filters_its_plants(organisati
 
     assert card.title.startswith("Voke disturbed")
     assert card.url.endswith(f"?view=all&connection={on.pk}")
+
+
+def test_many_connections_that_are_down_are_one_card_so_that_the_list_stays_in_sight(
+    organisation, viewer_client
+):
+    for name in ("Voke North", "Voke South", "Voke West"):
+        seed.measured(seed.plant(seed.link(organisation, NOW, name=name), f"Depot {name}", 1), NOW)
+    LinkHealth.objects.update(state=LinkState.DOWN, error_code="UNREACHABLE")
+
+    (card,) = viewer_client.get(LIST).context["cards"]
+
+    assert (card.title, card.text) == ("3 connections disturbed", "Voke North, Voke South, Voke West")
+    assert card.url == reverse("console:connect:list")
 
 
 @pytest.mark.parametrize(("address", "most"), [("page", 22), ("list", 14), ("rows", 10), ("top", 14)])
