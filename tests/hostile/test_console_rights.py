@@ -90,7 +90,7 @@ def test_what_a_role_may_not_do_is_refused_and_nothing_changes(owner: Organisati
     assert (wrong, changed_tables(before)) == ([], [])
 
 
-@pytest.mark.parametrize("role", ROLES[:-1])
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.ADMIN])
 def test_looking_changes_nothing_and_never_fails(owner: Organisation, role: Role) -> None:
     client, keys = signed_in(people_of(owner)[role]), keys_in(owner)
     before = everything()
