@@ -6,13 +6,23 @@ from metering.models import Gap
 from tests.admin.pages import page, text_of
 from tests.admin.seed import seed
 from tests.factories import AT
+from tests.standing import standing
 
 pytestmark = pytest.mark.django_db
 
 
+@pytest.fixture(scope="module")
+def installation(django_db_setup, django_db_blocker):
+    def make():
+        return seed(at=AT, plants=3, commands=2, journal=2, letters=1)
+
+    with standing(django_db_blocker, make, at=AT) as made:
+        yield made
+
+
 @pytest.fixture
-def lived_in(db):
-    return seed(at=AT, plants=3, commands=2, journal=2, letters=1)
+def lived_in(installation, db):
+    return installation.copy()
 
 
 def shown(client, **filters):
