@@ -15,9 +15,9 @@ from live.grants import STREAM
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:
-    """For pages of the console: the viewer, the product's name, the theme, and the navigation (read when shown)."""
+    """For pages of the console: the viewer, the theme, and the navigation (read when shown); for all its name."""
     if not request.path.startswith("/console/"):
-        return {}
+        return {"product_name": settings.PRODUCT_NAME}
     viewer: Viewer | None = getattr(request, "viewer", None)
     found: dict[str, Any] = {
         "product_name": settings.PRODUCT_NAME,

@@ -1,4 +1,4 @@
-"""The one table from errors to HTTP: Voke's error envelope for programs, Django's plain pages for people.
+"""The one table from errors to HTTP: Voke's error envelope for programs, pages in the console's look for people.
 
 Envelope: `{statusCode, message, error, code, details?, requestId}`. Clients branch on `code` only. `details` is an
 array of `{path, code, message}`. `requestId` stands beside Voke's own members and equals the header X-Request-Id. No
@@ -12,10 +12,12 @@ from typing import Any
 
 import msgspec
 import structlog
+from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseServerError
 from django.http.request import UnreadablePostError
+from django.template.loader import render_to_string
 from django.views import defaults
 from rest_framework import exceptions as drf
 
@@ -224,4 +226,6 @@ def server_error(request: HttpRequest) -> HttpResponse:
     if is_reverse_channel(request.path_info):
         problem = Problem(status=500, message="Something went wrong on our side.")
         return problem_response(problem, request_id=request_id_of(request))
-    return defaults.server_error(request)
+    # Without the request: what runs for every page, the database among it, may be what is broken.
+    context = {"product_name": settings.PRODUCT_NAME, "request_id": request_id_of(request)}
+    return HttpResponseServerError(render_to_string("500.html", context))
