@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
@@ -92,7 +93,8 @@ def export_csv(request: ConsoleRequest) -> StreamingHttpResponse:
         "audit.exported", at=at, after={name: value for name, value in asked.items() if value}
     )
     response = StreamingHttpResponse(_lines(of), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="audit-{organisation.slug}-{at:%Y%m%d-%H%M}.csv"'
+    name = f"audit-{organisation.slug}-{at:%Y%m%d-%H%M}.csv"
+    response["Content-Disposition"] = content_disposition_header(as_attachment=True, filename=name)
     response["Cache-Control"] = "no-store"
     response["X-Rows-Most"] = str(EXPORT_MOST)
     return response

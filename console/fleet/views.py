@@ -7,6 +7,7 @@ from typing import Any
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
+from django.utils.http import content_disposition_header
 from django.utils.translation import gettext
 from django.views.decorators.http import require_GET
 
@@ -234,5 +235,5 @@ def export(request: ConsoleRequest) -> HttpResponse:
     wanted = asked_of(request.GET)
     text = csv_of(exported(fleet_asked(request.viewer.organisation, links, at), wanted))
     name = f"fleet-{request.viewer.organisation.slug}-{at:%Y%m%dT%H%M%SZ}.csv"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    headers = {"Content-Disposition": content_disposition_header(as_attachment=True, filename=name) or ""}
     return HttpResponse(text, content_type="text/csv; charset=utf-8", headers=headers)
