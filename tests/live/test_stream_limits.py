@@ -1,7 +1,9 @@
 """What bounds streams: no thread each, so many and no more, rights that end, servers that stop, stalled readers."""
 
+import resource
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,35 +14,50 @@ from esm.streams import StreamLimits, Streams
 from live import feed
 from plants.models import Organisation, User
 from tests.live.conftest import cookies_of, publish, told, until
+from tests.live.granting import ORGANISATION
 from tests.live.sse import Stream, open_stream
 from tests.web_server import closed, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
-OPEN = 100
+OPEN = 1_000
+OF_A_STREAM_MAX = 100_000
+"""Bytes of memory; both ends of each are in this process."""
 
 
 @pytest.fixture
-def roomy(settings: Settings) -> None:
-    settings.LIVE_STREAMS_PER_PERSON = OPEN + 1
+def roomy(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whoever asks gets a stream, without a look into the database; there are two threads and few places."""
+    settings.ROOT_URLCONF = "tests.live.granting"
+    monkeypatch.setattr("esm.asgi._allowed", list)
+    settings.MIDDLEWARE = ["esm.health.HealthMiddleware"]
+    settings.LIVE_STREAMS_MAX = settings.LIVE_STREAMS_PER_PERSON = OPEN + 1
     settings.WEB_THREADS = 2
     settings.WEB_CONNECTIONS_MAX = 8
+    before, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(before, min(most, 4 * OPEN)), most))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before, most))
 
 
 def web_threads() -> set[int]:
     return {one.ident or 0 for one in threading.enumerate() if one.name.startswith("web")}
 
 
-def test_a_hundred_streams_take_no_thread_and_no_place_of_a_request(
-    roomy: None, organisation: Organisation, cookies: str
-) -> None:
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def test_a_thousand_streams_take_little_memory_no_thread_and_no_place_of_a_request(roomy: None) -> None:
     with running() as server:
-        open_ones = [open_stream(server, cookies, "command") for _ in range(OPEN)]
+        before = resident_bytes()
+        open_ones = [open_stream(server, "", "command") for _ in range(OPEN)]
         assert [one.next().event for one in open_ones] == ["hello"] * OPEN
         assert len(web_threads()) <= 2
+        assert resident_bytes() - before < OPEN * OF_A_STREAM_MAX
         # With two threads and eight open requests at most, all of these would be refused if streams counted.
         answers = [httpx.get(f"{server.url}/healthz", timeout=20).status_code for _ in range(20)]
         assert answers == [200] * 20
-        publish(told(organisation, 1))
+        publish(told(ORGANISATION, 1))
         assert [one.events(1)[0]["key"] for one in open_ones] == ["1"] * OPEN
         for one in open_ones:
             one.close()
