@@ -23,7 +23,7 @@ from live.grants import Grant  # noqa: E402
 from schedules.csv_plans import MAX_BYTES  # noqa: E402
 from trading_api.middleware import write_left  # noqa: E402
 
-IMPORT_PATH = "/admin/schedules/dayplan/import/"
+IMPORT_PATHS = ("/admin/schedules/dayplan/import/", "/console/plans/import/")
 _FORM_BYTES = 64 * 1024
 """What stands around a file of plans in the request that brings it."""
 
@@ -39,7 +39,9 @@ def build_shell() -> Shell:
             queue_max=settings.WEB_QUEUE_MAX,
             body_max_bytes=settings.HTTP_MAX_BODY_BYTES,
             body_timeout_s=settings.HTTP_BODY_TIMEOUT_S,
-            wide_paths={IMPORT_PATH: max(settings.HTTP_MAX_BODY_BYTES, MAX_BYTES + _FORM_BYTES)},
+            wide_paths=dict.fromkeys(
+                IMPORT_PATHS, max(settings.HTTP_MAX_BODY_BYTES, MAX_BYTES + _FORM_BYTES)
+            ),
         ),
         warm=_warm,
         overload=turned_away.overload,

@@ -4,7 +4,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
-from esm.asgi import IMPORT_PATH
+from esm.asgi import IMPORT_PATHS
 from schedules.models import PlanState, PlanUpload, PlanVersion
 from tests import factories
 from tests.admin.pages import page, text_of
@@ -34,7 +34,7 @@ def confirm(client, shown):
 
 
 def test_the_server_lets_files_through_where_they_are_uploaded():
-    assert reverse("admin:schedules_dayplan_import") == IMPORT_PATH
+    assert (reverse("admin:schedules_dayplan_import"), reverse("console:plans:import")) == IMPORT_PATHS
 
 
 def test_a_file_is_shown_first_and_confirmed_as_drafts(jana, plant):
