@@ -8,7 +8,7 @@ as theirs.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import wraps
+from functools import cached_property, wraps
 from typing import Any, Concatenate, ParamSpec
 
 from django.conf import settings
@@ -22,6 +22,7 @@ from people.models import AuditEntry
 from people.rights import Right, Role, least_role, may
 from people.services.audit import record
 from plants.models import Organisation, User
+from plants.selectors.plants import zone_of_organisation
 from plants.texts import storable_text
 from trading_api.limits import request_address
 
@@ -42,6 +43,11 @@ class Viewer:
     def role(self) -> Role:
         """The person's role; staff count as admins."""
         return Role.ADMIN if self.user.organisation_id is None else Role(self.user.role)
+
+    @cached_property
+    def zone(self) -> str:
+        """The organisation's wall clock, an IANA zone; read from the database when it is asked for."""
+        return zone_of_organisation(self.organisation.pk)
 
     @property
     def name(self) -> str:

@@ -11,6 +11,7 @@ from console.access import ConsoleRequest, page
 from console.frame import frame_of
 from dispatch.models import Command, OutboundMessage
 from plants.models import Plant
+from plants.texts import number_of
 
 SHOWN = 8
 _LONGEST = 80
@@ -45,9 +46,9 @@ def _plants(request: ConsoleRequest, asked: str) -> list[Plant]:
 
 def _commands(request: ConsoleRequest, asked: str) -> list[Command]:
     ours = Command.objects.filter(organisation=request.viewer.organisation).select_related("plant")
-    number = asked.removeprefix("#")
-    if number.isascii() and number.isdigit() and len(number) < 19:
-        return list(ours.filter(pk=int(number)))
+    number = number_of(asked.removeprefix("#"))
+    if number is not None:
+        return list(ours.filter(pk=number))
     try:
         message_id = UUID(asked)
     except ValueError:

@@ -8,6 +8,7 @@ skipped hour a block does not exist, in the repeated hour it applies twice.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
 from functools import lru_cache
 from math import isfinite
 from zoneinfo import ZoneInfo
@@ -165,16 +166,54 @@ def _spans_of_constant_offset(day: date, zone: ZoneInfo) -> tuple[tuple[datetime
     return (*spans, (begin, end))
 
 
-def describe_changes(before: Sequence[Block], after: Sequence[Block]) -> list[str]:
-    """What differs between two sets, a line each, for the history of versions."""
+class Mark(StrEnum):
+    """What became of a span of the day."""
+
+    SAME = "same"
+    ADDED = "added"
+    REMOVED = "removed"
+    CHANGED = "changed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpanChange:
+    """What two sets say of one span of the day, [start_minute, end_minute); None = no block covers just that."""
+
+    start_minute: int
+    end_minute: int
+    before: Block | None
+    after: Block | None
+
+    @property
+    def mark(self) -> Mark:
+        """What became of it."""
+        if self.before is None:
+            return Mark.ADDED
+        if self.after is None:
+            return Mark.REMOVED
+        return Mark.SAME if self.before == self.after else Mark.CHANGED
+
+
+def span_changes(before: Sequence[Block], after: Sequence[Block]) -> list[SpanChange]:
+    """Two sets span by span, in the order of the day; what stays the same too."""
     old = {(block.start_minute, block.end_minute): block for block in before}
     new = {(block.start_minute, block.end_minute): block for block in after}
-    lines = [f"removed {_describe(old[key])}" for key in sorted(old.keys() - new.keys())]
-    lines += [f"added {_describe(new[key])}" for key in sorted(new.keys() - old.keys())]
-    for key in sorted(old.keys() & new.keys()):
-        if old[key] != new[key]:
-            lines.append(f"changed {_describe(old[key])} to {_describe(new[key])}")
-    return lines
+    return [
+        SpanChange(start_minute=key[0], end_minute=key[1], before=old.get(key), after=new.get(key))
+        for key in sorted(old.keys() | new.keys())
+    ]
+
+
+def describe_changes(before: Sequence[Block], after: Sequence[Block]) -> list[str]:
+    """What differs between two sets, a line each, for the history of versions: removed, added, changed."""
+    found = span_changes(before, after)
+    lines = [f"removed {_describe(one.before)}" for one in found if one.before and not one.after]
+    lines += [f"added {_describe(one.after)}" for one in found if one.after and not one.before]
+    return lines + [
+        f"changed {_describe(one.before)} to {_describe(one.after)}"
+        for one in found
+        if one.before and one.after and one.mark is Mark.CHANGED
+    ]
 
 
 def _describe(block: Block) -> str:

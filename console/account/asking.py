@@ -77,6 +77,12 @@ def address_of(request: HttpRequest) -> str:
     return request_address(request.META) or ""
 
 
+def zone_shown(request: HttpRequest) -> str:
+    """The wall clock that times are shown by: the organisation's, UTC for who has none."""
+    viewer: Viewer | None = getattr(request, "viewer", None)
+    return "UTC" if viewer is None else viewer.zone
+
+
 def typed(given: Mapping[str, Any], name: str, *, most: int) -> str:
     """What was typed or asked for, as databases take it, at most so many characters."""
     return storable_text(given.get(name, ""))[:most]

@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,12 +13,15 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from console.access import ConsoleRequest, page
-from console.account.asking import PersonRequest, is_partial, part, signed_in, typed
+from console.account.asking import PersonRequest, is_partial, part, signed_in, typed, zone_shown
 from console.account.words import GROUPS, action_words, field_word, role_word
 from esm import clock
+from metering.days import LocalDay, local_day
 from people.models import AuditEntry
 from people.rights import Right, Role
 from people.selectors.audit import EXPORT_MOST, AuditFilter, entries, export, people_in
+from plants.texts import number_of
+from schedules.slots import FIRST_DAY, LAST_DAY
 
 _HEAD = (
     "id", "at_utc", "person", "staff", "action", "subject", "subject_path", "reason", "before", "after", "address",
@@ -49,7 +52,7 @@ def everybody(request: ConsoleRequest) -> HttpResponse:
     """The organisation's audit."""
     organisation_id = request.viewer.organisation.pk
     asked = _asked(request.GET)
-    of = _filter(asked, organisation_id=organisation_id, user_id=_number(asked["person"]))
+    of = _filter(request, asked, organisation_id=organisation_id, user_id=number_of(asked["person"]))
     context = {"nav": "audit", "people": people_in(organisation_id=organisation_id), "all": True}
     return _list(request, of, asked, context)
 
@@ -59,14 +62,14 @@ def everybody(request: ConsoleRequest) -> HttpResponse:
 def own_acts(request: PersonRequest) -> HttpResponse:
     """What the person did, wherever."""
     asked = _asked(request.GET)
-    of = _filter(asked, organisation_id=None, user_id=request.person.pk)
+    of = _filter(request, asked, organisation_id=None, user_id=request.person.pk)
     return _list(request, of, asked, {"nav": "account", "all": False, "layout": request.layout})
 
 
 def _list(
     request: HttpRequest, of: AuditFilter, asked: Mapping[str, str], context: Mapping[str, Any]
 ) -> HttpResponse:
-    found, following = entries(of=of, before=_number(request.GET.get("before", "")))
+    found, following = entries(of=of, before=number_of(request.GET.get("before", "")))
     kept = {name: value for name, value in asked.items() if value}
     whole = {
         "rows": [_row(entry) for entry in found],
@@ -76,6 +79,7 @@ def _list(
         "kept": urlencode(kept),
         "groups": GROUPS.items(),
         "layout": "console/base.html",
+        "zone": zone_shown(request),
         **context,
     }
     template = "parts/audit_rows.html" if is_partial(request) else "audit.html"
@@ -88,7 +92,7 @@ def export_csv(request: ConsoleRequest) -> StreamingHttpResponse:
     """The filtered entries, the newest EXPORT_MOST, as a file whose cells no spreadsheet takes for formulas."""
     asked, at = _asked(request.GET), clock.now()
     organisation = request.viewer.organisation
-    of = _filter(asked, organisation_id=organisation.pk, user_id=_number(asked["person"]))
+    of = _filter(request, asked, organisation_id=organisation.pk, user_id=number_of(asked["person"]))
     request.viewer.record(
         "audit.exported", at=at, after={name: value for name, value in asked.items() if value}
     )
@@ -166,26 +170,24 @@ def _asked(given: Mapping[str, Any]) -> dict[str, str]:
     return {name: typed(given, name, most=80) for name in ("person", "action", "q", "from", "to")}
 
 
-def _filter(asked: Mapping[str, str], *, organisation_id: int | None, user_id: int | None) -> AuditFilter:
-    since, until = _day(asked["from"]), _day(asked["to"])
+def _filter(
+    request: HttpRequest, asked: Mapping[str, str], *, organisation_id: int | None, user_id: int | None
+) -> AuditFilter:
+    since, until = (_day(asked[name], request) for name in ("from", "to"))
     return AuditFilter(
         organisation_id=organisation_id,
         user_id=user_id,
         action=asked["action"],
         text=asked["q"].strip(),
-        since=since,
-        until=None if until is None else until + timedelta(days=1),
+        since=None if since is None else since.start_at,
+        until=None if until is None else until.end_at,
     )
 
 
-def _day(text: str) -> datetime | None:
-    """The beginning of a day in UTC."""
+def _day(text: str, request: HttpRequest) -> LocalDay | None:
+    """The day as the rows' times are shown; None for what is no day that anybody means."""
     try:
         day = date.fromisoformat(text)
     except ValueError:
         return None
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+    return local_day(day, zone=zone_shown(request)) if FIRST_DAY <= day <= LAST_DAY else None

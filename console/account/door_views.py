@@ -34,6 +34,7 @@ from people.services.sign_in import (
 from people.sessions import ADDRESS, BROWSER
 from plants.errors import DomainError
 from plants.models import Organisation, User
+from plants.texts import number_of
 from trading_api.paths import is_admin
 
 BROWSER_COOKIE = "busbar_browser"
@@ -175,7 +176,7 @@ def choose(request: PersonRequest) -> HttpResponse:
     if not person.is_staff:
         return part(request, "console/account/choose.html", context, status=403)
     if request.method == "POST":
-        chosen = Organisation.objects.filter(pk=_number(request.POST.get("organisation", ""))).first()
+        chosen = Organisation.objects.filter(pk=number_of(request.POST.get("organisation", "")) or 0).first()
         if chosen is not None:
             request.session[CHOSEN] = chosen.pk
             doer = Doer(user=person, organisation_id=chosen.pk, address=request.doer.address)
@@ -190,10 +191,6 @@ def choose(request: PersonRequest) -> HttpResponse:
         "chosen": request.session.get(CHOSEN),
     }
     return part(request, "console/account/choose.html", context, status=422 if "error" in context else 200)
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
 
 
 @never_cache

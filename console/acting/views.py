@@ -33,6 +33,7 @@ from dispatch.words import command_title
 from esm import clock
 from people.rights import Right
 from plants.models import Plant
+from plants.texts import number_of
 from plants.words import label_text
 from vcp import ProtocolError, format_timestamp, to_wire
 
@@ -96,10 +97,10 @@ def rows(request: ConsoleRequest, plant_id: int) -> HttpResponse:
 
 
 def _sent_shown(request: ConsoleRequest, situation: Situation) -> Command | None:
-    asked = request.GET.get("sent", "")
-    if not (asked.isascii() and asked.isdecimal() and len(asked) < 19):
+    asked = number_of(request.GET.get("sent", ""))
+    if asked is None:
         return None
-    return Command.objects.select_related("plant").filter(plant=situation.plant, pk=int(asked)).first()
+    return Command.objects.select_related("plant").filter(plant=situation.plant, pk=asked).first()
 
 
 @page()

@@ -16,7 +16,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from console.access import ConsoleRequest, page
-from console.alarms.asked import asked_of, number_of
+from console.alarms.asked import asked_of
 from console.alarms.missing import missing
 from console.alarms.shown import inbox_of, name_of
 from console.alarms.views import answer, wants_part
@@ -26,6 +26,7 @@ from plants.errors import Conflict, DomainError, Invalid, NotFound
 from plants.models import AlarmCase, AlarmNote, User
 from plants.selectors.alarm_inbox import PAGE, case_of
 from plants.services.alarm_care import acknowledge, assign, close, comment, reopen, take_back
+from plants.texts import number_of, numbers_of
 from plants.words import label_text
 
 _Act = Callable[[AlarmCase, datetime], AlarmNote]
@@ -135,7 +136,7 @@ def reopen_it(request: ConsoleRequest, case_id: int) -> HttpResponseBase:
 def close_cleared(request: ConsoleRequest) -> HttpResponseBase:
     """Close what is over of those that the page showed (`ids`); what was raised again since stays."""
     viewer, at = request.viewer, clock.now()
-    shown = [number for text in request.POST.get("ids", "")[:2000].split(",") if (number := number_of(text))]
+    shown = numbers_of(request.POST.get("ids", "")[:2000].split(","))
     cases = inbox_of(viewer).cases().filter(pk__in=shown[:PAGE], closed_at__isnull=True, is_raised=False)
     closed = 0
     for case in cases.order_by("pk"):

@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 from plants.models import AlarmOrigin
 from plants.selectors.alarm_inbox import OTHER_SEVERITIES, Filters, Tab
 from plants.severity import KNOWN
+from plants.texts import number_of
 
-LARGEST_ID = 2**63 - 1
 _LONGEST = 128
 
 
@@ -55,11 +55,3 @@ def asked_of(given: Mapping[str, str]) -> Asked:
         ),
         after=given.get("after", "")[:80],
     )
-
-
-def number_of(text: str) -> int | None:
-    """An id, or None for what can't be one."""
-    if not (text.isascii() and text.isdecimal() and len(text) < 20):
-        return None
-    number = int(text)
-    return number if 0 < number <= LARGEST_ID else None

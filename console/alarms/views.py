@@ -8,7 +8,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from console.access import ConsoleRequest, page
-from console.alarms.asked import Asked, asked_of, number_of
+from console.alarms.asked import Asked, asked_of
 from console.alarms.missing import missing
 from console.alarms.shown import AROUND, case_context, inbox_of, list_context, row_of, tabs_of
 from console.plant.day import chart_data
@@ -20,6 +20,7 @@ from metering.tiers import to_ms
 from plants.errors import Invalid, NotFound
 from plants.models import AlarmCase
 from plants.selectors.alarm_inbox import PAGE, case_of, occurrences_of, shown_of
+from plants.texts import numbers_of
 
 _WIDTH_PX = 640
 _MARKS_MAX = 40
@@ -69,11 +70,7 @@ def wants_part(request: HttpRequest) -> bool:
 def changed(request: ConsoleRequest) -> HttpResponseBase:
     """Rows that a page shows or may show, as they are now, and the tabs; `ids`: 12,13,14."""
     asked = asked_of(request.GET.dict())
-    ids = [
-        number
-        for text in request.GET.get("ids", "")[:2000].split(",")
-        if (number := number_of(text)) is not None
-    ]
+    ids = numbers_of(request.GET.get("ids", "")[:2000].split(","))
     inbox_shown = inbox_of(request.viewer)
     found = shown_of(inbox_shown, tab=asked.tab, filters=asked.filters, ids=ids[:PAGE])
     rows = [row_of(one, request.viewer, is_listed=is_listed) for one, is_listed in found]

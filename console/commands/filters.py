@@ -19,10 +19,10 @@ from dispatch.models import Kind
 from dispatch.selectors import DOUBTFUL
 from dispatch.states import NEVER_SENT, State
 from dispatch.words import cause_text, state_word
+from plants.texts import number_of
 from schedules.slots import FIRST_DAY, LAST_DAY
 
 LONGEST_SEARCH: Final = 128
-_LARGEST_ID: Final = 2**63 - 1
 
 
 class Group(StrEnum):
@@ -149,26 +149,19 @@ def filters_of(asked: Mapping[str, str]) -> Filters:
     """The filters of an address; what is not understood is left out."""
     return Filters(
         state=_one_of(asked.get("state", ""), [*GROUPS, *State]),
-        plant=_number(asked.get("plant", "")),
+        plant=number_of(asked.get("plant", "")),
         kind=_one_of(asked.get("kind", ""), Kind.values),
         cause=_one_of(asked.get("cause", ""), [*Cause, *TOLD_CAUSES]),
         origin=_one_of(asked.get("origin", ""), Origin),
         since=_one_of(asked.get("since", ""), SINCE),
         day=_day(asked.get("day", "")),
         q=asked.get("q", "").replace("\x00", "").strip()[:LONGEST_SEARCH],
-        before=_number(asked.get("before", "")),
+        before=number_of(asked.get("before", "")),
     )
 
 
 def _one_of(text: str, known: Iterable[str]) -> str:
     return text if text in {str(one) for one in known} else ""
-
-
-def _number(text: str) -> int | None:
-    """A row's id; None where it can be none."""
-    if not (text.isascii() and text.isdecimal() and len(text) < 20):
-        return None
-    return min(int(text), _LARGEST_ID)
 
 
 def _day(text: str) -> date | None:

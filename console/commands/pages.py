@@ -65,7 +65,6 @@ def list_context(
     plants = plants_named(organisation_id=viewer.organisation.pk)
     return {
         "filters": filters,
-        "zone": found.rows[0].plant.time_zone if found.rows else "UTC",
         "base": base,
         "rows": [row_of(command, filters, at=at) for command in found.rows],
         "chosen": chosen,

@@ -17,6 +17,8 @@ from dispatch.diagnosis import Cause
 from dispatch.models import Command, CommandEvent, OutboundMessage, Proof
 from metering.days import local_day
 from plants.models import Plant
+from plants.selectors.plants import zone_of_organisation
+from plants.texts import number_of
 from schedules.models import Override
 
 PAGE_SIZE: Final = 50
@@ -138,9 +140,9 @@ def _of_origin(origin: Origin) -> Q:
 
 def _searched(rows: "QuerySet[Command]", organisation_id: int, text: str) -> "QuerySet[Command]":
     """A number is a command's own, a UUID one of a message or a correlation, all else a plant's name or id."""
-    number = text.removeprefix("#")
-    if number.isascii() and number.isdecimal() and len(number) < 19:
-        return rows.filter(pk=int(number))
+    number = number_of(text.removeprefix("#"))
+    if number is not None:
+        return rows.filter(pk=number)
     try:
         wanted = uuid.UUID(text)
     except ValueError:
@@ -180,10 +182,8 @@ def _of_day(rows: "QuerySet[Command]", organisation_id: int, filters: Filters) -
 
 
 def _zone(organisation_id: int, plant_id: int | None) -> str:
-    plants = Plant.objects.filter(organisation_id=organisation_id)
-    if plant_id is not None:
-        plants = plants.filter(pk=plant_id)
-    return plants.order_by("pk").values_list("time_zone", flat=True).first() or "UTC"
+    plants = Plant.objects.filter(organisation_id=organisation_id, pk=plant_id or 0)
+    return plants.values_list("time_zone", flat=True).first() or zone_of_organisation(organisation_id)
 
 
 def _last_before(rows: "QuerySet[Command]", moment: datetime) -> int:

@@ -19,6 +19,7 @@ from console.commands.proof import chart_of
 from console.commands.record import record_of
 from console.commands.selectors import NEW_COUNTED, count_newer, rows_among
 from esm import clock
+from plants.texts import number_of, numbers_of
 
 _MOST_ROWS = 100
 
@@ -72,8 +73,7 @@ def command(request: ConsoleRequest, command_id: int) -> HttpResponseBase:
 def rows(request: ConsoleRequest) -> HttpResponseBase:
     """Rows that a page shows, as they are now: `?ids=1,2`."""
     at, asked = clock.now(), _flat(request)
-    texts = asked.get("ids", "").split(",")[:_MOST_ROWS]
-    ids = [int(one) for one in texts if one.isascii() and one.isdecimal() and len(one) < 19]
+    ids = numbers_of(asked.get("ids", "").split(",")[:_MOST_ROWS])
     found = rows_among(organisation_id=request.viewer.organisation.pk, ids=ids)
     filters = filters_of(asked)
     return render(
@@ -82,7 +82,7 @@ def rows(request: ConsoleRequest) -> HttpResponseBase:
         {
             "rows": [row_of(one, filters, at=at) for one in found],
             "filters": filters,
-            "chosen": _number(asked.get("chosen", "")),
+            "chosen": number_of(asked.get("chosen", "")),
         },
     )
 
@@ -92,7 +92,7 @@ def news(request: ConsoleRequest) -> HttpResponseBase:
     """How many commands came since the newest that a page shows: `?than=7`, with the filters of the list."""
     asked = _flat(request)
     filters: Filters = filters_of(asked)
-    than = _number(asked.get("than", "")) or 0
+    than = number_of(asked.get("than", "")) or 0
     count = count_newer(
         organisation_id=request.viewer.organisation.pk, filters=filters, than=than, at=clock.now()
     )
@@ -103,16 +103,12 @@ def news(request: ConsoleRequest) -> HttpResponseBase:
     )
 
 
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
-
-
 @page()
 def proof(request: ConsoleRequest, command_id: int) -> HttpResponseBase:
     """What was planned, commanded and measured around the command, for the chart."""
     at = clock.now()
     life = life_or_404(request.viewer, command_id, at=at)
-    return JsonResponse(chart_of(life, width_px=_number(str(request.GET.get("width", ""))) or 320))
+    return JsonResponse(chart_of(life, width_px=number_of(str(request.GET.get("width", ""))) or 320))
 
 
 @page()

@@ -54,7 +54,6 @@ def list_page(request: ConsoleRequest) -> HttpResponse:
     context = {
         "lines": _lines(found),
         "has_pulled": has_pulled(request.viewer.organisation.pk),
-        "zone": "UTC",
     }
     return render(request, "console/connect/list.html", context)
 
@@ -79,7 +78,6 @@ def detail(request: ConsoleRequest, connection_id: int) -> HttpResponse:
         "plant_count": connection.plants.count(),
         "stages": stages(connection, now=DONE),
         "run": runs.read(check_subject(connection), at=clock.now()),
-        "zone": "UTC",
     }
     return render(request, "console/connect/detail.html", context)
 

@@ -71,7 +71,6 @@ def _context(request: ConsoleRequest) -> dict[str, object]:
         "has_pulled": has_pulled(whose),
         "last": last_pull(organisation_id=whose),
         "base_url": _base_url(request),
-        "zone": "UTC",
         "form_key": secrets.token_hex(16),
     }
 

@@ -25,6 +25,7 @@ from plants.models import Connection
 from plants.selectors.connections import SECRET_FIELDS
 from plants.services.connection_settings import replace_secrets
 from plants.services.connections import import_bundle
+from plants.texts import number_of
 from vcp import KeyDecoding, ProtocolError
 
 _REFUSED = "ADDRESS_REFUSED"
@@ -140,11 +141,7 @@ def _take_over(request: ConsoleRequest, connection: Connection) -> str:
     wanted = request.POST.get("takes_over", "")
     if not wanted:
         return ""
-    old = (
-        _own(request)
-        .filter(pk=int(wanted) if wanted.isascii() and wanted.isdecimal() and len(wanted) < 19 else 0)
-        .first()
-    )
+    old = _own(request).filter(pk=number_of(wanted) or 0).first()
     if old is None:
         raise Invalid(gettext("there is no such connection"), path="takes_over", code="NOT_FOUND")
     take_over(old=old, new=connection, at=clock.now(), policy=current_policy())

@@ -25,6 +25,7 @@ from plants.models import Connection, Plant
 from plants.selectors.connections import SECRET_FIELDS
 from plants.services.connections import attach_plants
 from plants.services.site_ids import note_site_ids
+from plants.texts import number_of
 
 MOST_SITES = 500
 MOST_OFFERED = 1000
@@ -194,10 +195,9 @@ def _chosen(request: ConsoleRequest) -> dict[str, int]:
     found = {}
     for name, value in list(request.POST.items())[: 2 * MOST_SITES]:
         site_id = name.removeprefix("site-")
-        plant_id = str(value)
-        is_number = plant_id.isascii() and plant_id.isdecimal() and len(plant_id) < 19
-        if name != site_id and is_number and _uuid(site_id) is not None:
-            found[site_id] = int(plant_id)
+        plant_id = number_of(str(value))
+        if name != site_id and plant_id is not None and _uuid(site_id) is not None:
+            found[site_id] = plant_id
     return found
 
 

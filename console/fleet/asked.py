@@ -16,7 +16,7 @@ from django.http import QueryDict
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from plants.texts import storable_text
+from plants.texts import number_of, storable_text
 from vcp import OperatingMode
 
 PAGE = 50
@@ -148,7 +148,7 @@ def asked_of(query: QueryDict, *, show: str = "") -> ListAsked:
         sort=_one_of(Sort, query.get("sort", ""), usual_sort(view)),
         show=_one_of(Show, query.get("show", "") or show, Show.TABLE),
         search=query.get("q", "").replace("\x00", "").strip()[:LONGEST_SEARCH],
-        connection_id=_number(query.get("connection", "")),
+        connection_id=number_of(query.get("connection", "")),
         mode=mode if mode in {one.value for one in OperatingMode} else "",
         place=place_of(query.get("at", "")),
     )
@@ -159,10 +159,6 @@ def _one_of(words: type[WordT], text: str, usual: WordT) -> WordT:
         return words(text)
     except ValueError:
         return usual
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
 
 
 def place_of(text: str) -> Place | None:

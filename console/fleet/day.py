@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from itertools import accumulate
 from zoneinfo import ZoneInfo
 
-from django.db.models import Count, Sum
+from django.db.models import Sum
 
 from console.fleet.reading import Overview
 from console.fleet.sparks import signed_kw
@@ -83,16 +83,8 @@ class Day:
         return f"{min(max(self.now_x, 15.0), WIDTH - 15.0):.1f}"
 
 
-def zone_of_fleet(organisation_id: int) -> str:
-    """The zone in which most of the plants are."""
-    rows = Plant.objects.filter(organisation_id=organisation_id).order_by().values_list("time_zone")
-    first = rows.annotate(number=Count("pk")).order_by("-number", "time_zone").first()
-    return "UTC" if first is None else str(first[0])
-
-
-def day_of_fleet(*, organisation_id: int, at: datetime, now: Overview) -> Day | None:
+def day_of_fleet(*, organisation_id: int, zone: str, at: datetime, now: Overview) -> Day | None:
     """Today up to `now`, what the live plants do; None where there are no plants, or too many to add up at once."""
-    zone = zone_of_fleet(organisation_id)
     day = local_day_of(at, zone=zone)
     planned_ids, steps = _plan(organisation_id, day)
     everybody = (

@@ -45,6 +45,7 @@ from esm import clock
 from people.rights import Right
 from plants.errors import DomainError, Invalid, Several
 from plants.models import Plant
+from plants.texts import number_of, numbers_of
 from vcp import EmergencyType, ProtocolError
 
 MANY = 10
@@ -158,7 +159,7 @@ def _chosen(request: ConsoleRequest) -> str:
 
 
 def _numbers(texts: list[str]) -> list[int]:
-    return sorted({int(text) for text in texts if text.isascii() and text.isdecimal() and len(text) < 19})
+    return sorted(set(numbers_of(texts)))
 
 
 def ranges_of(ids: list[int]) -> str:
@@ -177,12 +178,12 @@ def ids_of(text: str) -> frozenset[int]:
     found: set[int] = set()
     for piece in text.split(","):
         low, dash, high = piece.partition("-")
-        bounds = [low, high if dash else low]
-        if not all(one.isascii() and one.isdecimal() and len(one) < 19 for one in bounds):
+        first, last = number_of(low), number_of(high if dash else low)
+        if first is None or last is None:
             raise Invalid(_("no plant is selected"), path="selection", code="NOTHING_SELECTED")
-        if int(bounds[1]) - int(bounds[0]) + len(found) >= MOST_MATCHING:
+        if last - first + len(found) >= MOST_MATCHING:
             raise Invalid(_("too many plants at once"), path="selection", code="TOO_MANY")
-        found.update(range(int(bounds[0]), int(bounds[1]) + 1))
+        found.update(range(first, last + 1))
     return frozenset(found)
 
 
@@ -249,9 +250,9 @@ def _answer(request: HttpRequest, template: str, context: dict[str, Any], *, sta
 def orders(request: ConsoleRequest) -> HttpResponse:
     """The organisation's emergencies for many plants, newest first."""
     rows = EmergencyOrder.objects.filter(organisation_id=request.viewer.organisation.pk).order_by("-pk")
-    before = request.GET.get("before", "")
-    if before.isascii() and before.isdecimal() and len(before) < 19:
-        rows = rows.filter(pk__lt=int(before))
+    before = number_of(request.GET.get("before", ""))
+    if before is not None:
+        rows = rows.filter(pk__lt=before)
     shown = list(rows[: ROWS + 1])
     more = len(shown) > ROWS
     context = {"rows": shown[:ROWS], "before": shown[ROWS - 1].pk if more else None}

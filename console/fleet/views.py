@@ -15,7 +15,7 @@ from console.access import ConsoleRequest, page
 from console.fleet.asked import PAGE, SORT_WORDS, VIEW_WORDS, ListAsked, Show, View, asked_of
 from console.fleet.balance import balance_of, in_unit, unit_of
 from console.fleet.cards import cards_of
-from console.fleet.day import day_of_fleet, zone_of_fleet
+from console.fleet.day import day_of_fleet
 from console.fleet.export import csv_of
 from console.fleet.facts_sql import FleetAsked
 from console.fleet.looks import PlantLook, looks_of
@@ -27,6 +27,7 @@ from dispatch.policy import current_policy
 from esm import clock
 from plants.models import Connection, Organisation, StreamHealth
 from plants.selectors.link_health import ConnectionHealth, connection_health, connections_of, tolerance_of
+from plants.texts import numbers_of
 from plants.words import IDLE_BELOW_KW, RECENT_WITHIN, label_text
 from vcp import OperatingMode
 
@@ -84,7 +85,7 @@ def fleet(request: ConsoleRequest) -> HttpResponse:
     context = _list_context(about, wanted, links)
     found = overview(about) if wanted.is_filtered else context["counted"]
     urgent = context["listed"].rows if wanted == ListAsked(show=wanted.show) else None
-    context |= _top_context(about, wanted, links, found, urgent)
+    context |= _top_context(about, wanted, links, found, urgent, zone=request.viewer.zone)
     return render(request, "console/fleet/list.html", context)
 
 
@@ -130,9 +131,10 @@ def _top_context(
     links: Links,
     found: Overview,
     urgent: Sequence[PlantFacts] | None = None,
+    *,
+    zone: str,
 ) -> dict[str, Any]:
     """`urgent`: the plants that need a person most, where they are known already."""
-    zone = zone_of_fleet(about.organisation_id)
     if urgent is None:
         urgent = most_urgent(about) if found.needing else []
     return {
@@ -140,7 +142,6 @@ def _top_context(
         "balance": balance_of(found),
         "net": _net_text(found),
         "plan": _plan_text(found),
-        "zone": zone,
         "at": about.at,
         "cards": cards_of(found=found, urgent=urgent, links=links.rows, shown=wanted, at=about.at, zone=zone),
     }
@@ -184,7 +185,7 @@ def top(request: ConsoleRequest) -> HttpResponse:
     links = links_of(request.viewer.organisation, at)
     about = fleet_asked(request.viewer.organisation, links, at)
     wanted = asked_of(request.GET, show=request.session.get(SHOWN, ""))
-    context = _top_context(about, wanted, links, overview(about))
+    context = _top_context(about, wanted, links, overview(about), zone=request.viewer.zone)
     return render(request, "console/fleet/_top.html", context)
 
 
@@ -195,7 +196,7 @@ def day(request: ConsoleRequest) -> HttpResponse:
     at = clock.now()
     organisation = request.viewer.organisation
     now = overview(fleet_asked(organisation, links_of(organisation, at), at))
-    found = day_of_fleet(organisation_id=organisation.pk, at=at, now=now)
+    found = day_of_fleet(organisation_id=organisation.pk, zone=request.viewer.zone, at=at, now=now)
     return render(request, "console/fleet/_day.html", {"day": found, "at": at})
 
 
@@ -203,8 +204,7 @@ def day(request: ConsoleRequest) -> HttpResponse:
 @require_GET
 def rows(request: ConsoleRequest) -> HttpResponse:
     """Some plants' rows as they are now: at most a page of them, those of the organisation."""
-    texts = request.GET.get("ids", "").split(",")[:PAGE]
-    ids = [int(text) for text in texts if text.isascii() and text.isdecimal() and len(text) < 19]
+    ids = numbers_of(request.GET.get("ids", "").split(",")[:PAGE])
     at = clock.now()
     links = links_of(request.viewer.organisation, at)
     about = fleet_asked(request.viewer.organisation, links, at)

@@ -6,13 +6,6 @@ from django.urls import reverse
 from console.plans.day import PlannedDay
 from plants.errors import DomainError
 
-MOST_DIGITS = 18
-
-
-def id_in(text: str) -> int | None:
-    """A number out of an address, a form or a header; None where it is none."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS else None
-
 
 def refusal(error: DomainError) -> JsonResponse:
     """Why not, with its stable code."""

@@ -15,7 +15,6 @@ from django.urls import reverse
 from console.plans.page import found_in
 from dispatch.models import Proof
 from dispatch.services.bulk import Among
-from metering.days import local_day_of
 from plants.models import Organisation, Plant
 from schedules.models import IN_FORCE, OPEN, PlanSlot, PlanState, PlanVersion, RunState, SlotProof, SlotRun
 
@@ -83,13 +82,6 @@ class Page:
 
     lines: Sequence[Line]
     more: int | None
-
-
-def today_of(organisation: Organisation, *, at: datetime) -> tuple[date, str]:
-    """The calendar day where most of the organisation's plants stand, and that zone."""
-    zones = organisation.plants.order_by().values_list("time_zone").annotate(n=Count("pk")).order_by("-n")
-    zone = next((name for name, _ in zones[:1]), "UTC")
-    return local_day_of(at, zone=zone).day, zone
 
 
 def days_of(first: date) -> list[date]:

@@ -15,7 +15,7 @@ from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_POST, require_safe
 
 from console.access import ConsoleRequest, page
-from console.plans.asking import day_path, id_in, refusal
+from console.plans.asking import day_path, refusal
 from console.plans.checking import charge, findings, rules_of
 from console.plans.day import PlannedDay, Row, day_of, find_day, find_plant
 from console.plans.document import choose, document_of
@@ -26,7 +26,7 @@ from esm import clock
 from metering.days import local_day_of
 from people.rights import Right
 from plants.errors import Conflict, DomainError, Invalid
-from plants.texts import storable_text
+from plants.texts import number_of, storable_text
 from schedules.models import PlanVersion
 from schedules.selectors.versions import export_plans
 from schedules.services.drafts import save_draft
@@ -50,7 +50,7 @@ def day_page(request: ConsoleRequest, plant_id: int, day: str) -> HttpResponseBa
     at, found = clock.now(), find_day(request.viewer.organisation, plant_id, day)
     shown = choose(
         found,
-        asked=id_in(request.GET.get("version", "")),
+        asked=number_of(request.GET.get("version", "")),
         edits="edit" in request.GET,
         may_act=request.viewer.may_act,
         at=at,
@@ -109,7 +109,7 @@ def _with_kept(day: PlannedDay, rows: list[Row], at: datetime) -> tuple[list[Row
 
 def _mark_in(request: ConsoleRequest) -> int:
     """What the editor knew of; a save that does not say is none."""
-    mark = id_in(request.headers.get("If-Match", "").strip('"'))
+    mark = number_of(request.headers.get("If-Match", "").strip('"'))
     if mark is None:
         raise Invalid("say which state of the day was edited (If-Match)", code="MARK_MISSING")
     return mark
@@ -177,7 +177,7 @@ def _changed(day: PlannedDay) -> dict[str, object]:
 def state_endpoint(request: ConsoleRequest, plant_id: int, day: str) -> HttpResponseBase:
     """What became of the slots by now, and the day's mark: asked after each word about the plant's plan."""
     at, found = clock.now(), find_day(request.viewer.organisation, plant_id, day)
-    carried = found.version(id_in(request.GET.get("version", ""))) or found.carried
+    carried = found.version(number_of(request.GET.get("version", ""))) or found.carried
     outcomes = None if carried is None else outcomes_of(found, carried, at=at)
     return JsonResponse(
         {
@@ -205,7 +205,7 @@ def versions_part(request: ConsoleRequest, plant_id: int, day: str) -> HttpRespo
 def export_file(request: ConsoleRequest, plant_id: int, day: str) -> HttpResponseBase:
     """A version as CSV that an import takes back."""
     found = find_day(request.viewer.organisation, plant_id, day)
-    version = found.version(id_in(request.GET.get("version", ""))) or found.speaking
+    version = found.version(number_of(request.GET.get("version", ""))) or found.speaking
     if version is None:
         return redirect("console:plans:day", plant_id, day)
     text = export_plans(organisation_id=request.viewer.organisation.pk, version_ids=[version.pk])

@@ -9,13 +9,14 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
 
 from console.access import ConsoleRequest, page
-from console.plans.asking import day_path, id_in, to_address
+from console.plans.asking import day_path, to_address
 from console.plans.day import PlannedDay, find_day
 from console.plans.effects import cancel_effects
 from console.plans.words import day_words
 from esm import clock
 from people.rights import Right
 from plants.errors import DomainError, Invalid
+from plants.texts import number_of
 from schedules.models import PlanState, PlanVersion
 from schedules.policy import current_schedule_policy
 from schedules.services.drafts import discard_draft
@@ -32,7 +33,7 @@ def discard_part(request: ConsoleRequest, plant_id: int, day: str) -> HttpRespon
     version = found.open_version
     if request.method == "GET":
         return _dialog(request, "discard", found, version)
-    asked = found.version(id_in(request.POST.get("version", "")))
+    asked = found.version(number_of(request.POST.get("version", "")))
     if asked is not None and asked.state == PlanState.CANCELLED:
         return to_address(request, day_path(found))
     if version is None or asked != version:
@@ -61,7 +62,7 @@ def cancel_part(request: ConsoleRequest, plant_id: int, day: str) -> HttpRespons
     version = found.published
     if request.method == "GET":
         return _dialog(request, "cancel", found, version)
-    asked = found.version(id_in(request.POST.get("version", "")))
+    asked = found.version(number_of(request.POST.get("version", "")))
     if asked is not None and asked.state == PlanState.CANCELLED:
         return to_address(request, day_path(found))
     if version is None or asked != version:

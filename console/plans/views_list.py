@@ -12,13 +12,14 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from console.access import ConsoleRequest, page
-from console.plans.asking import id_in
-from console.plans.listing import COUNTED, Asked, counts_of, days_of, matching, page_of, today_of
+from console.plans.listing import COUNTED, Asked, counts_of, days_of, matching, page_of
 from console.plans.page import relative_word
 from esm import clock
+from metering.days import local_day_of
 from people.rights import Right
 from plants.errors import Invalid
 from plants.models import Organisation
+from plants.texts import number_of
 from schedules.services.drafts import refuse_days
 
 _LONGEST = 80
@@ -30,7 +31,7 @@ _VIEWS = ("all", "unplanned", "drafts", "conflicts", "off")
 def list_page(request: ConsoleRequest) -> HttpResponseBase:
     """One page of plants; days, words, view and place are in the address."""
     at, organisation = clock.now(), request.viewer.organisation
-    today, zone = today_of(organisation, at=at)
+    today = local_day_of(at, zone=request.viewer.zone).day
     asked = _asked(request, today)
     found = page_of(organisation, asked, today=today, at=at)
     days = days_of(asked.first)
@@ -40,7 +41,6 @@ def list_page(request: ConsoleRequest) -> HttpResponseBase:
         "asked": asked,
         "found": found,
         "today": today,
-        "zone": zone,
         "focus": focus,
         "days": [
             {"day": day, "word": relative_word(day, today), "url": _url(kept | {"focus": day.isoformat()})}
@@ -70,7 +70,7 @@ def _asked(request: ConsoleRequest, today: date) -> Asked:
         words=request.GET.get("q", "").replace("\0", "").strip()[:_LONGEST],
         show=show if show in _VIEWS else "all",
         first=_day_in(request.GET.get("from", "")) or today - timedelta(days=1),
-        after=id_in(request.GET.get("after", "")),
+        after=number_of(request.GET.get("after", "")),
     )
 
 
@@ -116,7 +116,7 @@ def _url(asked: dict[str, str]) -> str:
 def start_page(request: ConsoleRequest) -> HttpResponseBase:
     """Which plant and which day: one plant that fits leads straight to its editor."""
     organisation = request.viewer.organisation
-    today, _ = today_of(organisation, at=clock.now())
+    today = local_day_of(clock.now(), zone=request.viewer.zone).day
     words = request.GET.get("plant", "").replace("\0", "").strip()[:_LONGEST]
     typed = request.GET.get("day", "")
     day = _day_in(typed)

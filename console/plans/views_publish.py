@@ -13,7 +13,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_POST
 
 from console.access import ConsoleRequest, page
-from console.plans.asking import day_path, id_in, to_address
+from console.plans.asking import day_path, to_address
 from console.plans.day import PlannedDay, day_of, find_day
 from console.plans.effects import publication_of
 from console.plans.page import found_in
@@ -21,6 +21,7 @@ from console.plans.words import conflict_title, day_words, span_words
 from esm import clock
 from people.rights import Right
 from plants.errors import DomainError, Several
+from plants.texts import number_of
 from schedules.conflicts import Code, Severity
 from schedules.models import PlanState, PlanVersion
 from schedules.policy import current_schedule_policy
@@ -121,10 +122,10 @@ def _finding_row(
 def publish_endpoint(request: ConsoleRequest, plant_id: int, day: str) -> HttpResponseBase:
     """Publish what was looked at; the page is loaded anew with the version in force."""
     found = find_day(request.viewer.organisation, plant_id, day)
-    version = found.version(id_in(request.POST.get("version", "")))
+    version = found.version(number_of(request.POST.get("version", "")))
     if version is not None and version.state == PlanState.PUBLISHED:
         return to_day(request, found)
-    seen = id_in(request.POST.get("seen", ""))
+    seen = number_of(request.POST.get("seen", ""))
     if version is None or seen is None or version != found.open_version:
         return _dialog(request, {"day": found, "gone": True}, status=409)
     refused = _publish(

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from metering.days import LocalDay, local_day, local_day_of
 from metering.tiers import EPOCH, floor, to_ms
 from plants.errors import Invalid
+from plants.texts import number_of
 from schedules.slots import FIRST_DAY, LAST_DAY
 
 LONGEST = timedelta(hours=26)
@@ -67,9 +68,10 @@ def free_span(from_text: str, to_text: str, *, zone: str) -> Span:
 
 
 def _moment(text: str, path: str) -> datetime:
-    if not (text.isascii() and text.isdecimal() and len(text) <= 14):
+    number_ms = number_of(text, most_digits=14)
+    if number_ms is None:
         raise Invalid("milliseconds since 1970 are needed", path=path, code="MOMENT_UNREADABLE")
-    found = EPOCH + timedelta(milliseconds=int(text))
+    found = EPOCH + timedelta(milliseconds=number_ms)
     if not FIRST_DAY <= found.date() <= LAST_DAY:
         raise Invalid("nobody means that day", path=path, code="DAY_OUT_OF_REACH")
     return found

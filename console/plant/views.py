@@ -18,6 +18,7 @@ from metering.rules import current_rules
 from metering.tiers import WIDEST_PX
 from plants.errors import DomainError, Invalid
 from plants.models import Plant
+from plants.texts import number_of
 
 USUAL_PX = 720
 
@@ -77,9 +78,10 @@ def day_data(request: ConsoleRequest, plant_id: int) -> HttpResponseBase:
 def _width(text: str) -> int:
     if not text:
         return USUAL_PX
-    if not (text.isascii() and text.isdecimal() and len(text) < 7):
+    width_px = number_of(text, most_digits=6)
+    if width_px is None:
         raise Invalid(gettext("a number of pixels is needed"), path="width")
-    return min(max(int(text), 1), WIDEST_PX)
+    return min(max(width_px, 1), WIDEST_PX)
 
 
 def _json(data: dict[str, Any], status: int = 200) -> HttpResponse:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from django.utils.translation import gettext
 
 from console.words import NARROW
-from plants.time_config import MINUTES_PER_DAY, Block, minute_text
+from plants.time_config import MINUTES_PER_DAY, Block, Mark, SpanChange, minute_text, span_changes
 
 WIDTH = 960
 
@@ -44,13 +44,11 @@ class Comparison:
 
 def compare(before: Sequence[Block], after: Sequence[Block]) -> Comparison:
     """What is in force and what is asked for, span by span."""
-    old = {(block.start_minute, block.end_minute): block for block in before}
-    new = {(block.start_minute, block.end_minute): block for block in after}
-    changed = {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
+    found = span_changes(before, after)
     return Comparison(
-        before=[_piece(block, changed=key in changed) for key, block in sorted(old.items())],
-        after=[_piece(block, changed=key in changed) for key, block in sorted(new.items())],
-        changes=[_change(key, old.get(key), new.get(key)) for key in sorted(changed)],
+        before=[_piece(one.before, changed=one.mark is not Mark.SAME) for one in found if one.before],
+        after=[_piece(one.after, changed=one.mark is not Mark.SAME) for one in found if one.after],
+        changes=[_change(one) for one in found if one.mark is not Mark.SAME],
     )
 
 
@@ -66,12 +64,12 @@ def _piece(block: Block, *, changed: bool) -> Piece:
     )
 
 
-def _change(key: tuple[int, int], old: Block | None, new: Block | None) -> Change:
+def _change(one: SpanChange) -> Change:
     return Change(
-        mark="added" if old is None else "removed" if new is None else "changed",
-        span=_span(*key),
-        before=block_text(old),
-        after=block_text(new),
+        mark=one.mark,
+        span=_span(one.start_minute, one.end_minute),
+        before=block_text(one.before),
+        after=block_text(one.after),
     )
 
 

@@ -19,6 +19,7 @@ from people.rights import Right
 from plants.errors import DomainError, Several
 from plants.selectors.plants import blocks_of_versions
 from plants.services.time_config import Author
+from plants.texts import number_of
 from plants.time_config import Block
 from trading_api.mapping import Outcome, ResultCode, result_code
 from trading_api.models import ConfigUpdateRequest, Credential
@@ -61,7 +62,6 @@ def overview(request: ConsoleRequest) -> HttpResponse:
         "waiting": _compared(waiting_updates(organisation_id=whose)),
         "decided": decided_updates(organisation_id=whose),
         "credentials": list(Credential.objects.filter(organisation_id=whose).order_by("client_id")[:20]),
-        "zone": _zone(request),
         **_journal(request),
     }
     return render(request, "console/reverse/overview.html", context)
@@ -71,7 +71,7 @@ def overview(request: ConsoleRequest) -> HttpResponse:
 @require_GET
 def journal(request: ConsoleRequest) -> HttpResponse:
     """A page of the journal as rows."""
-    context = {"zone": _zone(request), **_journal(request)}
+    context = _journal(request)
     return render(request, "console/reverse/_journal.html", context)
 
 
@@ -79,9 +79,9 @@ def journal(request: ConsoleRequest) -> HttpResponse:
 @require_GET
 def day(request: ConsoleRequest) -> HttpResponse:
     """The last 24 hours as a picture, and what Voke holds."""
-    whose, at, zone = request.viewer.organisation.pk, clock.now(), _zone(request)
+    whose, at, zone = request.viewer.organisation.pk, clock.now(), request.viewer.zone
     drawn = picture(cells_of_day(organisation_id=whose, at=at), at=at, zone=zone)
-    context = {"picture": drawn, "holding": holding(organisation_id=whose), "at": at, "zone": zone}
+    context = {"picture": drawn, "holding": holding(organisation_id=whose), "at": at}
     return render(request, "console/reverse/_day.html", context)
 
 
@@ -89,7 +89,7 @@ def day(request: ConsoleRequest) -> HttpResponse:
 @require_GET
 def behind(request: ConsoleRequest) -> HttpResponse:
     """Plants of which Voke does not hold the config in force."""
-    after = _number(request.GET.get("after", "")) or 0
+    after = number_of(request.GET.get("after", "")) or 0
     found = plants_behind(organisation_id=request.viewer.organisation.pk, after=after, limit=_BEHIND + 1)
     context = {
         "plants": found[:_BEHIND],
@@ -105,7 +105,7 @@ def pull(request: ConsoleRequest, pull_id: int) -> HttpResponse:
     row = pull_of(organisation_id=request.viewer.organisation.pk, pull_id=pull_id)
     if row is None:
         raise Http404
-    return render(request, "console/reverse/_pull.html", {"row": row, "zone": _zone(request)})
+    return render(request, "console/reverse/_pull.html", {"row": row})
 
 
 @page(Right.CONNECT)
@@ -196,7 +196,7 @@ def _journal(request: ConsoleRequest) -> dict[str, Any]:
         endpoint=request.GET.get("endpoint", ""),
         answer=request.GET.get("answer", ""),
         plant_ref=request.GET.get("plant", "")[:128],
-        before=_number(request.GET.get("before", "")),
+        before=number_of(request.GET.get("before", "")),
     )
     rows, following = pulls(organisation_id=request.viewer.organisation.pk, wanted=wanted)
     return {
@@ -206,13 +206,3 @@ def _journal(request: ConsoleRequest) -> dict[str, Any]:
         "endpoints": [one.value for one in Endpoint],
         "answers": ANSWERS,
     }
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
-
-
-def _zone(request: ConsoleRequest) -> str:
-    """The organisation's wall clock: that of its plants, as they usually share one."""
-    first = request.viewer.organisation.plants.order_by("pk").values_list("time_zone", flat=True).first()
-    return first or "UTC"

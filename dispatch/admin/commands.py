@@ -50,6 +50,7 @@ from plants.admin.theme import (
     display,
 )
 from plants.models import Connection
+from plants.texts import number_of
 from plants.words import age_text
 
 _DAY = timedelta(hours=24)
@@ -122,8 +123,8 @@ class CommandAdmin(MachineOwned):
     ) -> tuple["QuerySet[Command]", bool]:
         """A number is a command's own; a UUID is a message's or a correlation's."""
         term = search_term.strip().removeprefix("#")
-        if term.isdecimal() and len(term) < 19:
-            return queryset.filter(pk=int(term)), False
+        if (number := number_of(term)) is not None:
+            return queryset.filter(pk=number), False
         try:
             wanted = uuid.UUID(term)
         except ValueError:

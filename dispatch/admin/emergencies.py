@@ -25,6 +25,7 @@ from plants.admin.marks import ago, change_url, lines
 from plants.admin.pages import Page, posted, run_page, show_page
 from plants.admin.refusals import REFUSALS, problems_of, texts_of
 from plants.models import Plant
+from plants.texts import numbers_of
 from plants.words import label_text
 from vcp import Emergency, EmergencyType
 
@@ -33,9 +34,7 @@ MAX_PLANTS = 200
 
 def emergency_view(model_admin: "ModelAdmin[Any]", request: HttpRequest) -> HttpResponse:
     """One page that names the plants and what happens; the button does it."""
-    ids = [int(text) for text in request.GET.get("plants", "").split(",") if text.isdecimal()][
-        : MAX_PLANTS + 1
-    ]
+    ids = numbers_of(request.GET.get("plants", "").split(","))[: MAX_PLANTS + 1]
     plants = (
         list(plants_to_send_to().filter(pk__in=ids).order_by("name")[:MAX_PLANTS])
         if len(ids) <= MAX_PLANTS

@@ -17,6 +17,7 @@ from plants.admin.marks import change_url
 from plants.admin.pages import Page, PageForm, posted, run_page
 from plants.admin.theme import ActionVariant, action
 from plants.models import Organisation, Plant
+from plants.texts import number_of
 
 _SELECTED = "emergency-selection:"
 
@@ -95,12 +96,13 @@ def choose_organisation(model_admin: "ModelAdmin[Any]", request: HttpRequest) ->
 
 def selection_of(request: HttpRequest) -> tuple[int, Selection] | None:
     """(organisation, selection) of the address; None where it names no plants of one organisation."""
-    connection, organisation = request.GET.get("connection", ""), request.GET.get("organisation", "")
-    if connection.isdecimal():
-        rows: QuerySet[Plant] = Plant.objects.filter(connection_id=int(connection))
-        selection = Selection(connection_id=int(connection))
-    elif organisation.isdecimal():
-        rows, selection = Plant.objects.filter(organisation_id=int(organisation)), Selection()
+    connection = number_of(request.GET.get("connection", ""))
+    organisation = number_of(request.GET.get("organisation", ""))
+    if connection is not None:
+        rows: QuerySet[Plant] = Plant.objects.filter(connection_id=connection)
+        selection = Selection(connection_id=connection)
+    elif organisation is not None:
+        rows, selection = Plant.objects.filter(organisation_id=organisation), Selection()
     else:
         ids = request.session.get(f"{_SELECTED}{request.GET.get('selection', '')}", [])
         rows, selection = Plant.objects.filter(pk__in=ids[:1]), Selection(plant_ids=frozenset(ids))

@@ -26,6 +26,7 @@ from plants.admin.plant import PlantAdmin
 from plants.admin.theme import ActionVariant, DropdownFilter, action
 from plants.models import Plant
 from plants.services.plants import set_plant_dispatch
+from plants.texts import number_of
 
 
 class LatchFilter(DropdownFilter):
@@ -139,7 +140,7 @@ class DispatchedPlantAdmin(PlantAdmin):
         """To the confirmation page, with all plants of the connection or organisation that the list is filtered by."""
         require(request, "dispatch.send_emergency")
         for scope in ("connection", "organisation"):
-            if request.GET.get(scope, "").isdecimal():
+            if number_of(request.GET.get(scope, "")) is not None:
                 return redirect(ask_url(**{scope: request.GET[scope]}))
         return choose_organisation(self, request)
 
@@ -148,7 +149,7 @@ class DispatchedPlantAdmin(PlantAdmin):
         shown = {
             scope: request.GET.get(f"{scope}__id__exact", "") for scope in ("organisation", "connection")
         }
-        query = urlencode({scope: pk for scope, pk in shown.items() if pk.isdecimal()})
+        query = urlencode({scope: pk for scope, pk in shown.items() if number_of(pk) is not None})
         for button in (getattr(response, "context_data", None) or {}).get("actions_list", []):
             button["path"] += f"?{query}" if query else ""
         return response

@@ -43,6 +43,7 @@ from plants.admin.pages import Page, PageForm, posted, run_page, show_page
 from plants.admin.refusals import attempt
 from plants.admin.theme import autocomplete
 from plants.models import Plant
+from plants.texts import number_of
 from plants.words import age_text, grid_text, percent_text
 from vcp import (
     DeviceBatch,
@@ -84,10 +85,10 @@ def plants_to_send_to() -> Any:
 
 def send_view(model_admin: "ModelAdmin[Any]", request: HttpRequest) -> HttpResponse:
     """Choose, fill in, review, send."""
-    asked = request.GET.get("plant", "")
-    if not asked.isdecimal():
+    asked = number_of(request.GET.get("plant", ""))
+    if asked is None:
         return _choose_plant(model_admin, request)
-    plant: Plant = get_object_or_404(plants_to_send_to(), pk=int(asked))
+    plant: Plant = get_object_or_404(plants_to_send_to(), pk=asked)
     kind = request.GET.get("kind", "")
     form_type = COMMAND_FORMS.get(kind, SetpointForm)
     with timezone.override(zone_of(plant.time_zone)):

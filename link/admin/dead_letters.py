@@ -37,6 +37,7 @@ from plants.admin.pages import Page, PageForm, posted, require, run_page, show_p
 from plants.admin.theme import ActionVariant, DropdownFilter, action, display
 from plants.models import DeadLetter, DeadLetterEvent
 from plants.services.dead_letters import DISCARDED, OPEN, REPLAYED, TOO_LARGE, discard
+from plants.texts import numbers_of
 
 MOST_AT_ONCE = MOST_REPLAYED
 _HISTORY = 50
@@ -235,8 +236,7 @@ class DeadLetterAdmin(Received):
         return run_page(self, request, page=page, form=DiscardForm(posted(request)), act=act)
 
     def _asked_for(self, request: HttpRequest) -> list[DeadLetter]:
-        words = request.GET.get("letters", "").split(",")[:MOST_AT_ONCE]
-        ids = [int(word) for word in words if word.isascii() and word.isdecimal() and len(word) < 19]
+        ids = numbers_of(request.GET.get("letters", "").split(",")[:MOST_AT_ONCE])
         rows = self.get_queryset(request).defer("body", "headers").filter(pk__in=ids)
         return list(rows.order_by("pk"))
 

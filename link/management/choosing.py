@@ -4,6 +4,7 @@ from django.core.management.base import CommandError
 
 from plants.models import Connection, Plant
 from plants.selectors.connections import SECRET_FIELDS
+from plants.texts import number_of
 
 
 def connection_called(name: str, slug: str | None) -> Connection:
@@ -12,8 +13,8 @@ def connection_called(name: str, slug: str | None) -> Connection:
     if slug:
         rows = rows.filter(organisation__slug=slug)
     found = list(rows.filter(name=name)[:2])
-    if not found and name.isascii() and name.isdecimal() and len(name) < 19:
-        found = list(rows.filter(pk=int(name)))
+    if not found and (number := number_of(name)) is not None:
+        found = list(rows.filter(pk=number))
     if len(found) != 1:
         reason = "no connection has" if not found else "two connections have"
         raise CommandError(f"{reason} the name or number {name!r}" + ("" if slug else "; see --organisation"))

@@ -28,6 +28,7 @@ from plants.admin.theme import (
     display,
 )
 from plants.models import Plant
+from plants.texts import number_of
 from plants.words import span_text
 
 MAY_LOOK = "metering.view_streamperiod"
@@ -175,5 +176,5 @@ def _every(row: StreamPeriod) -> str:
 def _asked_for(request: HttpRequest) -> dict[str, str]:
     """What the address chooses: a plant by its number, a stream by its name."""
     plant, stream = request.GET.get("plant", ""), request.GET.get("stream", "")
-    found = {"plant": plant} if plant.isascii() and plant.isdecimal() and len(plant) < 19 else {}
+    found = {"plant": plant} if number_of(plant) is not None else {}
     return found | ({"stream": stream} if stream in Stream.values else {})

@@ -15,6 +15,7 @@ from django.db.models import Count, Q, QuerySet
 from plants.errors import Invalid, NotFound
 from plants.models import AlarmCase, AlarmNote, AlarmOccurrence, AlarmOrigin, Plant, User
 from plants.severity import KNOWN
+from plants.texts import numbers_of
 
 PAGE = 50
 COUNTED = 1000
@@ -222,9 +223,10 @@ def _after_closed(cursor: str) -> Q:
 
 def _numbers(cursor: str, count: int) -> list[int]:
     parts = cursor.split(".")
-    if len(parts) != count or not all(part.isascii() and part.isdigit() and len(part) < 18 for part in parts):
+    numbers = numbers_of(parts)
+    if not len(parts) == len(numbers) == count:
         raise Invalid("not a place in this list", path="after", code="INVALID_CURSOR")
-    return [int(part) for part in parts]
+    return numbers
 
 
 def _micros(at: datetime) -> int:

@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import connection as database
-from django.db.models import Subquery
+from django.db.models import Count, Subquery
 
 from plants.errors import NotFound
 from plants.models import Asset, Connection, Plant, TimeConfigBlock, TimeConfigVersion
@@ -27,6 +27,13 @@ def get_plant(*, organisation_id: int, external_plant_id: str) -> Plant:
     if plant is None:
         raise NotFound(f"no plant {external_plant_id!r}", path="plantId", code="PLANT_NOT_FOUND")
     return plant
+
+
+def zone_of_organisation(organisation_id: int) -> str:
+    """The zone in which most of its plants stand: its wall clock; UTC while it has none."""
+    rows = Plant.objects.filter(organisation_id=organisation_id).order_by().values_list("time_zone")
+    first = rows.annotate(number=Count("pk")).order_by("-number", "time_zone").first()
+    return "UTC" if first is None else str(first[0])
 
 
 MOST_ASSETS = 500

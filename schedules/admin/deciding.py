@@ -17,9 +17,10 @@ from plants.admin.marks import change_url, zone_name
 from plants.admin.pages import Page, PageForm, posted, run_page, show_page
 from plants.admin.refusals import REFUSALS, problems_of, texts_of
 from plants.models import CancelPolicy, Plant, ScheduleCarrier
+from plants.texts import number_of
 from schedules.admin.choosing import date_input
 from schedules.admin.findings import findings_of, news
-from schedules.admin.looks import counted, id_in
+from schedules.admin.looks import counted
 from schedules.conflicts import news_of
 from schedules.diffs import diff
 from schedules.models import OPEN, DayPlan, PlanState, PlanVersion
@@ -179,7 +180,7 @@ def publish_page(
 
 def seen_in(form: forms.Form) -> int:
     """The mark that came back with a form; nonsense is no mark that any plan has."""
-    mark = id_in(form.cleaned_data["seen"])
+    mark = number_of(form.cleaned_data["seen"])
     return -1 if mark is None else mark
 
 

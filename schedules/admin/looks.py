@@ -34,7 +34,6 @@ SEVERITY_LOOKS: Mapping[str, Look] = {
     "ERROR": Look(icon="report", word="Must be changed", family=Family.FAIL),
     "WARNING": Look(icon="warning", word="To be accepted", family=Family.DOUBT),
 }
-_MOST_DIGITS = 18
 _OPEN = Look(icon="pan_tool", word="In force", family=Family.DOUBT)
 _ENDS: Mapping[str, Look] = {
     OverrideEnd.EXPIRED: Look(icon="timer_off", word="Its time was over", family=Family.WAIT),
@@ -68,8 +67,3 @@ def override_chip(override: Override) -> SafeString:
 def counted(count: int, word: str) -> str:
     """`1 finding`, `2 findings`."""
     return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
-
-
-def id_in(text: str) -> int | None:
-    """An id out of an address; None where it is none."""
-    return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else None

@@ -31,6 +31,7 @@ from plants.admin.theme import (
     local_time_input,
 )
 from plants.models import Plant
+from plants.texts import number_of
 from plants.words import label_text, limit_text
 from schedules.admin.looks import override_chip
 from schedules.diffs import slot_text
@@ -175,11 +176,11 @@ class OverrideAdmin(MachineOwned):
     def begin(self, request: HttpRequest) -> HttpResponse:
         """Choose a plant, then say what it shall do and for how long."""
         require(request, "schedules.publish_plan")
-        asked = request.GET.get("plant", "")
-        if not asked.isdecimal():
+        asked = number_of(request.GET.get("plant", ""))
+        if asked is None:
             return _choose(self, request)
         rows = Plant.objects.select_related("connection", "organisation", "state")
-        plant: Plant = get_object_or_404(without_secrets(rows, "connection"), pk=int(asked))
+        plant: Plant = get_object_or_404(without_secrets(rows, "connection"), pk=asked)
         at = clock.now()
         form = BeginForm(posted(request), plant=plant)
 

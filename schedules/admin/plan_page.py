@@ -17,10 +17,11 @@ from metering.days import local_day
 from plants.admin.marks import EMPTY, NOTHING, change_url, chip, link, moment, zone_name
 from plants.errors import DomainError
 from plants.models import ScheduleCarrier
+from plants.texts import number_of
 from plants.words import energy_text, label_text
 from schedules.admin.chart import Drawn, day_chart
 from schedules.admin.findings import finding_chips, news
-from schedules.admin.looks import id_in, plan_chip, proof_chip, run_chip
+from schedules.admin.looks import plan_chip, proof_chip, run_chip
 from schedules.admin.plan_list import length_text
 from schedules.conflicts import PlanFacts, expected_soc
 from schedules.diffs import ask_text
@@ -87,7 +88,7 @@ def plan_panels(plan: DayPlan, *, asked: Mapping[str, str], at: datetime) -> dic
     versions = versions_of(organisation_id=plan.organisation_id, plan_id=plan.pk)
     if not versions:
         return {"plan": plan, "empty": True, "edit_url": _edit_url(plan)}
-    view = _view(plan, id_in(chosen))
+    view = _view(plan, number_of(chosen))
     for told in (plan, view.plan):  # a page opens also when a zone has left the tz database
         told.time_zone = zone_name(told.time_zone)
         told.plant.time_zone = zone_name(told.plant.time_zone)
@@ -277,7 +278,7 @@ def _version_row(row: PlanVersion, shown: PlanVersion, plan: DayPlan) -> dict[st
 
 def _difference(plan: DayPlan, asked: Mapping[str, str]) -> dict[str, object] | None:
     """The two versions that were asked for, compared; None when none were."""
-    before, after = id_in(asked.get("from", "")), id_in(asked.get("to", ""))
+    before, after = number_of(asked.get("from", "")), number_of(asked.get("to", ""))
     if before is None or after is None:
         return None
     try:

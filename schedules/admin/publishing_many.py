@@ -15,8 +15,9 @@ from dispatch.admin.sending import actor_of
 from esm import clock
 from plants.admin.pages import Page, PageForm, posted, require, show_page
 from plants.admin.refusals import problems_of, texts_of
+from plants.texts import numbers_of
 from schedules.admin.findings import findings_of
-from schedules.admin.looks import counted, id_in
+from schedules.admin.looks import counted
 from schedules.models import PlanState, PlanVersion
 from schedules.policy import current_schedule_policy
 from schedules.selectors.marks import review_marks_of
@@ -43,7 +44,7 @@ class PublishManyForm(PageForm):
 def publish_many_page(model_admin: "ModelAdmin[Any]", request: HttpRequest) -> HttpResponse:
     """What would be published, with its warnings; then a result for each."""
     require(request, "schedules.publish_plan")
-    ids = [number for text in request.GET.get("versions", "").split(",") if (number := id_in(text))]
+    ids = numbers_of(request.GET.get("versions", "").split(","))
     rows = PlanVersion.objects.filter(pk__in=ids[:MOST_AT_ONCE], state=PlanState.CHECKED)
     versions = list(rows.select_related("plan__plant").order_by("plan__day", "plan__plant__name"))
     if not versions:

@@ -17,7 +17,7 @@ from plants.admin.pages import Page, PageForm, found_or_404, posted, require, ru
 from plants.admin.plant import author_of
 from plants.admin.theme import ActionVariant, AutocompleteSelectFilter, RelatedDropdownFilter, action, display
 from plants.selectors.plants import blocks_of_version
-from plants.time_config import Block, minute_text
+from plants.time_config import Block, minute_text, span_changes
 from trading_api.admin.forms import NoteForm, RefusalForm
 from trading_api.admin.looks import update_chip
 from trading_api.mapping import Outcome, result_code
@@ -37,20 +37,15 @@ class BlockChange:
 
 def compare(before: Sequence[Block], after: Sequence[Block]) -> list[BlockChange]:
     """What each span of the day is now and what it would be."""
-    old = {(block.start_minute, block.end_minute): block for block in before}
-    new = {(block.start_minute, block.end_minute): block for block in after}
-    return [_change(key, old.get(key), new.get(key)) for key in sorted(old.keys() | new.keys())]
-
-
-def _change(key: tuple[int, int], old: Block | None, new: Block | None) -> BlockChange:
-    if old is None:
-        mark = "added"
-    elif new is None:
-        mark = "removed"
-    else:
-        mark = "same" if old == new else "changed"
-    span = f"{minute_text(key[0])} to {minute_text(key[1])}"
-    return BlockChange(mark=mark, span=span, before=_text(old), after=_text(new))
+    return [
+        BlockChange(
+            mark=one.mark,
+            span=f"{minute_text(one.start_minute)} to {minute_text(one.end_minute)}",
+            before=_text(one.before),
+            after=_text(one.after),
+        )
+        for one in span_changes(before, after)
+    ]
 
 
 def _text(block: Block | None) -> str:

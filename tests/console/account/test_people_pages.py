@@ -2,6 +2,8 @@
 
 import csv
 import io
+from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.core import mail
@@ -168,6 +170,21 @@ def test_the_audit_shows_no_other_organisation_and_is_filtered_by_its_address(ma
     assert "Theirs" not in theirs
 
 
+def test_times_of_the_audit_and_its_days_are_those_of_the_organisations_plants(manager_client, petr):
+    factories.plant(on=factories.connection(owner=petr.organisation), time_zone="Pacific/Auckland")
+    entry(petr, subject="Brewery")
+    local = AT.astimezone(ZoneInfo("Pacific/Auckland"))
+
+    found, none = (
+        manager_client.get(url("audit"), {"from": day.isoformat(), "to": day.isoformat()})
+        for day in (local.date(), local.date() - timedelta(days=1))
+    )
+
+    assert f"{local:%H:%M:%S}" in text_of(found)
+    assert f"{AT:%Y-%m-%dT%H:%M:%S}.000Z · Pacific/Auckland" in found.content.decode()
+    assert ("Brewery" in text_of(found), "Brewery" in text_of(none)) == (True, False)
+
+
 def test_a_person_sees_their_own_acts_alone(operator_client, petr):
     entry(petr, subject="Of Petr")
     me = User.objects.get(username="operator")
@@ -191,7 +208,17 @@ def test_older_entries_are_on_the_next_page(manager_client, petr):
 
 
 @pytest.mark.parametrize(
-    "query", ["person=x", "before=-1", "from=yesterday", "to=2026-99-99", "action=%00", "before=" + "9" * 30]
+    "query",
+    [
+        "person=x",
+        "before=-1",
+        "from=yesterday",
+        "to=2026-99-99",
+        "from=0001-01-01",
+        "to=9999-12-31",
+        "action=%00",
+        "before=" + "9" * 30,
+    ],
 )
 def test_an_address_that_makes_no_sense_shows_a_page_all_the_same(manager_client, query):
     assert manager_client.get(f"{url('audit')}?{query}").status_code == 200

@@ -20,7 +20,7 @@ DAY = reverse("console:fleet:day")
 
 def day(organisation, at=NOW):
     about = FleetAsked(organisation_id=organisation.pk, at=at, proof=ProofRules(), tolerated_s={})
-    return day_of_fleet(organisation_id=organisation.pk, at=at, now=overview(about))
+    return day_of_fleet(organisation_id=organisation.pk, zone="Europe/Prague", at=at, now=overview(about))
 
 
 def plants(organisation, count, **kinds):
