@@ -23,8 +23,8 @@ from people.services.factors import (
     begin_enrolment,
     check_code,
     confirm_enrolment,
+    is_enrolling,
     make_recovery_codes,
-    pending_enrolment,
     remove_factor,
 )
 from people.services.sessions import end_sessions
@@ -58,7 +58,7 @@ def start(request: PersonRequest) -> HttpResponse:
 @require_POST
 @signed_in
 def confirm(request: PersonRequest) -> HttpResponse:
-    """The app's first code: from now on it is asked for. Shows the recovery codes, once."""
+    """The app's first code: from now on it is asked for. Shows the recovery codes, once; the picture never again."""
     at, person = clock.now(), request.person
     try:
         with transaction.atomic():
@@ -66,9 +66,8 @@ def confirm(request: PersonRequest) -> HttpResponse:
             ended = end_sessions(user=person, keep=request.session.session_key)
             write_down(request.doer, "account.factor_set", at=at, after={"sessions_ended": ended})
     except DomainError as error:
-        enrolment = pending_enrolment(user=person, at=at)
-        context = {} if enrolment is None else _picture(enrolment)
-        return _answer(request, {**context, **refused(error)}, status=422)
+        context = {"confirming": is_enrolling(user=person, at=at), **refused(error)}
+        return _answer(request, context, status=422)
     request.session.cycle_key()
     django_otp.login(request, device)
     return _answer(request, _shown(codes))

@@ -36,24 +36,20 @@ class Enrolment:
 
 @transaction.atomic
 def begin_enrolment(*, user: User, at: datetime) -> Enrolment:
-    """The app that is being set up; the same one for a quarter of an hour, so that a reload shows the same code."""
-    device = TotpDevice.objects.select_for_update().filter(user=user, confirmed=False).first()
-    if device is not None and at - device.created_at > timedelta(seconds=_SETUP_S):
-        device.delete()
-        device = None
-    if device is None:
-        device = TotpDevice.objects.create(
-            user=user, name="app", confirmed=False, key=secrets.token_hex(_KEY_BYTES), created_at=at
-        )
+    """An app to set up, in the place of one that is being set up. Its secret is answered here and never again: whoever
+    comes to the browser later can't read it."""
+    User.objects.select_for_update(no_key=True).get(pk=user.pk)  # of two at once the later one counts
+    TotpDevice.objects.filter(user=user, confirmed=False).delete()
+    device = TotpDevice.objects.create(
+        user=user, name="app", confirmed=False, key=secrets.token_hex(_KEY_BYTES), created_at=at
+    )
     return _enrolment(device)
 
 
-def pending_enrolment(*, user: User, at: datetime) -> Enrolment | None:
-    """The app that is being set up right now, if there is one."""
-    device = TotpDevice.objects.filter(
-        user=user, confirmed=False, created_at__gte=at - timedelta(seconds=_SETUP_S)
-    ).first()
-    return None if device is None else _enrolment(device)
+def is_enrolling(*, user: User, at: datetime) -> bool:
+    """Whether an app is being set up right now."""
+    since = at - timedelta(seconds=_SETUP_S)
+    return TotpDevice.objects.filter(user=user, confirmed=False, created_at__gte=since).exists()
 
 
 @transaction.atomic
@@ -68,7 +64,7 @@ def confirm_enrolment(*, user: User, code: str, at: datetime) -> tuple[TotpDevic
     step = device.matching_step(_plain(code), at=at)
     if step is None:
         raise Invalid(
-            _("This code does not belong to the picture above. Codes change every 30 seconds."),
+            _("This code does not belong to the picture that was shown. Codes change every 30 seconds."),
             path="code",
             code="WRONG_CODE",
         )
@@ -108,7 +104,8 @@ def check_code(*, user: User, code: str, at: datetime) -> TotpDevice:
 @transaction.atomic
 def make_recovery_codes(*, user: User, at: datetime) -> list[Secret]:
     """New recovery codes; those from before are dead. The caller has checked a code of the app."""
-    if not TotpDevice.objects.filter(user=user, confirmed=True).exists():
+    app = TotpDevice.objects.select_for_update().filter(user=user, confirmed=True)
+    if app.first() is None:  # locked: of two at once the later codes are left
         raise Conflict(_("There is no second factor that they could stand in for."))
     return _new_codes(user, at)
 

@@ -62,9 +62,7 @@ def invite(
     )
     if open_links.count() >= MOST_OPEN:
         raise Conflict(_("Too many invitations are open. Withdraw some first."))
-    if request_key and OneTimeLink.objects.filter(request_key=request_key).exists():
-        raise Conflict(_("This invitation was made already; its link was shown then."), code="MADE_ALREADY")
-    issued = _issue(doer=doer, user=None, name=name, email=email, role=role, at=at, request_key=request_key)
+    issued = _issue_once(doer=doer, name=name, email=email, role=role, at=at, request_key=request_key)
     write_down(doer, "person.invited", at=at, subject=name, after={"role": role, "email": email})
     return issued
 
@@ -77,6 +75,7 @@ def offer_new_password(*, doer: Doer, user: User, at: datetime) -> IssuedLink:
     """
     if user.pk == doer.user.pk:
         raise Conflict(_("Your own password is changed on your account page, with the present one."))
+    User.objects.select_for_update(no_key=True).get(pk=user.pk)  # of two at once one link is left
     OneTimeLink.objects.filter(user=user, used_at=None, revoked_at=None).update(revoked_at=at)
     issued = _issue(doer=doer, user=user, name=user.get_username(), email=user.email, role=user.role, at=at)
     write_down(doer, "person.password_link", at=at, subject=user.get_username())
@@ -157,6 +156,17 @@ def revoke_links_of(user: User, *, at: datetime) -> int:
 def prune_links(*, at: datetime) -> int:
     """Drop links that were over a month ago; answers how many."""
     return OneTimeLink.objects.filter(expires_at__lt=at - timedelta(days=30)).delete()[0]
+
+
+def _issue_once(*, doer: Doer, request_key: str | None, at: datetime, **facts: Any) -> IssuedLink:
+    """An invitation under the key of its form; of two that come at once the later one waits here for the first."""
+    try:
+        with transaction.atomic():
+            return _issue(doer=doer, user=None, request_key=request_key, at=at, **facts)
+    except IntegrityError:
+        if not OneTimeLink.objects.filter(request_key=request_key).exists():  # something else is wrong
+            raise
+        raise Conflict(str(_ALREADY_MADE), code="MADE_ALREADY") from None
 
 
 def _issue(*, doer: Doer, at: datetime, **facts: Any) -> IssuedLink:

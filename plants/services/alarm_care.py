@@ -175,7 +175,7 @@ def _must_be_open(case: AlarmCase) -> None:
 
 def _done(case: AlarmCase, request_key: str) -> AlarmNote | None:
     """What this very form has done already."""
-    note = case.notes.filter(request_key=request_key).first() if request_key else None
+    note = case.notes.filter(request_key=request_key[:64]).first() if request_key else None
     if note is not None:
         note.repeated = True
     return note

@@ -13,11 +13,12 @@ from esm import clock
 from live.grants import Grant
 from live.wishes import wishes_of
 from people.errors import LinkDead
-from people.models import OneTimeLink
+from people.models import OneTimeLink, RecoveryCode, TotpDevice
 from people.rights import Role
 from people.selectors.links import living_link
 from people.services.acts import Doer
-from people.services.links import invite, withdraw_link
+from people.services.factors import Enrolment, begin_enrolment, make_recovery_codes
+from people.services.links import invite, offer_new_password, withdraw_link
 from people.services.members import change_role, deactivate
 from plants.errors import Conflict, NotFound
 from plants.models import Organisation, User
@@ -114,6 +115,30 @@ def test_two_clicks_at_once_make_one_invitation() -> None:
     assert OneTimeLink.objects.count() == 1
     assert sorted(type(answer).__name__ for answer in answers) == ["Conflict", "Conflict", "IssuedLink"]
     assert all(answer.code == "MADE_ALREADY" for answer in answers if isinstance(answer, Conflict))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_password_links_at_once_leave_one_that_opens() -> None:
+    home = factories.organisation(name="Acme Energy", slug="acme")
+    boss, gone = (User.objects.create_user(name, organisation=home, role=Role.ADMIN) for name in ("a", "b"))
+
+    together(*[lambda: offer_new_password(doer=doer(boss), user=gone, at=AT)] * 3)
+
+    assert OneTimeLink.objects.filter(revoked_at=None).count() == 1
+    assert OneTimeLink.objects.count() == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_set_ups_and_recovery_codes_of_several_clicks_at_once_are_those_of_one() -> None:
+    user = User.objects.create_user("anna", password=PASSWORD)
+
+    begun = together(*[lambda: begin_enrolment(user=user, at=AT)] * 3)
+    TotpDevice.objects.update(confirmed=True)
+    made = together(*[lambda: make_recovery_codes(user=user, at=AT)] * 3)
+
+    assert [type(answer) for answer in begun] == [Enrolment] * 3
+    assert (TotpDevice.objects.count(), RecoveryCode.objects.count()) == (1, 10)
+    assert [type(answer) for answer in made] == [list] * 3
 
 
 @pytest.mark.django_db(transaction=True)

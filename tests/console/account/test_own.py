@@ -126,14 +126,28 @@ def test_the_key_and_the_recovery_codes_are_not_stored_in_clear_text(here, jana)
     assert not [code for code in codes if code in str(list(RecoveryCode.objects.values()))]
 
 
-def test_a_wrong_first_code_sets_nothing_up_and_shows_the_same_picture(here, jana):
-    here.post(url("factor_start"))
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}])
+def test_a_wrong_first_code_sets_nothing_up_and_does_not_show_the_secret_again(here, jana, headers):
+    secret = here.post(url("factor_start")).context["secret"]
     key = str(TotpDevice.objects.get().key)
 
-    answer = here.post(url("factor_confirm"), {"code": "000000"}, headers={"HX-Request": "true"})
+    answer = here.post(url("factor_confirm"), {"code": "000000"}, headers=headers)
 
-    assert (answer.status_code, "qr" in answer.context) == (422, True)
+    body = answer.content.decode()
+    assert (answer.status_code, "qr" in answer.context, secret in body) == (422, False, False)
+    assert (url("factor_confirm") in body, url("factor_start") in body) == (True, True)
     assert (TotpDevice.objects.get().confirmed, str(TotpDevice.objects.get().key)) == (False, key)
+
+
+def test_a_set_up_that_is_begun_again_has_another_secret_and_the_first_is_dead(here, jana):
+    first = here.post(url("factor_start")).context["secret"]
+    code = code_of(jana, confirmed=False)
+
+    second = here.post(url("factor_start")).context["secret"]
+
+    assert first != second
+    assert here.post(url("factor_confirm"), {"code": code}).status_code == 422
+    assert here.post(url("factor_confirm"), {"code": code_of(jana, confirmed=False)}).status_code == 200
 
 
 @pytest.mark.parametrize("name", ["factor_start", "factor_remove", "factor_codes"])
