@@ -11,7 +11,7 @@ from esm.admin_theme import unfold_settings
 from esm.env import Env, SettingError
 from esm.jwt_keys import parse_jwt_keys
 from esm.logs import configure_logging
-from esm.settings_alarms import ALARM_FLAP_MIN  # noqa: F401 - a setting of this module
+from esm.settings_alarms import ALARM_FLAP_MIN, ALARM_RETENTION_DAYS  # noqa: F401 - settings of this module
 from esm.settings_language import *  # noqa: F403 - settings of this module
 from esm.settings_live import *  # noqa: F403 - settings of this module
 from esm.settings_people import *  # noqa: F403 - settings of this module

@@ -42,13 +42,14 @@ from link.plan_looks import look_at_plans
 from link.site_reports import current_report_options, run_site_reports
 from metering.partitions import ROLLUPS
 from metering.rules import current_rules
-from metering.selectors.holds import why_kept
+from metering.selectors.holds import held_spans, why_kept
 from metering.selectors.meter_facts import current_meter_limits
 from metering.services.gaps import keep_ledger
 from metering.services.meters import roll_up_meters
 from metering.services.periods import learn_periods
 from metering.services.rollups import roll_up_telemetry
 from people.services.retention import prune_people
+from plants.services.alarm_retention import prune_alarms
 from plants.services.dead_letters import prune_dead_letters
 from plants.services.link_health import prune_link_health
 from plants.services.link_spans import prune_spans
@@ -167,6 +168,10 @@ def _plans(at: datetime) -> None:
     prune_uploads(at=at)
 
 
+def _alarms(at: datetime) -> None:
+    prune_alarms(at=at, keep_days=settings.ALARM_RETENTION_DAYS, held=held_spans())
+
+
 def _gaps(at: datetime) -> None:
     keep_ledger(at=at, rules=current_rules(), give_up_after=timedelta(days=settings.GAP_GIVE_UP_DAYS))
 
@@ -233,6 +238,7 @@ TICKS: tuple[Tick, ...] = (
     Tick(name="command_retention", period_s=300, run=_commands, slow=True),
     Tick(name="plans_done", period_s=60, run=lambda at: finish_plans(at=at)),
     Tick(name="plan_retention", period_s=300, run=_plans, slow=True),
+    Tick(name="alarm_retention", period_s=3600, run=_alarms, slow=True),
     Tick(name="link_health", period_s=60, run=lambda at: prune_link_health(at=at)),
     Tick(name="link_spans", period_s=600, run=lambda at: prune_spans(at=at)),
     Tick(name="dead_letters", period_s=300, run=lambda at: prune_dead_letters(at=at), slow=True),

@@ -1,5 +1,8 @@
 """Between the session and the pages: sessions end, and where a second factor is required it comes before anything else.
 
+A session that nobody uses ends. What a page asks of itself (the live stream, what it renews) is no use of it:
+`is_by_person`.
+
 A session says by `otp_device_id` that the second factor was shown. It ends with the factor: whoever takes one away
 ends the person's sessions, so that nothing has to be looked up here.
 """
@@ -18,6 +21,7 @@ from people.selectors.sessions import is_over
 from people.sessions import SEEN_AT, SIGNED_IN_AT, moment_of
 
 _NOTE_EVERY = timedelta(seconds=60)
+_LIVE = "/console/live/"
 _OPEN_WITHOUT = ("/console/account/second-factor/", "/console/account/theme/", "/console/logout/")
 
 
@@ -58,9 +62,23 @@ def _end_when_over(request: HttpRequest) -> bool:
     if is_over(signed_in_at=moment_of(session.get(SIGNED_IN_AT)), seen_at=seen_at, at=at):
         logout(request)
         return True
-    if seen_at is None or at - seen_at >= _NOTE_EVERY:
+    if seen_at is None or (at - seen_at >= _NOTE_EVERY and is_by_person(request)):
         session[SEEN_AT] = at.isoformat()
     return False
+
+
+def is_by_person(request: HttpRequest) -> bool:
+    """Whether somebody asked for it, and not an open page of itself: pages go on asking when everybody has gone home.
+
+    Browsers tell the pages that are gone to (`Sec-Fetch-Mode`); what scripts ask for is told by `shell.js`, which marks
+    what follows upon a key, a click or a turn of the wheel. Forms that a script sends without htmx are a person's.
+    """
+    if request.headers.get("X-By-Person") == "1":
+        return True
+    if "HX-Request" in request.headers or request.path_info.startswith(_LIVE):
+        return False
+    by_script = request.headers.get("Sec-Fetch-Mode", "navigate") != "navigate"
+    return not by_script or request.method not in ("GET", "HEAD")
 
 
 def _to_second_factor(request: HttpRequest) -> HttpResponse:

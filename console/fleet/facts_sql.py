@@ -173,7 +173,8 @@ WITH planned AS (
          MAX(CASE alarm.severity WHEN 'CRITICAL' THEN 4 WHEN 'ERROR' THEN 3 WHEN 'INFO' THEN 1 ELSE 2 END) AS worst
     FROM plants_alarm alarm
     JOIN plants_plant owned ON owned.id = alarm.plant_id AND owned.organisation_id = %(organisation)s
-   WHERE alarm.cleared_at IS NULL
+    LEFT JOIN plants_alarmcase filed ON filed.id = alarm.case_id
+   WHERE alarm.cleared_at IS NULL AND filed.closed_at IS NULL
    GROUP BY alarm.plant_id
 ), asked AS (
   SELECT command.plant_id, command.id, command.state, diagnosis.asked_at AS since

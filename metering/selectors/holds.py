@@ -20,3 +20,9 @@ def why_kept(span: Span) -> str:
         if rows.filter(stream__in=Stream.values, start_at__gte=span.low, start_at__lt=span.high).exists():
             return "not rolled up yet"
     return ""
+
+
+def held_spans() -> list[Span]:
+    """The spans that people hold, for what else is dropped by age."""
+    rows = RetentionHold.objects.filter(released_at__isnull=True).order_by("pk")
+    return [Span(low=low, high=high) for low, high in rows.values_list("from_at", "to_at")]

@@ -13,21 +13,25 @@ from plants.admin.looks import severity_chip
 from plants.admin.marks import NOTHING, Family, Look, ago, chip, link, moment, muted, stack
 from plants.admin.theme import AutocompleteSelectFilter, DropdownFilter, display
 from plants.models import Alarm, Organisation, User
+from plants.selectors.overview import IS_OPEN
+from plants.texts import number_of
 from plants.words import label_text
 
 
 class OpenFilter(DropdownFilter):
-    """Raised or cleared."""
+    """Open, raised or cleared."""
 
     title = "state"
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("open", "Still raised"), ("cleared", "Cleared")]
+        return [("open", "Open"), ("raised", "Still raised"), ("cleared", "Cleared")]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         match self.value():
             case "open":
+                return queryset.filter(IS_OPEN)
+            case "raised":
                 return queryset.filter(cleared_at__isnull=True)
             case "cleared":
                 return queryset.filter(cleared_at__isnull=False)
@@ -57,8 +61,8 @@ class OwnerFilter(DropdownFilter):
         return [(str(pk), name) for pk, name in Organisation.objects.values_list("pk", "name")[:500]]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        wanted = self.value()
-        if not wanted or not wanted.isdecimal():
+        wanted = number_of(self.value() or "")
+        if wanted is None:
             return queryset
         return queryset.filter(
             Q(plant__organisation=wanted) | Q(connection__organisation=wanted) | Q(organisation=wanted)

@@ -9,11 +9,17 @@ from django.db.models.functions import Coalesce
 from plants.models import Alarm, DeadLetter, Plant, TimeConfigBlock, TimeConfigVersion
 from plants.words import RECENT_WITHIN
 
+IS_OPEN = Q(cleared_at=None) & (Q(case=None) | Q(case__closed_at=None))
+"""Of alarms: raised, and nobody has closed its case; what is still to be cared for, wherever it is counted.
+
+`console.fleet.facts_sql` says the same as SQL. One that is raised anew after its case was closed is open again.
+"""
+
 
 def with_open_alarms(plants: "QuerySet[Plant]") -> "QuerySet[Plant]":
-    """Annotates `open_alarms`, the number of alarms that are still raised."""
+    """Annotates `open_alarms`, the number of alarms that are open."""
     counted = (
-        Alarm.objects.filter(plant=OuterRef("pk"), cleared_at__isnull=True)
+        Alarm.objects.filter(IS_OPEN, plant=OuterRef("pk"))
         .order_by()
         .values("plant")
         .annotate(number=Count("pk"))
@@ -27,15 +33,15 @@ def silent(plants: "QuerySet[Plant]", *, at: datetime) -> "QuerySet[Plant]":
     return plants.filter(state__measured_at__lt=at - RECENT_WITHIN)
 
 
-def open_alarms_of(*, plant_id: int, limit: int = 20) -> Sequence[Alarm]:
-    """A plant's alarms that are still raised, newest first."""
+def raised_alarms_of(*, plant_id: int, limit: int = 20) -> Sequence[Alarm]:
+    """A plant's alarms that are still raised, whatever people did about them, newest first."""
     rows = Alarm.objects.filter(plant_id=plant_id, cleared_at__isnull=True).order_by("-raised_at")
     return list(rows[:limit])
 
 
 def count_open_alarms_of_plant(*, plant_id: int, limit: int) -> int:
-    """How many alarms of a plant are raised, counted no further than the limit."""
-    return Alarm.objects.filter(plant_id=plant_id, cleared_at__isnull=True).order_by()[:limit].count()
+    """How many alarms of a plant are open, counted no further than the limit."""
+    return Alarm.objects.filter(IS_OPEN, plant_id=plant_id).order_by()[:limit].count()
 
 
 def alarms_of_plant(*, plant_id: int, limit: int = 50) -> Sequence[Alarm]:
@@ -57,8 +63,8 @@ def current_blocks(blocks: "QuerySet[TimeConfigBlock]") -> "QuerySet[TimeConfigB
 
 
 def count_open_alarms(*, limit: int = 1000) -> int:
-    """How many alarms are raised, counted no further than the limit."""
-    return Alarm.objects.filter(cleared_at__isnull=True).order_by()[:limit].count()
+    """How many alarms are open, counted no further than the limit."""
+    return Alarm.objects.filter(IS_OPEN).order_by()[:limit].count()
 
 
 def count_dead_letters(*, since: datetime, limit: int = 1000) -> int:

@@ -122,7 +122,7 @@ def _alarms(at: datetime) -> Matter | None:
         icon="warning",
         family=Family.FAIL,
         title=_many(number, "alarm raised", "alarms raised"),
-        text="Raised by Voke or by this platform, not cleared.",
+        text="Raised by Voke or by this platform, neither cleared nor closed.",
         url=_list("plants_alarm", "state=open"),
         permission="plants.view_alarm",
     )  # fmt: skip

@@ -5,8 +5,15 @@ import { ageText, countdownText, serverNow, setText, toast, t } from "./words.js
 const root = document.documentElement;
 const LATE_S = 10, STALE_S = 60;
 
+// A session ends when nobody uses it: what follows upon an act of a person says so, what the page renews by itself does not.
+const PRESENT_MS = 60_000;
+let acted = performance.now();
+for (const kind of ["pointerdown", "keydown", "wheel"]) {
+  document.addEventListener(kind, () => { acted = performance.now(); }, { capture: true, passive: true });
+}
 document.body.addEventListener("htmx:configRequest", (event) => {
   event.detail.headers["X-CSRFToken"] = document.body.dataset.csrf ?? "";
+  if (performance.now() - acted < PRESENT_MS) event.detail.headers["X-By-Person"] = "1";
 });
 document.body.addEventListener("htmx:sendError", () => toast(t("The server can't be reached. Nothing was changed.")));
 document.body.addEventListener("htmx:responseError", (event) => {

@@ -233,6 +233,26 @@ def test_a_session_that_nobody_uses_ends(hours, minutes, lives, person):
         assert is_in(client) is lives
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "lives"),
+    [
+        ("get", OWN, {"HX-Request": "true"}, False),  # what htmx renews
+        ("get", OWN, {"Sec-Fetch-Mode": "cors"}, False),  # what other scripts ask for
+        ("get", "/console/live/?probe=1&topics=plant", {}, False),
+        ("get", OWN, {"HX-Request": "true", "X-By-Person": "1"}, True),
+        ("get", OWN, {"Sec-Fetch-Mode": "navigate"}, True),
+        ("post", "/console/account/theme/", {"Sec-Fetch-Mode": "cors"}, True),
+    ],
+)
+def test_an_open_page_alone_does_not_put_off_the_end_of_a_session(person, method, path, headers, lives):
+    client = signed_in(person())
+    with clock.frozen(AT + timedelta(minutes=100)):
+        assert getattr(client, method)(path, headers=headers).status_code < 500
+
+    with clock.frozen(AT + timedelta(minutes=200)):
+        assert is_in(client) is lives
+
+
 def test_a_session_that_is_used_ends_after_its_longest_time(person):
     client = signed_in(person())
     alive = []

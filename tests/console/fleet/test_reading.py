@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.urls import reverse
 
 from console.fleet.asked import ListAsked, Place, Sort, View, asked_of, place_of
 from console.fleet.facts_sql import Attention, FleetAsked
@@ -17,6 +18,10 @@ from console.fleet.reading import (
 )
 from dispatch.states import State
 from dispatch.verification import ProofRules
+from plants.models import AlarmCase, Plant, User
+from plants.selectors.overview import count_open_alarms, with_open_alarms
+from plants.services.alarm_care import close
+from plants.services.alarms import clear_platform_alarm, raise_platform_alarm
 from tests import factories
 from tests.console import seed_fleet as seed
 from tests.console.seed_fleet import NOW as AT
@@ -80,6 +85,31 @@ def test_a_view_keeps_what_it_names_and_its_count_is_as_many(organisation, view,
 
     assert names(page_of(asked(organisation), ListAsked(view=view))) == kept
     assert overview(asked(organisation)).counts[view] == len(kept)
+
+
+def test_an_alarm_whose_case_a_person_has_closed_is_no_open_one_wherever_it_is_counted(
+    organisation, operator_client
+):
+    plant = seed.plant(seed.link(organisation, AT), "Depot", 1)
+    user = User.objects.get(pk=operator_client.session["_auth_user_id"])
+    raised = {"connection_id": None, "plant_id": plant.pk, "alarm_id": "a", "code": "DRIFT", "message": ""}
+    counts = []
+
+    def count():
+        (listed,) = page_of(asked(organisation), ListAsked(view=View.ALL)).rows
+        annotated = with_open_alarms(Plant.objects.all()).get().open_alarms
+        head = operator_client.get(reverse("console:plant:page", args=[plant.pk])).context["head"]
+        counts.append({listed.open_alarms, annotated, head.open_alarms, count_open_alarms()})
+
+    raise_platform_alarm(**raised, severity="ERROR", at=AT)
+    count()
+    close(case_id=AlarmCase.objects.get().pk, why="the crane is in the way", by=user, at=AT)
+    count()
+    clear_platform_alarm(connection_id=None, alarm_id="a", at=AT)
+    raise_platform_alarm(**raised, severity="ERROR", at=AT + timedelta(minutes=1))
+    count()
+
+    assert counts == [{1}, {0}, {1}]
 
 
 def test_totals_speak_of_live_plants_alone_and_say_how_many_are_missing(organisation):
