@@ -17,6 +17,8 @@ from plants.services.partitions import ensure_partitions, forget_known_partition
 from tests.dispatch.helpers import ask, deliver
 from tests.factories import AT
 
+S = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
 SLOT = timedelta(minutes=15)
 GRACE = timedelta(seconds=90)
 DUE = AT + SLOT + GRACE
@@ -123,4 +125,8 @@ def count(
 def judged(command: Command, *, at: datetime = DUE) -> Verification:
     """Its proof after a tick."""
     verify_due(at=at, rules=RULES)
+    return Verification.objects.get(command=command)
+
+
+def proof_of(command: Command) -> Verification:
     return Verification.objects.get(command=command)

@@ -80,3 +80,7 @@ def change_message(command: Command, **changes: Any) -> None:
 def finding(row: Diagnosis, check: str) -> dict[str, str]:
     """What one check found."""
     return next((one for one in row.evidence if one["check"] == check), {})
+
+
+def no_rest() -> Plant:
+    return factories.plant(on=factories.connection(rest_base_url=""))

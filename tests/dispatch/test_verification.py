@@ -4,30 +4,31 @@ from datetime import timedelta
 
 import pytest
 
-from dispatch.models import Command, Proof, Verification
+from dispatch.models import Proof, Verification
 from dispatch.services import grading, verification
-from dispatch.services.commands import cancel
 from dispatch.services.verification import verify_due
-from dispatch.states import State
 from dispatch.targets import targets_of
-from plants.models import Alarm, Asset, PlantState, TimeConfigOrigin
-from plants.services.time_config import Author, set_time_config
-from plants.time_config import Block
+from plants.models import Asset
 from tests import factories
-from tests.dispatch.helpers import ask, deliver, mode, setpoint, stop_now
-from tests.dispatch.proof_world import DUE, GRACE, RULES, SLOT, judged, measure, say, sent
-from tests.factories import AT, OPERATOR
+from tests.dispatch.helpers import ask, mode, setpoint
+from tests.dispatch.proof_world import (
+    DUE,
+    GRACE,
+    MINUTE,
+    RULES,
+    SLOT,
+    S,
+    judged,
+    measure,
+    proof_of,
+    sent,
+)
+from tests.factories import AT
 from tests.queries import queries_of
 from tests.threads import together
-from vcp import Direction, Priority
+from vcp import Direction
 
 pytestmark = pytest.mark.django_db
-S = timedelta(seconds=1)
-MINUTE = timedelta(minutes=1)
-
-
-def proof_of(command: Command) -> Verification:
-    return Verification.objects.get(command=command)
 
 
 # --- the row ----------------------------------------------------------------------------------------------------------
@@ -163,271 +164,6 @@ def test_another_plants_samples_do_not_count():
     measure(other, -10.0)
 
     assert judged(command).verdict == Proof.NO_DATA
-
-
-# --- in force or not --------------------------------------------------------------------------------------------------
-
-
-def test_a_setpoint_that_reached_voke_late_is_judged_from_then_on():
-    plant = factories.plant()
-    command = ask(plant, setpoint(10.0))
-    deliver(command.connection, at=AT + 3 * MINUTE)
-    measure(plant, -10.0)
-
-    assert judged(command).from_at == AT + 4 * MINUTE
-
-
-def test_a_newer_setpoint_ends_what_is_judged():
-    plant = factories.plant()
-    first = sent(plant, setpoint(10.0))
-    half = AT + 5 * MINUTE
-    second = sent(plant, setpoint(20.0, valid_from=half), at=half)
-    measure(plant, lambda s: -10.0 if s < 300 else -20.0)
-
-    verify_due(at=DUE, rules=RULES)
-
-    assert (proof_of(first).verdict, proof_of(first).to_at) == (Proof.VERIFIED, half)
-    assert (proof_of(second).verdict, proof_of(second).from_at) == (Proof.VERIFIED, half + MINUTE)
-
-
-@pytest.mark.parametrize("payload", [mode(), stop_now()])
-def test_a_mode_and_an_emergency_end_what_is_judged(payload):
-    plant = factories.plant()
-    first = sent(plant, setpoint(10.0))
-    half = AT + 5 * MINUTE
-    sent(plant, payload, at=half)
-    measure(plant, lambda s: -10.0 if s < 300 else 0.0)
-
-    proof = judged(first)
-
-    assert (proof.verdict, proof.to_at) == (Proof.VERIFIED, half)
-
-
-def test_a_setpoint_that_was_ended_at_once_was_not_in_force():
-    plant = factories.plant()
-    first = sent(plant, setpoint(10.0))
-    sent(plant, mode(), at=AT + 90 * S)
-
-    assert judged(first).verdict == Proof.NOT_IN_FORCE
-
-
-def test_what_voke_rejected_ends_nothing():
-    plant = factories.plant()
-    first = sent(plant, setpoint(10.0))
-    half = AT + 5 * MINUTE
-    other = ask(plant, setpoint(20.0, valid_from=half), at=half)
-    deliver(other.connection, at=half)
-    say(other, State.REJECTED, at=half)
-    measure(plant, -10.0)
-
-    assert judged(first).to_at == AT + SLOT
-
-
-def test_a_high_setpoint_holds_an_ordinary_one_off_until_it_ends():
-    plant = factories.plant()
-    high = sent(plant, setpoint(30.0, priority=Priority.HIGH, valid_until=AT + 5 * MINUTE))
-    plain = sent(plant, setpoint(10.0))
-    measure(plant, lambda s: -30.0 if s < 300 else -10.0)
-
-    verify_due(at=DUE, rules=RULES)
-
-    assert (proof_of(high).verdict, proof_of(high).to_at) == (Proof.VERIFIED, AT + 5 * MINUTE)
-    assert (proof_of(plain).verdict, proof_of(plain).from_at) == (Proof.VERIFIED, AT + 6 * MINUTE)
-
-
-def test_a_high_setpoint_from_the_day_before_still_holds_it_off():
-    plant = factories.plant()
-    before = AT - timedelta(hours=20)
-    sent(plant, setpoint(30.0, priority=Priority.HIGH, valid_from=before, valid_until=AT + SLOT), at=before)
-    plain = sent(plant, setpoint(10.0))
-
-    assert judged(plain).verdict == Proof.NOT_IN_FORCE
-
-
-def test_a_high_setpoint_that_was_ended_long_ago_holds_nothing_off():
-    plant = factories.plant()
-    before = AT - timedelta(hours=70)
-    sent(plant, setpoint(30.0, priority=Priority.HIGH, valid_from=before, valid_until=AT + SLOT), at=before)
-    sent(plant, mode(), at=before + MINUTE)
-    plain = sent(plant, setpoint(10.0))
-    measure(plant, -10.0)
-
-    assert (judged(plain).verdict, judged(plain).from_at) == (Proof.VERIFIED, AT + MINUTE)
-
-
-def test_a_mode_that_the_broker_took_in_the_same_window_as_the_next_setpoint_does_not_end_it():
-    """As after a release: the base mode and the slot that is current follow each other at once."""
-    plant = factories.plant()
-    ask(plant, mode())
-    plain = ask(plant, setpoint(10.0))
-    deliver(plant.connection)
-    measure(plant, -10.0)
-
-    assert judged(plain).verdict == Proof.VERIFIED
-
-
-def test_what_voke_kept_waiting_is_judged_from_its_execution_on():
-    plant = factories.plant()
-    command = ask(plant, setpoint(10.0))
-    deliver(command.connection)
-    say(command, State.QUEUED_BY_VOKE, at=AT)
-    say(command, State.EXECUTING, at=AT + 4 * MINUTE)
-    measure(plant, -10.0)
-
-    assert judged(command).from_at == AT + 5 * MINUTE
-
-
-def test_what_voke_never_began_was_not_in_force():
-    plant = factories.plant()
-    command = ask(plant, setpoint(10.0))
-    deliver(command.connection)
-    say(command, State.QUEUED_BY_VOKE, at=AT)
-    measure(plant, -10.0)
-
-    assert judged(command).verdict == Proof.NOT_IN_FORCE
-
-
-def test_a_command_without_any_answer_is_judged_all_the_same():
-    plant = factories.plant()
-    command = ask(plant, setpoint(10.0))
-    deliver(command.connection)
-    say(command, State.UNCONFIRMED, at=AT + MINUTE)
-    measure(plant, -10.0)
-
-    assert judged(command).verdict == Proof.VERIFIED
-
-
-def test_a_cancelled_command_is_not_in_force_in_the_same_step():
-    plant = factories.plant()
-    soon = AT + timedelta(hours=1)
-    command = ask(plant, setpoint(valid_from=soon, valid_until=soon + SLOT), due_at=soon)
-
-    cancel(
-        organisation_id=plant.organisation_id,
-        command_id=command.pk,
-        actor=OPERATOR,
-        reason="no",
-        at=AT + MINUTE,
-    )
-
-    assert (proof_of(command).verdict, proof_of(command).judged_at) == (Proof.NOT_IN_FORCE, AT + MINUTE)
-
-
-def test_a_rejected_command_is_not_in_force_in_the_same_step():
-    command = ask(factories.plant(), setpoint())
-    deliver(command.connection)
-
-    say(command, State.REJECTED, at=AT + S)
-
-    assert proof_of(command).verdict == Proof.NOT_IN_FORCE
-
-
-def test_a_command_that_an_emergency_took_back_is_not_in_force_in_the_same_step():
-    plant = factories.plant()
-    command = ask(plant, setpoint())
-
-    ask(plant, stop_now(), at=AT + S)
-
-    assert proof_of(command).verdict == Proof.NOT_IN_FORCE
-
-
-# --- hints ------------------------------------------------------------------------------------------------------------
-
-
-def test_an_empty_battery_explains_what_is_missing():
-    plant = factories.plant(soc_min_pct=10.0)
-    command = sent(plant, setpoint(10.0))
-    measure(plant, -2.0, soc_pct=10.2)
-
-    assert judged(command).hint == "SOC_AT_BOUND"
-
-
-def test_a_battery_that_ran_empty_within_the_time_explains_what_is_missing():
-    plant = factories.plant(soc_min_pct=10.0)
-    command = sent(plant, setpoint(10.0))
-    measure(plant, -10.0, until=AT + 8 * MINUTE, soc_pct=20.0)
-    measure(plant, 0.0, since=AT + 8 * MINUTE, until=AT + SLOT, soc_pct=10.0)
-
-    assert (judged(command).verdict, proof_of(command).hint) == (Proof.OFF_TARGET, "SOC_AT_BOUND")
-
-
-@pytest.mark.parametrize(
-    ("minutes", "made_at", "enabled", "expected"),
-    [
-        ((180, 300), AT - MINUTE, True, "SOC_AT_BOUND"),  # AT is 03:00 in UTC, 04:00 on the plant's clock
-        ((0, 240), AT - MINUTE, True, ""),
-        ((255, 1440), AT - MINUTE, True, ""),
-        ((254, 1440), AT - MINUTE, True, "SOC_AT_BOUND"),
-        ((180, 300), AT + 2 * MINUTE, True, ""),
-        ((180, 300), AT - MINUTE, False, ""),
-    ],
-    ids=["its hour", "before", "after", "reaches in", "made later", "not used"],
-)
-def test_the_charge_that_the_time_config_keeps_is_a_bound_in_its_hours(minutes, made_at, enabled, expected):
-    plant = factories.plant(soc_min_pct=10.0, time_zone="Europe/Prague", config_enabled=enabled)
-    start, end = minutes
-    rest = [Block(start_minute=low, end_minute=high, p_bat_min_kw=-5, p_bat_max_kw=5, soc_min_pct=10, soc_max_pct=90)
-            for low, high in ((0, start), (end, 1440)) if low < high]  # fmt: skip
-    keeps = Block(
-        start_minute=start, end_minute=end, p_bat_min_kw=-5, p_bat_max_kw=5, soc_min_pct=40, soc_max_pct=90
-    )
-    set_time_config(
-        plant_id=plant.pk,
-        blocks=[*rest, keeps],
-        origin=TimeConfigOrigin.PERSON,
-        author=Author(name="op"),
-        at=made_at,
-    )
-    command = sent(plant, setpoint(10.0))
-    measure(plant, -2.0, soc_pct=40.2)
-
-    assert judged(command).hint == expected
-
-
-def test_a_full_battery_does_not_explain_a_missing_discharge():
-    plant = factories.plant(soc_max_pct=90.0)
-    command = sent(plant, setpoint(10.0))
-    measure(plant, -2.0, soc_pct=90.0)
-
-    assert judged(command).hint == ""
-
-
-@pytest.mark.parametrize(
-    ("cleared_after", "expected"), [(None, "DEVICE_FAULT"), (10, "DEVICE_FAULT"), (0, "")]
-)
-def test_an_alarm_of_a_device_explains_a_miss_while_it_was_open(cleared_after, expected):
-    plant = factories.plant()
-    command = sent(plant, setpoint(10.0))
-    measure(plant, -2.0)
-    raised = AT - MINUTE
-    Alarm.objects.create(
-        connection=plant.connection, plant=plant, alarm_id="a", severity="ERROR", code="FAULT", device_id="B1",
-        raised_at=raised, cleared_at=None if cleared_after is None else AT + cleared_after * MINUTE,
-        told_at=raised, received_at=raised,
-    )  # fmt: skip
-
-    assert judged(command).hint == expected
-
-
-@pytest.mark.parametrize(("others_at", "expected"), [(AT + SLOT, "SITE_OFFLINE"), (AT - MINUTE, "")])
-def test_a_plant_that_is_silent_while_others_are_heard_is_offline(others_at, expected):
-    plant = factories.plant()
-    other = factories.plant(on=plant.connection)
-    for one, at in ((plant, AT - MINUTE), (other, others_at)):
-        PlantState.objects.filter(plant=one).update(measured_at=at)
-    command = sent(plant, setpoint(10.0))
-
-    proof = judged(command)
-
-    assert (proof.verdict, proof.hint) == (Proof.NO_DATA, expected)
-
-
-def test_the_limit_of_the_site_explains_what_is_missing_of_the_plants_own_power():
-    plant = factories.plant(max_export_kw=50.0)
-    command = sent(plant, setpoint(40.0, include_consumption=False))
-    measure(plant, -49.9, battery_power_kw=-20.0, fve_power_kw=10.0)
-
-    assert judged(command).hint == "LIMITED"
 
 
 # --- late data --------------------------------------------------------------------------------------------------------

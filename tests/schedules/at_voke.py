@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import transaction
 
-from dispatch.models import Command
+from dispatch.models import Command, Kind
 from dispatch.services.due import queue_due
 from plants.models import Connection, Plant, ScheduleCarrier
 from schedules.models import DayPlan, Origin, PlanEvent, PlanState, PlanVersion, VokeSchedule
@@ -136,3 +136,7 @@ def in_force(plant: Plant, *, now: datetime = NOON) -> PlanVersion:
     send(plant, now=now)
     voke_says(only(version), "ACCEPTED", now=now)
     return version
+
+
+def commands(plant: Plant, kind: Kind = Kind.SCHEDULE_CREATE) -> list[Command]:
+    return list(Command.objects.filter(plant=plant, kind=kind).order_by("pk"))

@@ -3,64 +3,31 @@
 import pytest
 
 from dispatch.models import Command
-from plants.errors import Conflict, Invalid, NotFound, Several
+from plants.errors import Invalid, NotFound, Several
 from plants.models import Plant
-from schedules.models import PlanEvent, PlanState, PlanVersion, RunState, SlotRun, VokeSchedule
+from schedules.models import PlanEvent, PlanState, PlanVersion, RunState, SlotRun
 from schedules.policy import current_schedule_policy
 from schedules.services import publishing
-from schedules.services.carried_by_us import run_due_slots
-from schedules.services.publishing import MOST_AT_ONCE, cancel_plan, publish, publish_many, republish
+from schedules.services.publishing import MOST_AT_ONCE, publish, publish_many
 from tests import factories
 from tests.dispatch.helpers import ask, stop_now
 from tests.factories import OPERATOR
 from tests.queries import queries_of
 from tests.schedules.helpers import check, checked, draft, values
 from tests.schedules.plans import DAY, EVE, at, slot
+from tests.schedules.publications import (
+    cancelled,
+    code_of,
+    plain_plant,
+    publish_version,
+    published,
+    runs,
+    states,
+    tick,
+)
 from tests.threads import together
 
 pytestmark = pytest.mark.django_db
-
-
-def plain_plant(**changes):
-    return factories.plant(**({"capacity_kwh": 0} | changes))
-
-
-def publish_version(version, now=EVE, **changes):
-    return publish(
-        organisation_id=version.plan.organisation_id, version_id=version.pk, actor=OPERATOR, at=now,
-        policy=current_schedule_policy(), **changes,
-    )  # fmt: skip
-
-
-def published(plant, *slots, now=EVE, **changes):
-    version = checked(plant, *slots, at=now, **changes)
-    return publish_version(version, now, accept_warnings=True)
-
-
-def cancelled(version, now=EVE, reason="rain"):
-    return cancel_plan(
-        organisation_id=version.plan.organisation_id, version_id=version.pk, actor=OPERATOR, reason=reason, at=now,
-        policy=current_schedule_policy(),
-    )  # fmt: skip
-
-
-def code_of(work, error=Conflict):
-    with pytest.raises(error) as caught:
-        work()
-    return caught.value.code
-
-
-def tick(now):
-    run_due_slots(at=now, policy=current_schedule_policy())
-
-
-def runs(version):
-    rows = SlotRun.objects.filter(slot__version=version).order_by("slot__start_at", "turn")
-    return [(row.state, row.command_id) for row in rows]
-
-
-def states(plan):
-    return list(plan.versions.order_by("number").values_list("state", flat=True))
 
 
 # --- what may be published --------------------------------------------------------------------------------------------
@@ -207,79 +174,6 @@ def test_only_a_published_plan_is_cancelled_and_with_a_reason():
     assert code_of(lambda: cancelled(version, reason=" "), Invalid) == "REASON_MISSING"
     cancelled(version)
     assert code_of(lambda: cancelled(version)) == "NOT_PUBLISHED"
-
-
-# --- who carries it ---------------------------------------------------------------------------------------------------
-
-
-def carried_by(plant, carrier):
-    Plant.objects.filter(pk=plant.pk).update(schedule_carrier=carrier)
-
-
-def again(version, now=EVE):
-    return republish(
-        organisation_id=version.plan.organisation_id, version_id=version.pk, actor=OPERATOR, at=now,
-        policy=current_schedule_policy(), accept_warnings=True,
-    )  # fmt: skip
-
-
-def test_a_plan_that_voke_carries_makes_a_schedule_and_no_runs():
-    version = published(plain_plant(schedule_carrier="VOKE"), slot("10:00", 5), slot("10:15", 6))
-
-    assert version.carrier == "VOKE"
-    (schedule,) = VokeSchedule.objects.all()
-    assert schedule.create_command.kind == "schedule-create"
-    assert not SlotRun.objects.exists()
-
-
-def test_a_plan_goes_from_us_to_voke_in_mid_day_and_leaves_no_run_behind():
-    plant = plain_plant()
-    version = published(plant, slot("10:00", 5), slot("10:15", 6), slot("10:30", 7))
-    tick(at("10:00"))
-    carried_by(plant, "VOKE")
-
-    now = again(version, at("10:05"))
-
-    assert states(version.plan) == ["REPLACED", "PUBLISHED"]
-    assert (now.carrier, now.number, values(now)) == ("VOKE", 2, [5, 6, 7])
-    assert {state for state, _ in runs(version)} == {"WITHDRAWN"}
-    payload = VokeSchedule.objects.get().create_command.payload
-    assert [one["targetValueKw"] for one in payload["slots"]] == [5, 6, 7]
-    tick(at("10:30"))
-    assert Command.objects.filter(kind="site-setpoint").count() == 1
-
-
-def test_a_plan_comes_from_voke_to_us_and_its_schedule_is_withdrawn():
-    plant = plain_plant(schedule_carrier="VOKE")
-    version = published(plant, slot("10:00", 5), slot("10:15", 6))
-    Command.objects.filter(kind="schedule-create").update(state="ACCEPTED")
-    carried_by(plant, "DISPATCHER")
-
-    now = again(version, at("10:05"))
-
-    assert runs(now) == [("WAITING", None)] * 2
-    assert VokeSchedule.objects.get().unwanted_at == at("10:05")
-    assert VokeSchedule.objects.get().successor_id == now.pk
-
-
-def test_a_plan_is_only_handed_over_to_another_carrier_and_not_while_somebody_edits():
-    plant = plain_plant()
-    version = published(plant, slot("10:00", 5))
-
-    assert code_of(lambda: again(version)) == "SAME_CARRIER"
-    carried_by(plant, "VOKE")
-    other = draft(plant, slot("10:00", 9))
-    assert code_of(lambda: again(version)) == "DRAFT_EXISTS"
-    assert code_of(lambda: again(other)) == "NOT_PUBLISHED"
-
-
-def test_a_hand_over_that_the_rules_refuse_changes_nothing():
-    plant = plain_plant()
-    version = published(plant, slot("10:00", 80))
-    Plant.objects.filter(pk=plant.pk).update(max_import_kw=50, schedule_carrier="VOKE")
-
-    assert code_of(lambda: again(version), Several) == "SITE_LIMIT"
-    assert states(version.plan) == ["PUBLISHED"]
 
 
 # --- many at once, and at the same time -------------------------------------------------------------------------------

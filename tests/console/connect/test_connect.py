@@ -1,77 +1,32 @@
 """Connecting a Voke: paste, check, map, credentials, switch; secrets are shown once or not at all."""
 
 import json
-import secrets
 import socket
 from unittest import mock
 
 import pytest
-from django.core.cache import cache
 from django.test import Client
 
-from console.connect import runs, views_check, views_sites
+from console.connect import runs
 from esm import clock
-from link.checkup import CHECKS
 from people.models import AuditEntry
 from plants.models import Connection, ConnectionMode, Organisation
 from tests import factories
+from tests.console.connect.bundles import API_KEY, SIGNING_KEY, bundle_text, says_no_secret
 from tests.factories import AT
 from tests.queries import queries_of
 from trading_api.models import Credential, PullJournal
 
 pytestmark = pytest.mark.django_db
-API_KEY, SIGNING_KEY = secrets.token_urlsafe(32), secrets.token_hex(32)
 NEW, READ = "/console/connections/new/", "/console/connections/new/read/"
-
-
-@pytest.fixture(autouse=True)
-def _fresh_cache():
-    cache.clear()
-    yield
-    cache.clear()
-
-
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs end before the answer: the test's transaction is this thread's."""
-    monkeypatch.setattr(runs, "spawn_thread", lambda body: body())
-
-
-@pytest.fixture(autouse=True)
-def _names_end_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name that nobody knows is told so at once, whatever the machine's name servers do."""
-    asked = socket.getaddrinfo
-
-    def told(host: str, *words: object, **options: object) -> object:
-        if str(host).endswith(".invalid"):
-            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return asked(host, *words, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(socket, "getaddrinfo", told)
-
-
-def _bundle(**changes: object) -> str:
-    members = {
-        "amqpsUri": f"amqps://acme:{API_KEY}@broker.invalid:5671/partner-7",
-        "apiKey": API_KEY,
-        "signingKey": SIGNING_KEY,
-        "slug": "acme",
-        "keyId": "7",
-    }
-    return json.dumps({name: value for name, value in {**members, **changes}.items() if value is not None})
-
-
-def _says_no_secret(text: str) -> None:
-    assert API_KEY not in text
-    assert SIGNING_KEY not in text
 
 
 def test_what_is_pasted_is_shown_with_secrets_masked_and_unknown_members_named(
     engineer_client: Client,
 ) -> None:
-    answer = engineer_client.post(READ, {"bundle": _bundle(surprise="x")}).content.decode()
+    answer = engineer_client.post(READ, {"bundle": bundle_text(surprise="x")}).content.decode()
 
-    _says_no_secret(answer)
+    says_no_secret(answer)
     assert f"••••{API_KEY[-4:]}" in answer
     assert f"••••{SIGNING_KEY[-4:]}" in answer
     assert "broker.invalid:5671" in answer
@@ -92,12 +47,12 @@ def test_what_is_pasted_is_shown_with_secrets_masked_and_unknown_members_named(
 def test_a_bad_bundle_is_refused_at_its_member_and_never_echoed(
     engineer_client: Client, changes: dict[str, object], path: str
 ) -> None:
-    read = engineer_client.post(READ, {"bundle": _bundle(**changes)}).content.decode()
-    posted = engineer_client.post(NEW, {"bundle": _bundle(**changes), "name": "Voke"})
+    read = engineer_client.post(READ, {"bundle": bundle_text(**changes)}).content.decode()
+    posted = engineer_client.post(NEW, {"bundle": bundle_text(**changes), "name": "Voke"})
 
     assert path in read
     assert posted.status_code == 422
-    _says_no_secret(read + posted.content.decode())
+    says_no_secret(read + posted.content.decode())
     assert Connection.objects.count() == 0
 
 
@@ -108,8 +63,8 @@ def test_a_host_inside_is_refused_when_pasted_and_when_imported(
     settings.CONNECT_ALLOW_PRIVATE = False
     told = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (place, 5671))]
     with mock.patch.object(socket, "getaddrinfo", autospec=True, return_value=told):
-        read = engineer_client.post(READ, {"bundle": _bundle()}).content.decode()
-        posted = engineer_client.post(NEW, {"bundle": _bundle(), "name": "Voke"})
+        read = engineer_client.post(READ, {"bundle": bundle_text()}).content.decode()
+        posted = engineer_client.post(NEW, {"bundle": bundle_text(), "name": "Voke"})
 
     assert "not public" in read
     assert posted.status_code == 422
@@ -120,7 +75,7 @@ def test_a_host_inside_is_refused_when_pasted_and_when_imported(
 def test_an_imported_connection_observes_and_the_import_is_audited_without_secrets(
     engineer_client: Client, organisation: Organisation
 ) -> None:
-    answer = engineer_client.post(NEW, {"bundle": _bundle(), "name": "Staging", "source": "acme-esm"})
+    answer = engineer_client.post(NEW, {"bundle": bundle_text(), "name": "Staging", "source": "acme-esm"})
 
     connection = Connection.objects.get()
     assert answer["Location"] == f"/console/connections/{connection.pk}/check/"
@@ -131,26 +86,26 @@ def test_an_imported_connection_observes_and_the_import_is_audited_without_secre
     )
     entry = AuditEntry.objects.get()
     assert entry.action == "connection.imported"
-    _says_no_secret(json.dumps(entry.after))
+    says_no_secret(json.dumps(entry.after))
 
 
 def test_no_page_about_a_connection_shows_its_secrets(engineer_client: Client) -> None:
-    engineer_client.post(NEW, {"bundle": _bundle(), "name": "Staging"})
+    engineer_client.post(NEW, {"bundle": bundle_text(), "name": "Staging"})
     at = f"/console/connections/{Connection.objects.get().pk}/"
 
     pages = ["/console/connections/", at, f"{at}check/", f"{at}bundle/", f"{at}reverse/"]
     for path in pages:
         answer = engineer_client.get(path)
         assert answer.status_code == 200, path
-        _says_no_secret(answer.content.decode())
+        says_no_secret(answer.content.decode())
 
 
 def test_a_key_that_takes_over_moves_the_plants(engineer_client: Client, organisation: Organisation) -> None:
     old = factories.connection(owner=organisation, slug="acme")
     plant = factories.plant(on=old)
-    assert "takes_over" in engineer_client.post(READ, {"bundle": _bundle()}).content.decode()
+    assert "takes_over" in engineer_client.post(READ, {"bundle": bundle_text()}).content.decode()
 
-    engineer_client.post(NEW, {"bundle": _bundle(), "name": "Next", "takes_over": str(old.pk)})
+    engineer_client.post(NEW, {"bundle": bundle_text(), "name": "Next", "takes_over": str(old.pk)})
 
     plant.refresh_from_db()
     old.refresh_from_db()
@@ -164,99 +119,12 @@ def test_a_new_bundle_keeps_what_the_connection_is(
 ) -> None:
     connection = factories.connection(owner=organisation, slug="acme", vhost="partner-7")
 
-    answer = engineer_client.post(f"/console/connections/{connection.pk}/bundle/", {"bundle": _bundle()})
+    answer = engineer_client.post(f"/console/connections/{connection.pk}/bundle/", {"bundle": bundle_text()})
 
     assert answer.status_code == 302
     connection.refresh_from_db()
     assert connection.api_key == API_KEY
     assert AuditEntry.objects.get().action == "connection.bundle_replaced"
-
-
-def test_the_checks_stop_at_the_first_that_fails_and_say_the_fix(
-    engineer_client: Client, organisation: Organisation, settings
-) -> None:
-    settings.LINK_TRANSPORT = "amqps"
-    connection = factories.connection(
-        owner=organisation,
-        amqps_uri=f"amqps://acme:{API_KEY}@nowhere.invalid:5671/partner-7",
-        rest_base_url="",
-    )
-    path = f"/console/connections/{connection.pk}/check/"
-    assert "Run the checks" in engineer_client.get(path).content.decode()
-
-    told = engineer_client.post(path).content.decode()
-
-    assert "Host name" in told
-    assert told.count('class="failed"') == 1
-    assert "not tried: host failed" in told
-    assert "Copy a mail for Voke" in told
-    _says_no_secret(told)
-
-
-def test_what_a_run_finds_is_told_line_by_line() -> None:
-    seen: list[int] = []
-
-    def work(tell) -> None:
-        for number in range(3):
-            tell({"step": str(number)})
-            run = runs.read("here", at=clock.now())
-            assert run is not None
-            seen.append(len(run.lines))
-            assert run.running
-
-    runs.start("here", work, clock=clock.now)
-
-    run = runs.read("here", at=clock.now())
-    assert run is not None
-    assert (seen, run.running, run.failed) == ([1, 2, 3], False, False)
-
-
-def test_two_starts_are_one_run() -> None:
-    started: list[int] = []
-
-    def work(tell) -> None:
-        started.append(1)
-        runs.start("here", work, clock=clock.now)
-
-    runs.start("here", work, clock=clock.now)
-
-    assert started == [1]
-
-
-def test_a_run_that_fails_says_so_and_leaves_room_for_the_next() -> None:
-    def broken(tell) -> None:
-        tell({"step": "a"})
-        raise RuntimeError("a fault of ours")
-
-    for _ in range(runs.AT_ONCE + 1):
-        runs.start("here", broken, clock=clock.now)
-
-    run = runs.read("here", at=clock.now())
-    assert run is not None
-    assert (run.running, run.failed, len(run.lines)) == (False, True, 1)
-
-
-def test_a_process_takes_only_so_many_runs() -> None:
-    held = []
-    for number in range(runs.AT_ONCE):
-        runs.start(f"run{number}", lambda tell: None, clock=clock.now, spawn=held.append)
-    try:
-        with pytest.raises(runs.TooManyRuns):
-            runs.start("another", lambda tell: None, clock=clock.now, spawn=held.append)
-    finally:
-        for body in held:
-            body()
-
-
-def test_a_run_whose_process_was_stopped_counts_as_ended() -> None:
-    held = []
-    runs.start("here", lambda tell: None, clock=lambda: AT - 2 * runs.STALE, spawn=held.append)
-    try:
-        run = runs.read("here", at=AT)
-        assert run is not None
-        assert (run.running, run.failed) == (False, True)
-    finally:
-        held[0]()
 
 
 def _listed(connection: Connection, *sites: tuple[str, str, str]) -> None:
@@ -464,8 +332,3 @@ def test_the_list_costs_the_same_for_many(viewer_client: Client, organisation: O
     many = queries_of(lambda: viewer_client.get("/console/connections/"))
 
     assert many == few <= 24
-
-
-def test_the_words_of_the_checks_are_all_named() -> None:
-    assert set(views_check._TITLES) == {check.step.value for check in CHECKS}
-    assert views_sites.MOST_SITES <= 1000
