@@ -6,8 +6,8 @@ from django.db.models import Sum
 
 from dispatch.models import EmergencyLatch
 from metering.days import LocalDay, local_day
-from plants.models import Asset, Plant, PlantState, TimeConfigBlock
-from plants.time_config import Block
+from plants.models import Asset, Plant, PlantState
+from plants.selectors.plants import blocks_of_version
 from schedules.conflicts import Around, PlanFacts
 from schedules.models import DayPlan, Override, PlanSlot
 from schedules.slots import Span
@@ -24,6 +24,7 @@ def facts_of(plant: Plant, *, zone: str) -> PlanFacts:
         .values_list("asset_type")
         .annotate(Sum("rated_power_kw"))
     )
+    version_id = plant.time_config_id if plant.config_enabled else None
     return PlanFacts(
         zone=zone,
         config_zone=plant.time_zone,
@@ -38,23 +39,8 @@ def facts_of(plant: Plant, *, zone: str) -> PlanFacts:
         capacity_kwh=plant.capacity_kwh,
         soc_min_pct=0.0 if plant.soc_min_pct is None else plant.soc_min_pct,
         soc_max_pct=100.0 if plant.soc_max_pct is None else plant.soc_max_pct,
-        blocks=_blocks(plant) if plant.config_enabled else (),
+        blocks=() if version_id is None else blocks_of_version(version_id),
     )
-
-
-def _blocks(plant: Plant) -> list[Block]:
-    rows = TimeConfigBlock.objects.filter(version_id=plant.time_config_id).order_by("start_minute")
-    return [
-        Block(
-            start_minute=row.start_minute,
-            end_minute=row.end_minute,
-            p_bat_min_kw=row.p_bat_min_kw,
-            p_bat_max_kw=row.p_bat_max_kw,
-            soc_min_pct=row.soc_min_pct,
-            soc_max_pct=row.soc_max_pct,
-        )
-        for row in rows
-    ]
 
 
 def around(plan: DayPlan, *, at: datetime) -> Around:
