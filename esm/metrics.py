@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import socket
+from threading import BoundedSemaphore
 from time import monotonic
 from typing import Any
 
@@ -38,6 +39,7 @@ _UNCOUNTED = frozenset({PATH, "/healthz", "/readyz"})
 _TRY_AGAIN_S = 10.0
 _SCRAPES_AT_ONCE = 4
 _READ_WITHIN_S = 5
+_PLACE_WITHIN_S = 6
 
 REQUESTS = Counter(
     "esm_http_requests_total",
@@ -119,7 +121,11 @@ def _route(path: str) -> str:
 
 
 class _Server(ThreadingHTTPServer):
-    """At most a few scrapes at once; one more is closed unanswered."""
+    """At most a few scrapes at once; one more waits for a place, and is closed unanswered when none becomes free.
+
+    A scrape is answered before its place is free, so the next one may find all taken for a moment. Clients that say
+    nothing lose theirs within the same time.
+    """
 
     daemon_threads = True
     allow_reuse_address = True
@@ -127,12 +133,12 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], *, token: str, with_database: bool) -> None:
         self.token = token
         self.with_database = with_database
-        self._places = threading.BoundedSemaphore(_SCRAPES_AT_ONCE)
+        self._places = BoundedSemaphore(_SCRAPES_AT_ONCE)
         super().__init__(address, _Handler)
 
     def process_request(self, request: socket | tuple[bytes, socket], client_address: Any) -> None:
         """A place first, then a thread."""
-        if not self._places.acquire(blocking=False):
+        if not self._places.acquire(timeout=_PLACE_WITHIN_S):
             self.shutdown_request(request)
             return
         try:

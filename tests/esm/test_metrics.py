@@ -207,6 +207,30 @@ def test_a_client_that_says_nothing_keeps_no_place_from_the_others(port):
         one.close()
 
 
+def test_a_scrape_waits_for_the_place_of_the_one_before_and_of_clients_that_say_nothing(port, monkeypatch):
+    asked_for_a_place = threading.Event()
+
+    class Places(threading.BoundedSemaphore):
+        def acquire(self, *args, **kwargs):
+            if not self._value:
+                asked_for_a_place.set()
+            return super().acquire(*args, **kwargs)
+
+    def leave():
+        assert asked_for_a_place.wait(20)
+
+    monkeypatch.setattr(metrics, "BoundedSemaphore", Places)
+    monkeypatch.setattr(metrics.connections, "close_all", leave)  # the last that a scrape does before it goes
+    number = port()
+    fetch(number)
+    silent = [socket.create_connection(("127.0.0.1", number), timeout=20) for _ in range(3)]
+
+    assert fetch(number)[0] == 200
+
+    for one in silent:
+        one.close()
+
+
 def test_port_zero_starts_nothing(settings):
     settings.METRICS_PORT = 0
 
