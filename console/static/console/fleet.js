@@ -159,6 +159,8 @@ function showPicked() {
 }
 let lastBox = null;
 card?.addEventListener("click", (event) => {
+  // The whole cell ticks: a finger is wider than a box.
+  if (event.target.matches("td.pick")) return event.target.querySelector("input").click();
   const box = event.target.closest(".pick input");
   if (box?.matches("[data-pick-page]")) for (const one of boxes()) one.checked = box.checked;
   else if (box) {
@@ -168,8 +170,8 @@ card?.addEventListener("click", (event) => {
     }
     lastBox = box;
   } else if (event.target.closest("[data-clear]")) for (const one of boxes()) one.checked = false;
-  else return;
-  showPicked();
+  else return undefined;
+  return showPicked();
 });
 
 // --- peek and keys ----------------------------------------------------------------------------------------------------

@@ -127,7 +127,7 @@ function* leap(frame, doc, t) {
     if (here - before === passed) continue;
     const x = frame.x(i);
     yield element("line", { class: "p-cut", x1: x, x2: x, y1: frame.top, y2: frame.axisTop });
-    yield element("text", { class: "p-cut-name", x: x + 4, y: frame.top + frame.powerHeight - 6 }, here - before > passed ? t("clock leaps forward") : t("clock goes back"));
+    yield element("text", { class: "p-cut-name", x: x + 4, y: frame.top + 14 }, here - before > passed ? t("clock leaps forward") : t("clock goes back"));
   }
 }
 const minutes = (label) => Number(label.slice(0, 2)) * 60 + Number(label.slice(3, 5));

@@ -82,3 +82,22 @@ def settle(page: Page, path: str) -> None:
     """Open a screen and wait until what it loads after its first paint is there."""
     page.goto(path)
     expect(page.locator(".htmx-request, .htmx-swapping, .htmx-settling")).to_have_count(0, timeout=60_000)
+
+
+_SPILLS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+_UNEXPLAINED = """() => [...document.querySelectorAll("main :is(button, fieldset, input, select):disabled")]
+  .filter((one) => one.checkVisibility() && !one.title && !one.closest("[aria-disabled]"))
+  .filter((one) => !/role/i.test(one.closest(".card, .phead, main").textContent))
+  .map((one) => one.outerHTML.slice(0, 120))"""
+
+
+def misfits(page: Page, path: str) -> list[str]:
+    """What is wrong with a screen on the widest and the narrowest of pages: it spills, or a control won't say why."""
+    page.set_viewport_size({"width": 1440, "height": 900})
+    settle(page, path)
+    found = [f"no reason: {one}" for one in page.evaluate(_UNEXPLAINED)]
+    for width in (1440, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        if (beyond := page.evaluate(_SPILLS)) > 0:
+            found.append(f"{beyond} px too wide at {width}")
+    return found
