@@ -28,8 +28,12 @@ def browser() -> Iterator[Browser]:
 
 
 def is_error(message: ConsoleMessage) -> bool:
-    """Whether a line of the browser's console is an error; it also tells there of forms that were refused in words."""
-    return message.type == "error" and "status of 422" not in message.text
+    """Whether a line of the browser's console is an error.
+
+    It also tells there of forms that were refused in words; and htmx of what a newer request or another page ended.
+    """
+    ended = message.text.startswith(("htmx:sendAbort,", "htmx:afterRequest,"))
+    return message.type == "error" and "status of 422" not in message.text and not ended
 
 
 @pytest.fixture

@@ -181,12 +181,12 @@ document.addEventListener("keydown", (event) => {
   next.scrollIntoView({ block: "nearest" });
 });
 
-onTopic("command", null, (event) => {
-  if (rowOf(event.id)) rowChanged(event.id);
+onTopic("command", null, ({ data }) => {
+  if (rowOf(data.id)) rowChanged(data.id);
   else something();
-  lifeChanged(event.id);
+  lifeChanged(data.id);
 });
-onTopic("diagnosis", null, (event) => lifeChanged(event.command));
+onTopic("diagnosis", null, ({ data }) => lifeChanged(data.command));
 onResync(() => {
   const rows = [...list.querySelectorAll(".rws > a")].map((row) => row.dataset.id);
   if (rows.length) showRows(rows.slice(0, MOST_ROWS));

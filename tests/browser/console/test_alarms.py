@@ -9,19 +9,12 @@ from playwright.sync_api import Page, expect
 from people.rights import Role
 from plants.models import AlarmCase
 from plants.services.alarm_care import acknowledge
+from tests.browser.console.heard import hears_by_hand
 from tests.console.seed_alarms import Seeded, seed, tell
 from tests.factories import AT
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LIST = "/console/alarms/"
-# What is heard of is told by hand: how it travels is tested with the streams themselves.
-HEARD = """
-const heard = {};
-export const onTopic = (topic, keys, fn) => { (heard[topic] ??= []).push(fn); };
-export const onResync = () => {};
-export const state = () => ({ live: true });
-window.tell = (topic, data) => heard[topic].forEach((fn) => fn({ topic, key: String(data.id), data }));
-"""
 
 
 @pytest.fixture
@@ -35,9 +28,7 @@ def look(sign_in, seeded):
 
     def make(role: Role = Role.OPERATOR, path: str = "", **how: object) -> Page:
         page = sign_in(role, **how)
-        page.route(
-            "**/console/live.js", lambda route: route.fulfill(content_type="text/javascript", body=HEARD)
-        )
+        hears_by_hand(page)
         page.goto(LIST + path)
         page.wait_for_function("window.tell !== undefined")
         return page

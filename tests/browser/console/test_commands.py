@@ -9,6 +9,7 @@ from dispatch.models import Command, Retraction
 from dispatch.states import State
 from people.rights import Role
 from tests import factories
+from tests.browser.console.heard import hears_by_hand
 from tests.console.seed_commands import hear, seed
 from tests.dispatch.helpers import ask, deliver, message_of, mode, setpoint
 from tests.factories import AT
@@ -110,29 +111,19 @@ def test_the_record_is_printed_black_on_white_whatever_the_theme(sign_in, plant)
     assert record["chain"]["last"] == record["entries"][-1]["hash"]
 
 
-# Stands for the stream: `heard("command", {...})` in the page is what the module tells of an event.
-HEARD = """
-const told = [];
-export const onTopic = (topic, keys, fn) => told.push([topic, fn]);
-export const onResync = () => {};
-export const state = () => ({ live: true });
-window.heard = (topic, event) => told.forEach(([name, fn]) => name === topic && fn(event));
-"""
-
-
 def test_what_happens_changes_chips_in_place_marks_the_verdict_and_inserts_nothing_by_itself(sign_in, plant):
     command = ask(plant, mode())
     deliver(plant.connection)
     page = sign_in(Role.VIEWER)
-    page.route("**/live.js", lambda route: route.fulfill(body=HEARD, content_type="text/javascript"))
+    hears_by_hand(page)
     page.goto(f"{LIST}{command.pk}/")
     expect(page.get_by_role("heading", name="Sent, Voke has not answered yet")).to_be_visible()
     page.locator("#list").hover()
 
     hear(command, State.ACCEPTED, "ACK_ACCEPTED", at=AT)
     newer = ask(plant, mode())
-    page.evaluate("id => heard('command', {id, state: 'ACCEPTED'})", command.pk)
-    page.evaluate("id => heard('command', {id, state: 'QUEUED'})", newer.pk)
+    page.evaluate("id => tell('command', {id, state: 'ACCEPTED'})", command.pk)
+    page.evaluate("id => tell('command', {id, state: 'QUEUED'})", newer.pk)
 
     expect(page.locator(f"#row-{command.pk} .chip")).to_have_attribute("data-state", "ACCEPTED")
     expect(page.get_by_role("heading", name="Accepted, not carried out yet")).to_be_visible()
