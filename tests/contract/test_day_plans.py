@@ -206,11 +206,12 @@ def _eve_of(day: date) -> datetime:
     return datetime.combine(day, time(), tzinfo=ZONE).astimezone(UTC) - timedelta(minutes=5)
 
 
+@pytest.mark.parametrize("make_plans", ["amqps"], indirect=True)
 @pytest.mark.parametrize(
     ("day", "quarters"), [(_FORWARD, 12), (_BACK, 20)], ids=["the clock goes forward", "the clock goes back"]
 )
 def test_both_carriers_follow_the_slots_around_a_change_of_the_clock(make_plans: MakePlans, day, quarters):
-    """From midnight to 04:00 on the plants' clock: three hours, and five."""
+    """From midnight to 04:00 on the plants' clock: three hours, and five. In memory the whole days are played below."""
     kw = [10.0 + number % 7 for number in range(quarters)]
     with make_plans(day=day, begins=_eve_of(day), paces=_DAY_PACES, ticks=_DAY_TICKS) as world:
         world.plan(*kw, first=world.day.start_at)
