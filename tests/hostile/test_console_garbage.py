@@ -104,11 +104,11 @@ def fails_on_parameters(client: Client, keys: Mapping[str, int]) -> list[str]:
 
 
 def fails_on_bodies(client: Client, keys: Mapping[str, int]) -> list[str]:
-    """Those that read JSON get every body, the others one: they see an empty form."""
+    """Of the pages that read JSON; the others see an empty form."""
     wrong = []
     for route, method, _ in walked():
-        bodies = BODIES if route.name.startswith("console:plans:") else BODIES[3:4]
-        for at, body in enumerate(bodies if method == "post" else ()):
+        reads_json = method == "post" and route.name.startswith("console:plans:")
+        for at, body in enumerate(BODIES if reads_json else ()):
             response = ask(client, method, address(route, keys), body, "application/json")
             if response.status_code >= 500:
                 wrong.append(f"{route.pattern} body {at}: {response.status_code}")
@@ -119,15 +119,16 @@ def fails_on_addresses(client: Client, keys: Mapping[str, int]) -> list[str]:
     """A row that no table can hold is not found; a word that is none never fails."""
     wrong = []
     for route, method, _ in walked():
-        for key in ("9" * 19, "9" * 5_000) if keys_of(route) else ():
-            response = ask(client, method, address(route, dict.fromkeys(keys, key)), b"")
+        if keys_of(route):
+            response = ask(client, method, address(route, dict.fromkeys(keys, "9" * 19)), b"")
             if response.status_code != 404:
-                wrong.append(f"{method} {route.pattern} {len(key)} digits: {response.status_code}")
+                wrong.append(f"{method} {route.pattern}: {response.status_code}")
         for word in WORDS_OF_NOBODY if set(parameters(route)) & set(WORDS) else ():
             response = ask(client, method, address(route, {**keys, **dict.fromkeys(WORDS, word)}), b"")
             if response.status_code >= 500:
                 wrong.append(f"{method} {route.pattern} {word[:12]}: {response.status_code}")
-    return wrong
+    digits = ask(client, "get", f"/console/plants/{'9' * 5_000}/", b"")  # more than Python reads
+    return wrong if digits.status_code == 404 else [*wrong, "5,000 digits"]
 
 
 def test_nothing_that_makes_no_sense_makes_a_page_of_the_console_fail() -> None:
