@@ -6,6 +6,7 @@ import pytest
 from django.conf import settings
 from django.db import connections
 
+from tests.emptying import cheap_flush
 from tests.services.migrated import add_migrated_database, copy_migrated_sqlite
 from tests.services.partner import Partner
 from tests.services.proc import remove_directory, scratch_directory
@@ -22,7 +23,7 @@ def django_db_modify_db_settings() -> Iterator[None]:
     """Called by pytest-django once, before the first test that needs the database: it finds all migrations done."""
     test = connections["default"].settings_dict["TEST"]
     if settings.DATABASE_SERVER is not None:
-        with settings.DATABASE_SERVER as server:
+        with settings.DATABASE_SERVER as server, cheap_flush():
             add_migrated_database(server, TEMPLATE)
             test["TEMPLATE"] = TEMPLATE
             yield
@@ -31,7 +32,8 @@ def django_db_modify_db_settings() -> Iterator[None]:
     directory = scratch_directory("sqlite")
     test["NAME"] = str(directory / "esm.sqlite3")
     copy_migrated_sqlite(directory / "esm.sqlite3")
-    yield
+    with cheap_flush():
+        yield
     connections.close_all()
     remove_directory(directory)
 

@@ -3,7 +3,8 @@
 All migrations run once for each state of their code; what they made is kept as one file (`.pytest_cache/migrated` of
 this checkout) and put into every later test database. Runs side by side wait for the one that makes the file. Whatever
 could change the result is in the file's name: the migrations, what they import from our rooms, the settings, the pinned
-packages, the version of PostgreSQL. `tests/process` migrates from nothing on both databases, and compares.
+packages, the version of PostgreSQL. `tests/process` still migrates from nothing on both databases: as an installation
+does (test_compose), and as a newcomer's demo (test_demo).
 """
 
 import fcntl
@@ -33,9 +34,9 @@ _OWN_IMPORT = re.compile(r"^(?:from|import) (\w+(?:\.\w+)*)", re.MULTILINE)
 
 
 def copy_migrated_sqlite(file: Path) -> None:
-    """Make `file` an SQLite database with every migration in it."""
+    """Make `file` an SQLite database with every migration in it, for its owner alone."""
     with _locked("sqlite3"):
-        kept = KEPT / f"{_state('')}.sqlite3"
+        kept = KEPT / f"{state_on_sqlite()}.sqlite3"
         if not kept.exists():
             draft = kept.with_name("draft.sqlite3")
             for left in KEPT.glob("draft.sqlite3*"):  # of a run that was killed
@@ -45,13 +46,13 @@ def copy_migrated_sqlite(file: Path) -> None:
                 connection.execute("PRAGMA journal_mode=DELETE")  # one file, without a journal beside it
             _keep(draft, kept)
         shutil.copyfile(kept, file)
+        file.chmod(0o600)
 
 
 def add_migrated_database(server: PostgresServer, name: str) -> str:
     """Make a database on the running server with every migration in it; its address."""
-    programs = require("postgresql")
     with _locked("sql"):
-        kept = KEPT / f"{_state(str(programs))}.sql"
+        kept = KEPT / f"{state_on_postgres()}.sql"
         if not kept.exists():
             draft = kept.with_name("draft.sql")
             run_migrate(server.create_database("migrating"))
@@ -61,8 +62,8 @@ def add_migrated_database(server: PostgresServer, name: str) -> str:
         address = server.create_database(name)
         _run(
             [
-                programs / "psql", "--quiet", "--no-psqlrc", "--single-transaction", "--set=ON_ERROR_STOP=1",
-                "--output", os.devnull, "--file", kept, address,
+                require("postgresql") / "psql", "--quiet", "--no-psqlrc", "--single-transaction",
+                "--set=ON_ERROR_STOP=1", "--output", os.devnull, "--file", kept, address,
             ],
             RESTORE_S,
         )  # fmt: skip
@@ -79,6 +80,16 @@ def run_migrate(database_url: str, **changes: str) -> None:
     environment = production_environment(DATABASE_URL=database_url, **changes)
     words = [sys.executable, "manage.py", "migrate", "--no-input", "--verbosity", "0"]
     _run(words, MIGRATE_S, {"PATH": os.environ["PATH"], **environment})
+
+
+def state_on_sqlite() -> str:
+    """The name of what the migrations make of an SQLite database."""
+    return _state(sqlite3.sqlite_version)
+
+
+def state_on_postgres() -> str:
+    """The name of what the migrations make on the PostgreSQL that is installed."""
+    return _state(str(require("postgresql")))
 
 
 def _run(words: list[str | Path], timeout_s: float, environment: dict[str, str] | None = None) -> str:
@@ -98,8 +109,7 @@ def _run(words: list[str | Path], timeout_s: float, environment: dict[str, str] 
 
 
 def _state(server: str) -> str:
-    """The name of what the migrations make here."""
-    found = hashlib.sha256(f"{sys.version_info[:2]} {sqlite3.sqlite_version} {server}".encode())
+    found = hashlib.sha256(f"{sys.version_info[:2]} {server}".encode())
     for file in sorted(_code(), key=str):
         found.update(str(file.relative_to(ROOT)).encode())
         found.update(file.read_bytes())
