@@ -8,13 +8,22 @@ import sys
 
 import pytest
 
+from esm.virtual_day.database import kept_name
 from tests.process.processes import ROOT
+from tests.services.migrated import MIGRATE_S, copy_migrated_sqlite
 from tests.services.proc import ManagedProcess
 
 
 @pytest.fixture
 def var(tmp_path):
     return tmp_path / "var"
+
+
+@pytest.fixture
+def migrated(var):
+    """The folder with a database that an earlier demo migrated."""
+    var.mkdir(mode=0o700)
+    copy_migrated_sqlite(var / "esm.sqlite3")
 
 
 def manage(name, *words, var):
@@ -34,10 +43,14 @@ def manage(name, *words, var):
     )
 
 
+@pytest.mark.timeout(MIGRATE_S + 300)
 def test_one_closed_loop_ends_with_a_summary_of_everything_that_happened(var):
+    """From nothing: here all migrations run on SQLite. Those of the virtual day's database ran before."""
+    var.mkdir(mode=0o700)
+    copy_migrated_sqlite(var / kept_name())
     demo = manage("once", "demo", "--once", "--port", "0", var=var)
 
-    code = demo.wait(240)
+    code = demo.wait(MIGRATE_S + 240)
 
     summary = json.loads(demo.output().strip().splitlines()[-1])
     assert code == 0, demo.output()
@@ -51,7 +64,7 @@ def test_one_closed_loop_ends_with_a_summary_of_everything_that_happened(var):
     assert summary["plan"]["off_target"] == 0
 
 
-def test_a_loop_that_takes_too_long_ends_with_the_reason_and_an_exit_code(var):
+def test_a_loop_that_takes_too_long_ends_with_the_reason_and_an_exit_code(migrated, var):
     demo = manage("late", "demo", "--once", "--limit-s", "0.4", "--port", "0", var=var)
 
     assert demo.wait(120) != 0
@@ -59,7 +72,9 @@ def test_a_loop_that_takes_too_long_ends_with_the_reason_and_an_exit_code(var):
     assert re.search(r"still \w+ after|no time was left|not seen in time", demo.output())
 
 
-def test_the_demo_runs_until_ctrl_c_takes_commands_from_another_shell_and_keeps_its_secrets_private(var):
+def test_the_demo_runs_until_ctrl_c_takes_commands_from_another_shell_and_keeps_its_secrets_private(
+    migrated, var
+):
     demo = manage("demo", "demo", "--port", "0", var=var)
     demo.wait_for_line("Client secret", 120)
     demo.wait_for_line("planner   BUS-DEPOT", 120)

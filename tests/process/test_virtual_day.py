@@ -1,4 +1,4 @@
-"""`manage.py virtual_day` as a newcomer runs it: a database of its own, and the same bytes wherever it runs."""
+"""`manage.py virtual_day` as a newcomer runs it again: a database of its own, and the same bytes wherever it runs."""
 
 import json
 import os
@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
+from esm.virtual_day.database import kept_name
 from tests.process.processes import ROOT
+from tests.services.migrated import copy_migrated_sqlite
 from tests.services.proc import ManagedProcess
 
 QUARTERS = {"2026-10-25": 100, "2026-03-29": 92}
@@ -17,13 +19,16 @@ def run(tmp_path):
     """Starts `manage.py virtual_day` with nothing in its environment but what the test gives."""
 
     def start(name, *words, **environment):
+        var = tmp_path / name
+        var.mkdir(mode=0o700)
+        copy_migrated_sqlite(var / kept_name())
         return ManagedProcess(
             name,
             [sys.executable, "manage.py", "virtual_day", "--json", *words],
             log_file=tmp_path / f"{name}.log",
             env={
                 "PATH": os.environ["PATH"],
-                "ESM_VAR_DIR": str(tmp_path / name),
+                "ESM_VAR_DIR": str(var),
                 "LANG": "C.UTF-8",
                 **environment,
             },
