@@ -9,6 +9,7 @@ from django.utils.functional import SimpleLazyObject
 
 from console.access import Viewer
 from console.frame import Frame, frame_of
+from console.texts import script_texts
 from esm import clock
 from live.feed import RING
 from live.grants import STREAM
@@ -24,6 +25,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         "viewer": viewer,
         "theme": getattr(request.user, "theme", "system") if hasattr(request, "user") else "system",
         "nav": _screen(request.resolver_match),
+        "script_texts": script_texts,
         # By this the page's own clock goes: ages and countdowns are told by the server's time.
         "made_ms": round(clock.now().timestamp() * 1000),
     }

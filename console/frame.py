@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.urls import reverse
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from console.access import Viewer
 from dispatch.selectors import count_in_doubt_of
@@ -20,13 +20,13 @@ COUNTED = 100
 _FOLDERS = {"connect": "connections"}
 DOUBT_SHOWN_FOR = timedelta(hours=24)
 _WORDS = {
-    LinkState.CONNECTED: ("ok", "Connected"),
-    LinkState.CONNECTING: ("move", "Connecting"),
-    LinkState.SILENT: ("doubt", "Silent"),
-    LinkState.SLOW: ("doubt", "Storing slowly"),
-    LinkState.BLOCKED: ("fail", "Blocked"),
-    LinkState.REFUSED: ("fail", "Refused"),
-    LinkState.DOWN: ("fail", "Down"),
+    LinkState.CONNECTED: ("ok", gettext_noop("Connected")),
+    LinkState.CONNECTING: ("move", gettext_noop("Connecting")),
+    LinkState.SILENT: ("doubt", gettext_noop("Silent")),
+    LinkState.SLOW: ("doubt", gettext_noop("Storing slowly")),
+    LinkState.BLOCKED: ("fail", gettext_noop("Blocked")),
+    LinkState.REFUSED: ("fail", gettext_noop("Refused")),
+    LinkState.DOWN: ("fail", gettext_noop("Down")),
 }
 
 
@@ -125,4 +125,4 @@ def _links(organisation: Organisation, at: datetime) -> list[LinkLine]:
 def _line(name: str, health: ConnectionHealth) -> LinkLine:
     family, word = _WORDS[health.state]
     advice = health.advice
-    return LinkLine(name=name, family=family, word=word, text="" if advice is None else advice.title)
+    return LinkLine(name=name, family=family, word=gettext(word), text="" if advice is None else advice.title)

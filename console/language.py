@@ -1,11 +1,10 @@
 """Pages of the console speak the installation's language; everything else stays in English.
 
 What is stored, logged, announced or answered to a machine must not depend on who looks. So the language holds for
-requests of the console only, and what they write down is worded under `as_stored`.
+requests of the console only, and what they write down is worded by `stored`.
 """
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -25,6 +24,7 @@ class PageLanguageMiddleware:
             return self.get_response(request)
 
 
-def as_stored() -> AbstractContextManager[None]:
-    """Within it words are as they are written down: in English, whoever looks."""
-    return translation.override(settings.LANGUAGE_CODE)
+def stored(words: Callable[[], str]) -> str:
+    """Words as they are written down: in English, whoever looks."""
+    with translation.override(settings.LANGUAGE_CODE):
+        return words()

@@ -87,6 +87,11 @@ _CAUSES: Mapping[str, str] = {
     "INVALID_PAYLOAD": _("Voke could not read it"),
     "DEVICE_OFFLINE": _("A device is unknown or out of reach"),
     "DEVICE_FAULT": _("A device reports a fault"),
+    "LATCHED": _("Latched"),
+    "OVERRIDDEN": _("Overridden"),
+    "KEPT": _("Kept"),
+    "PLAN_ENDED": _("Plan ended"),
+    "PLATFORM_DOWN": _("Platform down"),
     "UNSUPPORTED_FOR_TOPOLOGY": _("The site's topology does not support it"),
 }
 PROOF_WORDS: Mapping[str, str] = {

@@ -30,7 +30,12 @@ class Freshness(StrEnum):
 def decimal_text(value: float, places: int) -> str:
     """A number with so many places after the separator of the page's language, nothing between thousands."""
     text = f"{value:.{places}f}"
-    return text.replace(".", str(get_format("DECIMAL_SEPARATOR"))) if places else text
+    return local_number(text) if places else text
+
+
+def local_number(text: str) -> str:
+    """A number as Python writes it, with the separator of the page's language."""
+    return text.replace(".", str(get_format("DECIMAL_SEPARATOR")))
 
 
 def power_text(power_kw: float) -> str:

@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_lazy
 
 from dispatch.models import Command, Graded
 from plants.models import Organisation, Plant, ScheduleCarrier, User
@@ -11,12 +12,12 @@ from vcp import Direction, Priority, SetpointType
 class PlanState(models.TextChoices):
     """The life of a version: DRAFT -> CHECKED -> PUBLISHED -> DONE, or REPLACED by the next, or CANCELLED."""
 
-    DRAFT = "DRAFT", "Draft"
-    CHECKED = "CHECKED", "Checked"
-    PUBLISHED = "PUBLISHED", "Published"
-    REPLACED = "REPLACED", "Replaced"
-    CANCELLED = "CANCELLED", "Cancelled"
-    DONE = "DONE", "Done"
+    DRAFT = "DRAFT", gettext_lazy("Draft")
+    CHECKED = "CHECKED", gettext_lazy("Checked")
+    PUBLISHED = "PUBLISHED", gettext_lazy("Published")
+    REPLACED = "REPLACED", gettext_lazy("Replaced")
+    CANCELLED = "CANCELLED", gettext_lazy("Cancelled")
+    DONE = "DONE", gettext_lazy("Done")
 
 
 OPEN = (PlanState.DRAFT, PlanState.CHECKED)
@@ -280,11 +281,11 @@ class SlotProof(Graded):
 class OverrideEnd(models.TextChoices):
     """Why an override ended."""
 
-    EXPIRED = "EXPIRED", "Its time was over"
-    ENDED = "ENDED", "A person ended it"
-    REPLACED = "REPLACED", "Another override took its place"
-    EMERGENCY = "EMERGENCY", "An emergency took its place"
-    REFUSED = "REFUSED", "Its command was refused"
+    EXPIRED = "EXPIRED", gettext_lazy("Its time was over")
+    ENDED = "ENDED", gettext_lazy("A person ended it")
+    REPLACED = "REPLACED", gettext_lazy("Another override took its place")
+    EMERGENCY = "EMERGENCY", gettext_lazy("An emergency took its place")
+    REFUSED = "REFUSED", gettext_lazy("Its command was refused")
 
 
 class Override(models.Model):

@@ -1,6 +1,7 @@
 """The reverse channel's own tables: credentials, config updates that Voke asked for, and the pull journal."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from plants.models import Organisation, Plant, TimeConfigVersion, User
 
@@ -46,17 +47,20 @@ class ServedVersion(models.Model):
 
 
 class UpdateState(models.TextChoices):
-    OPEN = "OPEN", "Waiting for review"
-    APPLIED = "APPLIED", "Applied"
-    REFUSED = "REFUSED", "Refused by a person"
-    INVALID = "INVALID", "Breaks the plant's rules"
-    SUPERSEDED = "SUPERSEDED", "Replaced by a newer request"
+    OPEN = "OPEN", gettext_lazy("Waiting for review")
+    APPLIED = "APPLIED", gettext_lazy("Applied")
+    REFUSED = "REFUSED", gettext_lazy("Refused by a person")
+    INVALID = "INVALID", gettext_lazy("Breaks the plant's rules")
+    SUPERSEDED = "SUPERSEDED", gettext_lazy("Replaced by a newer request")
 
 
 class HeldBecause(models.TextChoices):
-    NEVER_SERVED = "NEVER_SERVED", "The credential was never given this plant's config"
-    NEWER_VERSION = "NEWER_VERSION", "The config has changed since the credential was last given it"
-    POLICY = "POLICY", "The plant's updates are reviewed by a person"
+    NEVER_SERVED = "NEVER_SERVED", gettext_lazy("The credential was never given this plant's config")
+    NEWER_VERSION = (
+        "NEWER_VERSION",
+        gettext_lazy("The config has changed since the credential was last given it"),
+    )
+    POLICY = "POLICY", gettext_lazy("The plant's updates are reviewed by a person")
 
 
 class ConfigUpdateRequest(models.Model):

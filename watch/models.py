@@ -2,6 +2,7 @@
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from plants.encryption import EncryptedTextField
 from plants.models import Alarm, Connection, Organisation, Plant
@@ -83,8 +84,8 @@ class NotificationChannel(models.Model):
     """
 
     class Kind(models.TextChoices):
-        EMAIL = "EMAIL", "E-mail"
-        WEBHOOK = "WEBHOOK", "Webhook"
+        EMAIL = "EMAIL", gettext_lazy("E-mail")
+        WEBHOOK = "WEBHOOK", gettext_lazy("Webhook")
 
     organisation = models.ForeignKey(
         Organisation,

@@ -20,6 +20,7 @@ from console.acting.sending import locked_situation
 from console.acting.situation import Situation
 from console.acting.standing import slot_ask
 from console.acting.views import above_changed, in_dialog, is_htmx, sent_context, situation_or_404
+from console.language import stored
 from dispatch.models import Command, Kind
 from dispatch.policy import current_policy
 from dispatch.requests import CommandRequest
@@ -245,7 +246,9 @@ def _extend(
             request.viewer.record(
                 "override.extended",
                 at=situation.at,
-                subject=f"{situation.plant.name}: {command_title(Kind.SITE_SETPOINT, row.payload)}",
+                subject=stored(
+                    lambda: f"{situation.plant.name}: {command_title(Kind.SITE_SETPOINT, row.payload)}"
+                ),
                 subject_path=_page_of(situation),
                 reason=asked["reason"],
                 before={"until": row.until_at.isoformat()},
@@ -297,7 +300,9 @@ def _end(request: ConsoleRequest, situation: Situation, row: Override, form: Rea
         request.viewer.record(
             "override.ended",
             at=situation.at,
-            subject=f"{situation.plant.name}: {command_title(Kind.SITE_SETPOINT, row.payload)}",
+            subject=stored(
+                lambda: f"{situation.plant.name}: {command_title(Kind.SITE_SETPOINT, row.payload)}"
+            ),
             subject_path=_page_of(situation),
             reason=reason,
             before={"until": row.until_at.isoformat()},

@@ -15,6 +15,7 @@ from console.access import Viewer
 from console.acting.asked import Asked, Route
 from console.acting.refusals import REFUSALS, problems_of
 from console.acting.situation import Situation, situation_of
+from console.language import stored
 from dispatch.models import Command
 from dispatch.policy import current_policy
 from dispatch.rules import check_payload
@@ -125,7 +126,7 @@ def send(*, asked: Asked, seen: str, situation: Situation, viewer: Viewer) -> Se
     viewer.record(
         "override.begun" if asked.route is Route.OVERRIDE else "command.sent",
         at=situation.at,
-        subject=f"{situation.plant.name}: {asked.title}",
+        subject=stored(lambda: f"{situation.plant.name}: {asked.title}"),
         subject_path=reverse("console:acting:page", args=[situation.plant.pk]),
         reason=asked.reason,
         after={"command": command.pk, "payload": to_wire(asked.payload)},

@@ -8,8 +8,8 @@ from django.utils.translation import gettext as _
 from console.acting.asked import Asked, Route
 from console.acting.finding import Finding, doubts, tells
 from console.acting.situation import Situation
+from console.plans.words import ask_words
 from dispatch.words import command_title, device_text
-from schedules.diffs import ask_text
 from schedules.selectors.plans import Ahead, slots_ahead
 from schedules.slots import PlannedSlot, local_text
 from vcp import (
@@ -19,8 +19,9 @@ from vcp import (
 
 
 def slot_ask(slot: PlannedSlot) -> str:
-    """What a slot asks for, the unit kept beside its number."""
-    return ask_text(slot).replace(" kW", "\u202fkW")
+    """What a slot asks for, within a sentence."""
+    text = ask_words(slot)
+    return f"{text[:1].lower()}{text[1:]}"
 
 
 def around_of(asked: Asked, situation: Situation) -> Iterator[Finding]:

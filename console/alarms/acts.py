@@ -27,7 +27,7 @@ from plants.models import AlarmCase, AlarmNote, User
 from plants.selectors.alarm_inbox import PAGE, case_of
 from plants.services.alarm_care import acknowledge, assign, close, comment, reopen, take_back
 from plants.texts import number_of, numbers_of
-from plants.words import label_text
+from plants.words import stored_label
 
 _Act = Callable[[AlarmCase, datetime], AlarmNote]
 
@@ -209,7 +209,7 @@ def _record(request: ConsoleRequest, case: AlarmCase, action: str, at: datetime,
     request.viewer.record(
         action,
         at=at,
-        subject=f"{label_text(case.code)}, {place}" if place else label_text(case.code),
+        subject=f"{stored_label(case.code)}, {place}" if place else stored_label(case.code),
         subject_path=reverse("console:alarms:case", args=[case.pk]),
         reason=reason,
         before=_state(case),

@@ -30,7 +30,7 @@ from plants.selectors.alarm_inbox import (
     possible_owners,
 )
 from plants.severity import KNOWN
-from plants.words import label_text, span_text
+from plants.words import label_text, local_number, span_text
 from watch.models import Notification
 from watch.selectors_told import told_of
 
@@ -259,7 +259,7 @@ def facts_of(case: AlarmCase) -> list[tuple[str, str]]:
     alarm = case.latest
     if alarm is None:
         return []
-    tolerance = None if alarm.tolerance_pct is None else f"{alarm.tolerance_pct:g}\u202f%"
+    tolerance = None if alarm.tolerance_pct is None else f"{local_number(f'{alarm.tolerance_pct:g}')}\u202f%"
     found = (
         (gettext("Actual"), alarm.actual_value),
         (gettext("Expected"), alarm.expected_value),

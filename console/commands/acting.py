@@ -18,6 +18,7 @@ from console.commands.life import Life
 from console.commands.pages import command_context, life_or_404
 from console.commands.taking_back import effects_of, is_offered, refusal_text, told
 from console.commands.words import full_title
+from console.language import stored
 from dispatch.policy import current_policy
 from dispatch.services.checking_again import check_again
 from dispatch.services.retracting import retract
@@ -51,7 +52,7 @@ def cancel(request: ConsoleRequest, command_id: int) -> HttpResponseBase:
             request.viewer.record(
                 "command.taken_back",
                 at=life.at,
-                subject=f"#{command_id} {full_title(life.command)}",
+                subject=stored(lambda: f"#{command_id} {full_title(life.command)}"),
                 subject_path=reverse("console:commands:command", args=[command_id]),
                 reason=reason,
                 before={"state": life.command.state},
@@ -114,7 +115,7 @@ def check(request: ConsoleRequest, command_id: int) -> HttpResponseBase:
             request.viewer.record(
                 "command.checked_again",
                 at=life.at,
-                subject=f"#{command_id} {full_title(life.command)}",
+                subject=stored(lambda: f"#{command_id} {full_title(life.command)}"),
                 subject_path=address,
             )
     except DomainError as refusal:

@@ -30,9 +30,9 @@ def detail_lines(detail: object) -> Iterator[str]:
 _SENTENCES: Final[Mapping[str, "str | Promise"]] = {
     "reason": gettext_lazy("Reason: %(value)s"),
     "message": gettext_lazy("Voke says: %(value)s"),
-    "winner": gettext_lazy("Pre-empted by command #%(value)s."),
     "messageId": gettext_lazy("New message %(value)s."),
     "log": gettext_lazy("Voke's command log says %(value)s."),
+    "override": gettext_lazy("Override %(value)s."),
     "by": gettext_lazy("By command #%(value)s."),
     "stops": gettext_lazy("It ends command #%(value)s."),
     "takesBack": gettext_lazy("It takes back command #%(value)s."),
@@ -58,6 +58,14 @@ def _lines(name: str, value: object) -> Iterator[str]:
             yield _("Actual %(value)s.") % {"value": _power(value)}
         case "targetKw":
             yield _("Target %(value)s.") % {"value": _power(value)}
+        case "winner":
+            # A number where a command came first; else the words of what was in force, as they were written down.
+            told = (
+                _("Pre-empted by command #%(value)s.")
+                if isinstance(value, int)
+                else _("Pre-empted: %(value)s.")
+            )
+            yield told % {"value": value}
         case _ if name in _SENTENCES:
             yield str(_SENTENCES[name]) % {"value": value}
         case _:

@@ -74,7 +74,7 @@ def card_of(life: Life) -> Card | None:
     found = list(_evidence(row))
     decisive = [*_measured(life), *(one for one, counts in found if counts)]
     return Card(
-        silence=row.get_silence_display(),
+        silence=_(row.get_silence_display()),
         cause=cause_words(row.cause) if row.cause else None,
         certainty=row.confidence,
         confidence=confidence_word(row.confidence) if row.confidence else "",

@@ -18,7 +18,7 @@ from console.words import Look, look_of
 from dispatch.models import CommandEvent, OutboundMessage, Proof
 from dispatch.services.life import NOTE
 from dispatch.states import State, Verdict
-from dispatch.words import PROOF_HINTS, PROOF_WORDS, cause_text, measured_text, state_word
+from dispatch.words import cause_text, hint_text, measured_text, proof_word, state_word
 from plants.words import age_text
 
 LATE_AFTER: Final = timedelta(seconds=5)
@@ -202,9 +202,9 @@ def _of_proof(life: Life) -> Iterator[Entry]:
     if proof is None or proof.judged_at is None or proof.verdict in (Proof.PENDING, Proof.NOT_IN_FORCE):
         return
     verified = proof.verdict == Proof.VERIFIED
-    lines = [text for text in (measured_text(proof), PROOF_HINTS.get(proof.hint, "")) if text]
+    lines = [text for text in (measured_text(proof), hint_text(proof.hint)) if text]
     if proof.first_verdict:
-        before = PROOF_WORDS.get(proof.first_verdict, proof.first_verdict).lower()
+        before = proof_word(proof.first_verdict).lower()
         lines.append(_("Before late measurements came it was: %(before)s.") % {"before": before})
     yield Entry(
         at=proof.judged_at,
@@ -213,7 +213,7 @@ def _of_proof(life: Life) -> Iterator[Entry]:
         family=look_of(proof.verdict).family,
         title=_("Verified by measurement")
         if verified
-        else _("Measured: %(verdict)s") % {"verdict": PROOF_WORDS[proof.verdict].lower()},
+        else _("Measured: %(verdict)s") % {"verdict": proof_word(proof.verdict).lower()},
         lines=lines,
         rank=_JUDGED,
     )

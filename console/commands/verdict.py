@@ -244,7 +244,9 @@ def _superseded(life: Life) -> Says:
     winner = next((event.detail.get("winner") for event in life.events if event.detail.get("winner")), None)
     text = f"{cause_text(life.command.cause)}." if life.command.cause else ""
     if winner is not None:
-        text = " ".join([text, _("Command #%(winner)s took its place.") % {"winner": winner}]).strip()
+        by_number = isinstance(winner, int)
+        told = _("Command #%(winner)s took its place.") if by_number else _("In its place: %(winner)s.")
+        text = " ".join([text, told % {"winner": winner}]).strip()
     return _says(life, _("Pre-empted before anything was sent"), text)
 
 

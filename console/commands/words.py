@@ -16,7 +16,7 @@ from dispatch.models import Command, Graded, Kind, Proof, Verification
 from dispatch.states import State
 from dispatch.targets import WITHOUT_EFFECT
 from dispatch.words import command_title
-from plants.words import span_text
+from plants.words import decimal_text, span_text
 from vcp import ProtocolError, parse_timestamp
 
 _OVERRIDE, _PLAN = "override:", "plan:"
@@ -112,7 +112,7 @@ def lasted(span: timedelta) -> str:
     """How long something took: `12 ms`, `69.0 s`, and from two minutes on rounded minutes."""
     seconds = abs(span.total_seconds())
     if 60 <= seconds < 120:
-        return f"{seconds:.1f}\u202fs"
+        return f"{decimal_text(seconds, 1)}\u202fs"
     if 120 <= seconds < 3570:
         return f"{seconds / 60:.0f}\u202fmin"
     return span_text(span)

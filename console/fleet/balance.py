@@ -11,6 +11,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from console.fleet.reading import Overview
+from plants.words import decimal_text
 
 SHARE_SHOWN = 0.02
 
@@ -89,8 +90,8 @@ def in_unit(kw: float, unit: str) -> str:
     """An amount without its direction and unit."""
     size = abs(kw)
     if unit == "MW":
-        return f"{size / 1000:.2f}"
-    return f"{size:.1f}" if 0 < size < 9.95 else f"{size:.0f}"
+        return decimal_text(size / 1000, 2)
+    return decimal_text(size, 1 if 0 < size < 9.95 else 0)
 
 
 def _laid_out(flows: Sequence[tuple[str, str | Promise, float]], whole: float, unit: str) -> list[Flow]:

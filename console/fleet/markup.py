@@ -18,7 +18,7 @@ from django.utils.translation import gettext
 from console import words
 from console.fleet.looks import Bar, Gauge, Mark, PlantLook
 from console.templatetags.console import icon
-from plants.words import Freshness, age_text, freshness
+from plants.words import Freshness, age_text, decimal_text, freshness
 
 _FRESH = {Freshness.LIVE: "", Freshness.RECENT: " late", Freshness.OLD: " stale"}
 
@@ -113,10 +113,8 @@ def amount_html(kw: float) -> str:
     """As `console.words.amount`."""
     size = abs(kw)
     if size >= 999.5:
-        return f'{size / 1000:.2f}<span class="u">MW</span>'
-    return (
-        f'{size:.1f}<span class="u">kW</span>' if 0 < size < 9.95 else f'{size:.0f}<span class="u">kW</span>'
-    )
+        return f'{decimal_text(size / 1000, 2)}<span class="u">MW</span>'
+    return f'{decimal_text(size, 1 if 0 < size < 9.95 else 0)}<span class="u">kW</span>'
 
 
 def _directed(field: str, word: str, kw: float, bar: Bar) -> str:

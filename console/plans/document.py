@@ -16,7 +16,6 @@ from console.plans.checking import charge, findings, limits, rules_of
 from console.plans.day import PlannedDay, Row
 from console.plans.outcomes import Outcomes, counts_json, outcomes_json, outcomes_of
 from console.plans.slots_json import rows_json
-from console.plans.texts import editor_texts
 from console.plans.words import wall_text
 from schedules.models import OPEN, PlanVersion
 from schedules.slots import SLOT_MINUTES
@@ -89,7 +88,6 @@ def document_of(shown: Shown) -> dict[str, Any]:
         "charge": charge(rules, rows),
         "mark": day.mark,
         "urls": urls_of(day),
-        "texts": editor_texts(),
     }
 
 

@@ -15,6 +15,7 @@ from dispatch.models import Proof
 from dispatch.states import State
 from dispatch.words import cause_text
 from plants.models import ScheduleCarrier
+from plants.words import label_text, local_number
 from schedules.conflicts import Code
 from schedules.models import PlanVersion, RunState
 from schedules.selectors.plans import SlotOutcome
@@ -82,7 +83,7 @@ def conflict_title(code: str) -> str:
 
 def event_look(word: str) -> Look:
     """Something that happened to a plan."""
-    return _EVENTS.get(word) or Look(family="wait", icon="circle", word=word)
+    return _EVENTS.get(word) or Look(family="wait", icon="circle", word=label_text(word))
 
 
 def day_words(day: date) -> str:
@@ -112,7 +113,7 @@ def ask_words(slot: PlannedSlot | None) -> str:
     if slot is None:
         return gettext("Nothing planned")
     unit = "kW" if slot.type is SetpointType.POWER else "kWh"
-    parts = [f"{direction_word(slot.direction)} {number_text(slot.value)}{NARROW}{unit}"]
+    parts = [f"{direction_word(slot.direction)} {local_number(number_text(slot.value))}{NARROW}{unit}"]
     if not slot.include_consumption:
         parts.append(gettext("without consumption"))
     if slot.priority is Priority.HIGH:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 
 from console.words import battery_word, grid_word
 from plants.models import Asset, Plant, PlantState
-from plants.words import IDLE_BELOW_KW, Freshness, freshness, percent_text, power_text
+from plants.words import IDLE_BELOW_KW, Freshness, freshness, local_number, percent_text, power_text
 from vcp import AssetType
 
 NARROWEST_PX, WIDEST_PX = 3.0, 16.0
@@ -150,7 +150,7 @@ class _Draft:
 def _grid(plant: Plant, power_kw: float | None) -> _Draft:
     exports = power_kw is not None and power_kw < 0
     limit = plant.max_export_kw if exports else plant.max_import_kw
-    detail = "" if limit is None else gettext("limit %(power)s") % {"power": f"{limit:g}"}
+    detail = "" if limit is None else gettext("limit %(power)s") % {"power": local_number(f"{limit:g}")}
     return _Draft(
         name="grid",
         icon="utility-pole",
@@ -171,7 +171,7 @@ def _pv(plant: Plant, power_kw: float | None) -> _Draft:
         hue="pv",
         power_kw=power_kw,
         word=gettext("PV") if power_kw is None else gettext("Idle") if idle else gettext("Producing"),
-        detail="" if not peak else f"{peak:g}\u202fkWp",
+        detail="" if not peak else f"{local_number(f'{peak:g}')}\u202fkWp",
         into=True,
     )
 

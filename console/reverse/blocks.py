@@ -7,6 +7,7 @@ from django.utils.translation import gettext
 
 from console.words import NARROW
 from plants.time_config import MINUTES_PER_DAY, Block, Mark, SpanChange, minute_text, span_changes
+from plants.words import local_number
 
 WIDTH = 960
 
@@ -81,10 +82,10 @@ def block_text(block: Block | None) -> str:
     """What the battery may do: charging and discharging in words, the window of its charge."""
     if block is None:
         return gettext("nothing")
-    return gettext("%(power)s, SoC %(low)g to %(high)g %%") % {
+    return gettext("%(power)s, SoC %(low)s to %(high)s %%") % {
         "power": _power_text(block.p_bat_min_kw, block.p_bat_max_kw),
-        "low": block.soc_min_pct,
-        "high": block.soc_max_pct,
+        "low": local_number(f"{block.soc_min_pct:g}"),
+        "high": local_number(f"{block.soc_max_pct:g}"),
     }
 
 
@@ -93,15 +94,19 @@ def _power_text(low_kw: float, high_kw: float) -> str:
     discharge, charge = max(-low_kw, 0.0), max(high_kw, 0.0)
     if low_kw <= 0 <= high_kw:
         return gettext("discharge up to %(discharge)s, charge up to %(charge)s") % {
-            "discharge": f"{discharge:g}{NARROW}kW",
-            "charge": f"{charge:g}{NARROW}kW",
+            "discharge": _kw(discharge),
+            "charge": _kw(charge),
         }
     if low_kw > 0:
         return gettext("charge %(low)s to %(high)s") % {
-            "low": f"{low_kw:g}{NARROW}kW",
-            "high": f"{high_kw:g}{NARROW}kW",
+            "low": _kw(low_kw),
+            "high": _kw(high_kw),
         }
     return gettext("discharge %(low)s to %(high)s") % {
-        "low": f"{-high_kw:g}{NARROW}kW",
-        "high": f"{-low_kw:g}{NARROW}kW",
+        "low": _kw(-high_kw),
+        "high": _kw(-low_kw),
     }
+
+
+def _kw(power_kw: float) -> str:
+    return f"{local_number(f'{power_kw:g}')}{NARROW}kW"

@@ -14,7 +14,7 @@ from console import words
 from console.plant.words import gap_cause
 from console.templatetags.console import moment
 from plants.time_config import minute_text
-from plants.words import age_text, label_text
+from plants.words import age_text, label_text, local_number
 from vcp import Family
 
 register = template.Library()
@@ -71,7 +71,7 @@ def told(value: Any) -> str:
     if isinstance(value, bool):
         return gettext("yes") if value else gettext("no")
     if isinstance(value, float):
-        return f"{value:g}"
+        return local_number(f"{value:g}")
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}\u2026"
 

@@ -1,6 +1,7 @@
 """What is known of a command beyond its state: measured proof, why there is silence, how it was taken back or ends."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from dispatch.diagnosis_words import SILENCES
 from dispatch.models.commands import Command
@@ -158,13 +159,13 @@ class Retraction(models.Model):
     class How(models.TextChoices):
         """What was done about it."""
 
-        BASE_MODE = "BASE_MODE", "The base mode was sent"
-        EXPIRE = "EXPIRE", "Left to run out"
-        ZERO = "ZERO", "0 kW was sent"
-        STOP = "STOP", "The device was stopped"
-        SCHEDULE_CANCEL = "SCHEDULE_CANCEL", "The schedule was cancelled"
-        FOLLOWED = "FOLLOWED", "A newer command takes its place"
-        OVER = "OVER", "It was over before"
+        BASE_MODE = "BASE_MODE", gettext_lazy("The base mode was sent")
+        EXPIRE = "EXPIRE", gettext_lazy("Left to run out")
+        ZERO = "ZERO", gettext_lazy("0 kW was sent")
+        STOP = "STOP", gettext_lazy("The device was stopped")
+        SCHEDULE_CANCEL = "SCHEDULE_CANCEL", gettext_lazy("The schedule was cancelled")
+        FOLLOWED = "FOLLOWED", gettext_lazy("A newer command takes its place")
+        OVER = "OVER", gettext_lazy("It was over before")
 
     command = models.OneToOneField(
         Command, on_delete=models.CASCADE, primary_key=True, related_name="retraction"

@@ -1,6 +1,7 @@
 """What people do about alarms: repetitions of one problem are one case, which is owned, acknowledged and closed."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from plants.models.alarm import Alarm, AlarmOrigin
 from plants.models.connection import Connection
@@ -112,13 +113,13 @@ class AlarmNote(models.Model):
     """
 
     class Word(models.TextChoices):
-        ACKNOWLEDGED = "ACKNOWLEDGED", "Acknowledged"
-        TAKEN_BACK = "TAKEN_BACK", "Acknowledgement taken back"
-        ASSIGNED = "ASSIGNED", "Assigned"
-        COMMENT = "COMMENT", "Comment"
-        CLOSED = "CLOSED", "Closed"
-        REOPENED = "REOPENED", "Opened again"
-        WORSENED = "WORSENED", "Grew worse"
+        ACKNOWLEDGED = "ACKNOWLEDGED", gettext_lazy("Acknowledged")
+        TAKEN_BACK = "TAKEN_BACK", gettext_lazy("Acknowledgement taken back")
+        ASSIGNED = "ASSIGNED", gettext_lazy("Assigned")
+        COMMENT = "COMMENT", gettext_lazy("Comment")
+        CLOSED = "CLOSED", gettext_lazy("Closed")
+        REOPENED = "REOPENED", gettext_lazy("Opened again")
+        WORSENED = "WORSENED", gettext_lazy("Grew worse")
 
     repeated = False  # of one at hand: it was written by an earlier sending of the same form
 

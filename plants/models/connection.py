@@ -1,6 +1,7 @@
 """How an organisation reaches Voke: the contents of one connection bundle and the state of the link made with it."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from plants.encryption import EncryptedTextField
 from plants.models.tenancy import Organisation
@@ -13,8 +14,8 @@ class ConnectionMode(models.TextChoices):
 
 
 class SiteIdKind(models.TextChoices):
-    UUID = "UUID", "Voke's plant UUID"
-    EXTERNAL = "EXTERNAL", "externalPlantId (legacy)"
+    UUID = "UUID", gettext_lazy("Voke's plant UUID")
+    EXTERNAL = "EXTERNAL", gettext_lazy("externalPlantId (legacy)")
 
 
 class Connection(models.Model):
@@ -220,9 +221,9 @@ class StreamHealth(models.Model):
     """When a connection last brought something of one stream, how often it should, and whose clock is off."""
 
     class Stream(models.TextChoices):
-        REALTIME = "REALTIME"
-        METER = "METER"
-        STATUS = "STATUS"
+        REALTIME = "REALTIME", gettext_lazy("Realtime")
+        METER = "METER", gettext_lazy("Meter")
+        STATUS = "STATUS", gettext_lazy("Status")
 
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="streams")
     stream = models.CharField(max_length=8, choices=Stream)

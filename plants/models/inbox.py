@@ -1,16 +1,17 @@
 """What arrived from Voke: the inbox that makes every event count once, and our own dead letters."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from plants.models.connection import Connection
 from plants.models.plant import Plant
 
 
 class Disposition(models.TextChoices):
-    APPLIED = "APPLIED", "Applied"
-    NO_CHANGE = "NO_CHANGE", "Understood, changed nothing"
-    FOREIGN = "FOREIGN", "Belongs to a command that is not ours"
-    UNKNOWN_TYPE = "UNKNOWN_TYPE", "Type not known, kept"
+    APPLIED = "APPLIED", gettext_lazy("Applied")
+    NO_CHANGE = "NO_CHANGE", gettext_lazy("Understood, changed nothing")
+    FOREIGN = "FOREIGN", gettext_lazy("Belongs to a command that is not ours")
+    UNKNOWN_TYPE = "UNKNOWN_TYPE", gettext_lazy("Type not known, kept")
 
 
 class InboundMessage(models.Model):

@@ -2,6 +2,7 @@
 
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from plants.models.connection import Connection
 from plants.models.tenancy import Organisation, User
@@ -27,16 +28,16 @@ class UpdatePolicy(models.TextChoices):
 class ScheduleCarrier(models.TextChoices):
     """Who carries a published day plan out."""
 
-    DISPATCHER = "DISPATCHER", "Our dispatcher: a site setpoint for each slot"
-    VOKE = "VOKE", "Voke: the plan is sent as a schedule"
+    DISPATCHER = "DISPATCHER", gettext_lazy("Our dispatcher: a site setpoint for each slot")
+    VOKE = "VOKE", gettext_lazy("Voke: the plan is sent as a schedule")
 
 
 class CancelPolicy(models.TextChoices):
     """What is sent when a setpoint is taken back that may have left already."""
 
-    BASE_MODE = "BASE_MODE", "The base mode"
-    EXPIRE = "EXPIRE", "Nothing: it ends with its validUntil"
-    ZERO = "ZERO", "A setpoint of 0 kW"
+    BASE_MODE = "BASE_MODE", gettext_lazy("The base mode")
+    EXPIRE = "EXPIRE", gettext_lazy("Nothing: it ends with its validUntil")
+    ZERO = "ZERO", gettext_lazy("A setpoint of 0 kW")
 
 
 class Plant(models.Model):
@@ -190,9 +191,9 @@ class Asset(models.Model):
 
 
 class TimeConfigOrigin(models.TextChoices):
-    PERSON = "PERSON", "Edited by a person"
-    VOKE = "VOKE", "Config update from Voke"
-    IMPORT = "IMPORT", "Imported"
+    PERSON = "PERSON", gettext_lazy("Edited by a person")
+    VOKE = "VOKE", gettext_lazy("Config update from Voke")
+    IMPORT = "IMPORT", gettext_lazy("Imported")
 
 
 class TimeConfigVersion(models.Model):

@@ -9,6 +9,8 @@ from unittest.mock import patch
 
 from django.utils import translation
 
+LANGUAGE: Final = "de"
+"""Its numbers and dates are written by the formats of this language."""
 _KEPT: Final = re.compile(r"%(?:\(\w+\))?[^a-zA-Z%\s]*[a-z]|%%|\{\w*\}|<[^>]*>|&#?\w+;")
 _WIDE: Final = {ord("a") + n: 0xFF41 + n for n in range(26)} | {ord("A") + n: 0xFF21 + n for n in range(26)}
 _SHOWN_ATTRIBUTES: Final = (
@@ -47,17 +49,22 @@ def pseudo(text: str) -> str:
     return "".join([*parts, text[last:].translate(_WIDE)])
 
 
+def told(text: str) -> str:
+    """What gettext answers: the text itself in every other language."""
+    return pseudo(text) if translation.get_language() == LANGUAGE else text
+
+
 @contextmanager
 def pseudo_language() -> Iterator[None]:
-    """Within it everything that gettext knows is pseudo; formats of dates (context `date format`) stay."""
+    """Within it everything that gettext knows is pseudo, where the language is LANGUAGE; formats of dates stay."""
     trans = translation._trans  # type: ignore[attr-defined]
     fakes = {
-        "gettext": pseudo,
-        "ngettext": lambda one, many, number: pseudo(one if number == 1 else many),
-        "pgettext": lambda context, text: text if context == "date format" else pseudo(text),
-        "npgettext": lambda _context, one, many, number: pseudo(one if number == 1 else many),
+        "gettext": told,
+        "ngettext": lambda one, many, number: told(one if number == 1 else many),
+        "pgettext": lambda context, text: text if context == "date format" else told(text),
+        "npgettext": lambda _context, one, many, number: told(one if number == 1 else many),
     }
-    with patch.multiple(trans, create=True, **fakes):
+    with patch.multiple(trans, create=True, **fakes), translation.override(LANGUAGE):
         yield
 
 

@@ -5,7 +5,7 @@ import { showChart } from "./alarms_chart.js";
 import { onSwipe } from "./alarms_swipe.js";
 import { onTopic, onResync } from "./live.js";
 import { paced } from "./pace.js";
-import { say, toast } from "./words.js";
+import { say, t, tn, toast } from "./words.js";
 
 const page = document.getElementById("alarms");
 const rows = document.getElementById("alarm-rows");
@@ -134,13 +134,13 @@ function replaceRow(old, row) {
 }
 function showNews() {
   news.hidden = unseen.size === 0;
-  news.textContent = unseen.size === 1 ? page.dataset.wordNewOne : page.dataset.wordNew.replace("%d", unseen.size);
+  news.textContent = tn("{n} new alarm, show", "{n} new alarms, show", unseen.size);
 }
 function sayCritical(row) {
   const place = document.createElement("div");
   place.className = "vh";
   place.setAttribute("role", "alert");
-  place.textContent = `${page.dataset.wordCritical}: ${row.querySelector(".al-title").textContent}, ${row.querySelector(".al-place").textContent}`;
+  place.textContent = `${t("Critical alarm")}: ${row.querySelector(".al-title").textContent}, ${row.querySelector(".al-place").textContent}`;
   document.body.append(place);
   setTimeout(() => place.remove(), 10_000);
 }

@@ -1,6 +1,7 @@
 // The proof beside a command: the plant's day chart on a short span. It is fetched after the page has been drawn.
 
 import { dayChart } from "./day_chart.js";
+import { t } from "./words.js";
 
 let drawn = null;
 
@@ -40,7 +41,7 @@ function failed(place) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "btn sm";
-  button.textContent = place.dataset.again ?? "Try again";
+  button.textContent = t("Try again");
   button.addEventListener("click", () => {
     place.replaceChildren();
     proofChart(place, { again: true });

@@ -1,11 +1,13 @@
 // What a chart says at a moment in words, and the same as a table.
 
+import { decimal } from "./words.js";
+
 const NARROW_SPACE = "\u202f";
 
 /** `275 kW`, `8.2 kW`, `1.20 MW`; the unit is the chart's, so that one chart has one. */
 export function amountText(kw, unit = "kW", withUnit = true) {
   const size = Math.abs(unit === "MW" ? kw / 1000 : kw);
-  const text = unit === "MW" ? size.toFixed(2) : size > 0 && size < 9.95 ? size.toFixed(1) : size.toFixed(0);
+  const text = decimal(size, unit === "MW" ? 2 : size > 0 && size < 9.95 ? 1 : 0);
   return withUnit ? `${text}${NARROW_SPACE}${unit}` : text;
 }
 

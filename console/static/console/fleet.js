@@ -3,7 +3,7 @@
 import "./acting_hold.js";
 import { onResync, onTopic } from "./live.js";
 import { paced } from "./pace.js";
-import { batteryWord, gridWord, say, setText, showPower, t } from "./words.js";
+import { batteryWord, gridWord, say, setText, showPower, t, tn } from "./words.js";
 
 const card = document.querySelector("section.fleet");
 const changed = document.getElementById("fleet-changed");
@@ -114,7 +114,7 @@ function noteChange(id) {
 function showMoved() {
   if (!changed) return;
   changed.hidden = moved.size === 0;
-  setText(changed, `${moved.size} ${t("changed, refresh")}`);
+  setText(changed, tn("{n} changed, refresh", "{n} changed, refresh", moved.size));
 }
 function refreshList() {
   moved.clear();
@@ -153,7 +153,7 @@ function showPicked() {
   if (!bar) return;
   bar.hidden = number === 0;
   card.classList.toggle("picking", number > 0);
-  setText(bar.querySelector("[data-picked]"), `${number} ${t("selected")}`);
+  setText(bar.querySelector("[data-picked]"), tn("{n} selected", "{n} selected", number));
   const all = document.querySelector("[data-pick-page]");
   if (all) { all.checked = number > 0 && number === boxes().length; all.indeterminate = number > 0 && !all.checked; }
 }

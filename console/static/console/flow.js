@@ -93,7 +93,7 @@ export class Flow {
     if (Math.abs(rest) <= Math.max(1, 0.02 * through)) return setText(place, t("Balanced to 1 kW"));
     const told = document.createElement("span");
     told.className = "tone doubt";
-    told.textContent = `${powerText(rest)} ${t("unexplained")}`;
+    told.textContent = t("{power} unexplained", { power: powerText(rest) });
     return place.replaceChildren(told);
   }
 }
@@ -104,7 +104,7 @@ function replaceAmount(element, kw) {
   const number = unit?.previousSibling;
   if (!unit || number?.nodeType !== Node.TEXT_NODE) return;
   const [amount, word] = powerText(kw).split("\u202f");
-  const text = number.data.replace(/[\d.]+$/, amount);
+  const text = number.data.replace(/[\d.,]+$/, amount);
   if (number.data !== text) number.data = text;
   setText(unit, word);
 }

@@ -27,7 +27,7 @@ function draw() {
     bar.replaceChildren(`${t("You are signed out.")} `, link);
     bar.hidden = false;
   } else if (!shown.live && paused >= SHOWN_AFTER_MS) {
-    setText(bar, t("Live updates paused {age}, reconnecting").replace("{age}", ageText(paused / 1000)));
+    setText(bar, t("Live updates paused {age}, reconnecting", { age: ageText(paused / 1000) }));
     bar.hidden = false;
   } else if (shown.live && shown.away) {
     setText(bar, t("The server hears no news at present: values stand still, commands are carried out."));

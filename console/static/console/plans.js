@@ -9,7 +9,7 @@ import { Saver, merged } from "./plans_save.js";
 import { follow } from "./plans_live.js";
 import { Tables } from "./plans_table.js";
 import { Conflict } from "./plans_conflict.js";
-import { powerText, say, setText, t, toast } from "./words.js";
+import { decimal, powerText, say, setText, t, tn, toast } from "./words.js";
 
 const doc = JSON.parse(document.getElementById("plan").textContent);
 const page = document.getElementById("plan-page");
@@ -29,7 +29,7 @@ export function icon(name, size = "") {
 /** "Export 120 kW", "Import 5 kWh, high priority", "Nothing planned". */
 function ask(slot) {
   if (!slot) return t("Nothing planned");
-  const parts = [`${t(slot.direction === "EXPORT" ? "Export" : "Import")} ${Math.round(slot.value * 100) / 100}\u202f${slot.type === "POWER" ? "kW" : "kWh"}`];
+  const parts = [`${slot.direction === "EXPORT" ? t("Export") : t("Import")} ${decimal(Math.round(slot.value * 100) / 100)}\u202f${slot.type === "POWER" ? "kW" : "kWh"}`];
   if (!slot.withConsumption) parts.push(t("without consumption"));
   if (slot.priority === "HIGH") parts.push(t("high priority"));
   return parts.join(", ");
@@ -65,7 +65,7 @@ function details(i, lines) {
   if (model.editable && model.published && model.changed(i)) lines.push([`v${doc.published.number}`, ask(model.published[i])]);
   const one = chart.outcomes?.[i];
   if (one && (!model.editable || i < model.locked)) lines.push([t("State"), [one.word, one.more].filter(Boolean).join(". ")]);
-  for (const found of chart.findings.filter(({ slot }) => slot === i)) lines.push([found.title, found.nearest === null ? "" : t("fits {n}").replace("{n}", `${Math.round(found.nearest * 100) / 100}\u202f${found.nearestUnit}`)]);
+  for (const found of chart.findings.filter(({ slot }) => slot === i)) lines.push([found.title, found.nearest === null ? "" : t("fits {n}", { n: `${Math.round(found.nearest * 100) / 100}\u202f${found.nearestUnit}` })]);
   const slot = model.rows[i], limit = slot ? doc.limits[slot.direction].hard[i] : null;
   if (limit !== null && limit !== undefined && slot.type === "POWER") lines.push([t("Limit"), powerText(limit)]);
   const pct = chart.charge?.points[i];
@@ -99,14 +99,14 @@ function pasted(found) {
     const words = {
       NO_NUMBERS: t("Nothing was pasted: there is no column of numbers."),
       NO_SUCH_TIMES: t("Nothing was pasted: none of its times is a slot of this day."),
-      NOT_A_NUMBER: t("Nothing was pasted: “{n}” is no power or no time.").replace("{n}", found.cell ?? ""),
+      NOT_A_NUMBER: t("Nothing was pasted: “{n}” is no power or no time.", { n: found.cell ?? "" }),
       TOO_LONG: t("Nothing was pasted: it has too many lines."),
     };
     toast(words[found.error]);
     return;
   }
-  const parts = [t("{n} slots pasted").replace("{n}", found.cells.length - found.locked)];
-  if (found.skipped + found.locked) parts.push(t("{n} left out: locked or outside the day").replace("{n}", found.skipped + found.locked));
+  const parts = [tn("{n} slot pasted", "{n} slots pasted", found.cells.length - found.locked)];
+  if (found.skipped + found.locked) parts.push(tn("{n} left out: locked or outside the day", "{n} left out: locked or outside the day", found.skipped + found.locked));
   if (!found.assumed) { toast(parts.join(", "), () => model.undo()); return; }
   parts.push(t("positive read as export"));
   toast(parts.join(", "), () => model.undo());
@@ -152,7 +152,7 @@ function edit() {
 /** The head tells of the draft from its first save on. */
 function drafted({ number }) {
   const word = document.getElementById("version-word");
-  setText(word, t("v{n} draft").replace("{n}", number));
+  setText(word, t("v{n} draft", { n: number }));
   const chip = word.closest(".chip");
   chip.className = "chip wait";
   chip.querySelector("svg")?.replaceWith(icon("pencil"));

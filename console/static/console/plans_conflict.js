@@ -1,6 +1,7 @@
 // Two people edited the same day: what the other one made of it beside what is here, and three ways to go on.
 
 import { same } from "./plans_model.js";
+import { tn } from "./words.js";
 
 const MOST_SHOWN = 120;
 
@@ -22,7 +23,7 @@ export class Conflict {
     const at = dialog.querySelector("[data-when]");
     at.textContent = theirs.at ? new Date(theirs.at).toLocaleTimeString("en-GB") : "";
     dialog.querySelector("[data-clash]").textContent = clash.length
-      ? this.t("{n} slots were changed by both: there yours would stand.").replace("{n}", clash.length)
+      ? tn("{n} slot was changed by both: there yours would stand.", "{n} slots were changed by both: there yours would stand.", clash.length)
       : this.t("No slot was changed by both.");
     dialog.querySelector("tbody").replaceChildren(...differ.slice(0, MOST_SHOWN).map((i) => {
       const row = document.createElement("tr");

@@ -96,7 +96,7 @@ function* grounds(frame, t) {
     const y = Math.round(frame.y(level)) + 0.5;
     yield element("line", { class: level === 0 ? "p-zero" : "p-grid", x1: frame.left, x2: frame.left + frame.plot, y1: y, y2: y });
     const small = frame.left < 60;
-    const word = level === 0 ? "0" : `${small ? t(level > 0 ? "exp" : "imp") : t(level > 0 ? "export" : "import")} ${number(Math.abs(level))}`;
+    const word = level === 0 ? "0" : `${small ? (level > 0 ? t("exp") : t("imp")) : level > 0 ? t("export") : t("import")} ${number(Math.abs(level))}`;
     yield element("text", { class: "p-axis r", x: frame.left - 8, y: y + 4 }, word);
   }
   yield element("text", { class: "p-axis r", x: frame.left - 8, y: frame.top - 4 }, "kW");
@@ -149,7 +149,7 @@ function* limits(frame, t) {
     if (site !== null && site < edge) {
       const y = Math.round(frame.y(sign * site)) + 0.5;
       yield element("line", { class: "p-limit", x1: frame.left, x2: frame.left + frame.plot, y1: y, y2: y });
-      const name = (sign > 0 ? t("Export limit {n}") : t("Import limit {n}")).replace("{n}", number(site));
+      const name = sign > 0 ? t("Export limit {n}", { n: number(site) }) : t("Import limit {n}", { n: number(site) });
       yield element("text", { class: "p-limit-name", x: frame.left + 6, y: sign > 0 ? y - 5 : y + 13 }, name);
     }
   }

@@ -35,7 +35,7 @@ export class Findings {
     if (groups.length > MOST_SHOWN) {
       const more = document.createElement("li");
       more.className = "more";
-      more.textContent = this.t("and {n} more").replace("{n}", groups.length - MOST_SHOWN);
+      more.textContent = this.t("and {n} more", { n: groups.length - MOST_SHOWN });
       this.list.append(more);
     }
   }
@@ -66,7 +66,7 @@ export class Findings {
       const use = document.createElement("button");
       use.type = "button";
       use.className = "btn sm";
-      use.textContent = all.every(({ nearest }) => nearest === one.nearest) ? t("Use {n}").replace("{n}", `${trimmed(one.nearest)}\u202f${one.nearestUnit}`) : t("Use what fits");
+      use.textContent = all.every(({ nearest }) => nearest === one.nearest) ? t("Use {n}", { n: `${trimmed(one.nearest)}\u202f${one.nearestUnit}` }) : t("Use what fits");
       use.addEventListener("click", () => this._use(all));
       line.append(use);
     }
@@ -79,10 +79,10 @@ export class Findings {
     const { t, model } = this;
     const worst = all.reduce((a, b) => ((b.overBy ?? 0) > (a.overBy ?? 0) ? b : a), one);
     const parts = [this.ask(model.rows[worst.slot], worst.slot)];
-    if (one.code === "SOC_WINDOW") parts.push(t("window ends at {n} %").replace("{n}", trimmed(worst.limit)));
-    else if (worst.limit !== null) parts.push(t("limit {n}").replace("{n}", `${trimmed(worst.limit)}\u202f${worst.unit}`));
-    if (worst.overBy !== null) parts.push(t("{n} over").replace("{n}", `${trimmed(worst.overBy)}\u202f${worst.unit}`));
-    parts.push(t("fits {n}").replace("{n}", `${trimmed(worst.nearest)}\u202f${worst.nearestUnit}`));
+    if (one.code === "SOC_WINDOW") parts.push(t("window ends at {n} %", { n: trimmed(worst.limit) }));
+    else if (worst.limit !== null) parts.push(t("limit {n}", { n: `${trimmed(worst.limit)}\u202f${worst.unit}` }));
+    if (worst.overBy !== null) parts.push(t("{n} over", { n: `${trimmed(worst.overBy)}\u202f${worst.unit}` }));
+    parts.push(t("fits {n}", { n: `${trimmed(worst.nearest)}\u202f${worst.nearestUnit}` }));
     return parts.join(", ");
   }
 

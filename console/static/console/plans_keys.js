@@ -1,6 +1,7 @@
 // Keys of the picture: arrows, digits, Delete, undo, the clipboard. None of them reaches the wire: they edit the draft.
 
 import { copyText, readPaste } from "./plans_clip.js";
+import { tn } from "./words.js";
 
 const STEP_KW = 5;
 
@@ -18,7 +19,7 @@ export function keys(chart, model, { t, say, toast, type, pasted }) {
     if (document.activeElement !== svg || !model.span) return;
     event.clipboardData.setData("text/plain", copyText(model, ...model.span));
     event.preventDefault();
-    toast(t("{n} slots copied").replace("{n}", model.places.length));
+    toast(tn("{n} slot copied", "{n} slots copied", model.places.length));
   });
   document.addEventListener("paste", (event) => {
     if (event.target.closest?.("input, textarea, select") || document.querySelector("dialog[open]") || !model.editable) return;

@@ -3,6 +3,7 @@
 
 import { number } from "./plans_clip.js";
 import { round } from "./plans_model.js";
+import { t, tn } from "./words.js";
 
 const PHONE = matchMedia("(max-width: 640px)");
 
@@ -39,7 +40,7 @@ export class Panel {
     form.classList.toggle("none", !span);
     const open = span !== null && model.places.some((i) => !model.isLocked(i));
     form.querySelector("[data-hint]").hidden = span !== null && open;
-    form.querySelector("[data-hint]").textContent = !span ? this.t(PHONE.matches ? "Tap a block to change it." : "Select slots in the picture, or choose a span here.")
+    form.querySelector("[data-hint]").textContent = !span ? (PHONE.matches ? t("Tap a block to change it.") : t("Select slots in the picture, or choose a span here."))
       : model.editable ? this.t("These slots have begun: they stay as they are.") : "";
     if (span) { fields.from.value = span[0]; fields.to.value = span[1]; }
     const direction = span ? this._common((slot) => slot?.direction ?? "") : undefined;
@@ -54,7 +55,7 @@ export class Panel {
     fields.high.checked = span ? this._common((slot) => slot?.priority === "HIGH") === true : false;
     for (const field of fields) if (!["from", "to"].includes(field.name) && !field.matches("[data-close]")) field.disabled = !open;
     const count = form.querySelector("[data-count]");
-    count.textContent = span ? this.t(model.places.length === 1 ? "1 slot" : "{n} slots").replace("{n}", model.places.length) : "";
+    count.textContent = span ? tn("{n} slot", "{n} slots", model.places.length) : "";
   }
 
   _span(moved) {

@@ -5,7 +5,7 @@ import { fillTable } from "./day_chart_tip.js";
 import { Flow } from "./flow.js";
 import { onResync, onTopic } from "./live.js";
 import { paced } from "./pace.js";
-import { serverNow, setText } from "./words.js";
+import { serverNow, setText, t } from "./words.js";
 
 const RENEW_ASSETS_MS = 10_000;
 const RENEW_LAST_MS = 400;
@@ -134,7 +134,7 @@ onTopic("plant", [plant], (event) => {
 });
 setInterval(() => flow.refresh(serverNow()), 5000);
 
-const label = (word) => (word === word.toUpperCase() ? word.replaceAll("_", " ").toLowerCase().replace(/^./, (c) => c.toUpperCase()) : word);
+const label = (word) => (word === word.toUpperCase() ? t(word.replaceAll("_", " ").toLowerCase().replace(/^./, (c) => c.toUpperCase())) : word);
 
 function renewAssets() {
   renewed = performance.now();

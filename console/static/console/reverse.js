@@ -2,17 +2,16 @@
 
 import { onTopic, onResync } from "./live.js";
 import { paced } from "./pace.js";
-import { say } from "./words.js";
+import { say, t, tn } from "./words.js";
 
 let fresh = 0;
-const texts = document.documentElement.lang;
 
 function arrived() {
   fresh += 1;
   const button = document.getElementById("fresh-pulls");
   if (button) {
     button.hidden = false;
-    button.textContent = new Intl.NumberFormat(texts).format(fresh) + " new";
+    button.textContent = tn("{n} new", "{n} new", fresh);
   }
   document.getElementById("day")?.dispatchEvent(new Event("pulled"));
   refreshLast();
@@ -25,7 +24,7 @@ const refreshLast = paced(
 
 onTopic("pull", null, arrived);
 onTopic("update", null, () => {
-  say("An update of Voke was added or decided.");
+  say(t("An update of Voke was added or decided."));
   htmx.ajax("GET", location.pathname, { target: "main", swap: "innerHTML", select: "main > *" });
 });
 onResync(() => htmx.ajax("GET", location.pathname, { target: "main", swap: "innerHTML", select: "main > *" }));

@@ -2,18 +2,34 @@
 
 const NARROW = "\u202f";
 const IDLE_BELOW_KW = 0.5;
-/** Texts of this module; a page may bring translations in <script type="application/json" id="texts">. */
-const TEXTS = { Importing: "Importing", Exporting: "Exporting", Charging: "Charging", Discharging: "Discharging", Idle: "Idle", "No data": "No data", Undo: "Undo" };
-const given = document.getElementById("texts");
-if (given) Object.assign(TEXTS, JSON.parse(given.textContent));
+// What console/texts.py has of the page's language: a text by its English one, or its plural forms by a count of each.
+const TEXTS = JSON.parse(document.getElementById("texts")?.textContent || "{}");
+const LANGUAGE = document.documentElement.lang || "en";
+const counting = new Intl.PluralRules(LANGUAGE);
+const POINT = new Intl.NumberFormat(LANGUAGE).formatToParts(0.5).find(({ type }) => type === "decimal").value;
 
-export const t = (word) => TEXTS[word] ?? word;
+/** The text in the page's language, with `values` at its {names}. */
+export const t = (text, values) => filled(TEXTS[text] ?? text, values);
+
+/** As `t`, for a count: "{n} slot", "{n} slots". */
+export function tn(one, many, n, values) {
+  const forms = TEXTS[one];
+  const like = forms && Object.keys(forms).find((count) => counting.select(Number(count)) === counting.select(n));
+  return filled(like ? forms[like] : n === 1 ? one : many, { n, ...values });
+}
+
+function filled(text, values) {
+  return values ? text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole) : text;
+}
+
+/** A number with so many places, as the page's language writes it; without `places` as many as it has. */
+export const decimal = (value, places) => (places === undefined ? String(value) : value.toFixed(places)).replace(".", POINT);
 
 /** [number, unit] of an amount without its direction: one decimal below ten, MW with two from a thousand on. */
 export function amount(value, unit = "kW") {
   const size = Math.abs(value);
-  if (size >= 999.5 && unit.startsWith("k")) return [(size / 1000).toFixed(2), "M" + unit.slice(1)];
-  return [size > 0 && size < 9.95 ? size.toFixed(1) : size.toFixed(0), unit];
+  if (size >= 999.5 && unit.startsWith("k")) return [decimal(size / 1000, 2), "M" + unit.slice(1)];
+  return [decimal(size, size > 0 && size < 9.95 ? 1 : 0), unit];
 }
 
 /** "275 kW" as text. */
@@ -41,9 +57,9 @@ export function setText(element, text) {
 }
 
 const directed = (kw, positive, negative) =>
-  kw === null || kw === undefined ? "" : Math.abs(kw) < IDLE_BELOW_KW ? t("Idle") : kw > 0 ? t(positive) : t(negative);
-export const gridWord = (kw) => directed(kw, "Importing", "Exporting");
-export const batteryWord = (kw) => directed(kw, "Charging", "Discharging");
+  kw === null || kw === undefined ? "" : Math.abs(kw) < IDLE_BELOW_KW ? t("Idle") : kw > 0 ? positive : negative;
+export const gridWord = (kw) => directed(kw, t("Importing"), t("Exporting"));
+export const batteryWord = (kw) => directed(kw, t("Charging"), t("Discharging"));
 
 /** An age in whole units: "8 s", "14 min", "3 h 5 min", "2 d 4 h". */
 export function ageText(seconds) {
