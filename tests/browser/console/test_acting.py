@@ -3,13 +3,17 @@
 from datetime import timedelta
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from dispatch.models import Command, EmergencyLatch
+from dispatch.states import State
 from people.rights import Role
 from tests.admin.seed_plans import make_override, make_plan
+from tests.browser.console.heard import hears_by_hand
 from tests.console.acting.helpers import acting_plant
+from tests.dispatch.helpers import ask, hold_now
 from tests.factories import AT
+from tests.live.conftest import until
 
 
 @pytest.fixture
@@ -21,8 +25,10 @@ def plant(organisation):
 def act(sign_in, plant):
     """A page of the box, for somebody of a role."""
 
-    def make(role=Role.OPERATOR, **how):
+    def make(role=Role.OPERATOR, *, heard=False, **how):
         page = sign_in(role, **how)
+        if heard:
+            hears_by_hand(page)
         page.goto(f"/console/plants/{plant.pk}/act/")
         return page
 
@@ -142,6 +148,30 @@ def test_the_override_counts_down_and_ends_with_its_question(act, plant):
 
     expect(banner).to_have_count(0)
     expect(page.get_by_text("The override is over.")).to_be_visible()
+
+
+def test_what_is_heard_of_an_emergency_is_shown_until_its_last_word_while_answers_are_slow(act, plant):
+    command = ask(plant, hold_now())
+    page = act(heard=True)
+    chip = page.get_by_role("region", name="Emergency in force").locator(".chip")
+    expect(chip).to_have_attribute("data-state", "QUEUED")
+    asked: list[Route] = []
+
+    def keep(route: Route) -> None:
+        asked.append(route)
+
+    page.route("**/act/banner/", keep)
+    tell = "([id, plant, state]) => tell('command', {id, plant, kind: 'emergency', state})"
+
+    page.evaluate(tell, [command.pk, plant.pk, "SENT"])
+    until(lambda: page.evaluate("true") and asked)
+    page.evaluate(tell, [command.pk, plant.pk, "COMPLETED"])
+    asked.pop().continue_()
+    until(lambda: page.evaluate("true") and asked)
+    Command.objects.filter(pk=command.pk).update(state=State.COMPLETED)
+    asked.pop().continue_()
+
+    expect(chip).to_have_attribute("data-state", "COMPLETED")
 
 
 def test_a_viewer_can_look_and_not_touch(act):
