@@ -152,6 +152,10 @@ class PullJournal(models.Model):
             models.Index(
                 fields=["organisation", "-id"], condition=models.Q(status__gte=400), name="journal_unanswered"
             ),
+            # A day of pulls is counted from the index alone.
+            models.Index(
+                fields=["organisation", "at"], include=["endpoint", "status"], name="journal_counted_by_time"
+            ),
         ]
 
     def __str__(self) -> str:

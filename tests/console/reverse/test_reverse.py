@@ -144,6 +144,7 @@ def test_a_day_is_counted_in_cells_of_ten_minutes(organisation: Organisation) ->
 
     assert sum(cell.count for cell in cells) == mine
     assert all(cell.start_at.minute % 10 == 0 and cell.start_at.second == 0 for cell in cells)
+    assert len({(cell.endpoint, cell.start_at) for cell in cells}) == len(cells)
     assert {cell.endpoint for cell in cells if cell.refused} == {"config", "list"}
 
 
