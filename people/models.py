@@ -45,6 +45,13 @@ class AuditEntry(models.Model):
         indexes = [
             models.Index(fields=["organisation", "-id"], name="audit_by_organisation"),
             models.Index(fields=["user", "-id"], name="audit_by_user"),
+            # What was done to one thing, and to what lies below its page.
+            models.Index(
+                fields=["organisation", "subject_path"],
+                opclasses=["int8_ops", "varchar_pattern_ops"],
+                condition=~models.Q(subject_path=""),
+                name="audit_by_subject",
+            ),
         ]
 
     def __str__(self) -> str:
