@@ -83,8 +83,13 @@ def fleet(request: ConsoleRequest) -> HttpResponse:
     if request.headers.get("HX-Target") == "fleet-list":
         return render(request, "console/fleet/_list.html", _list_context(about, wanted, links))
     context = _list_context(about, wanted, links)
-    found = overview(about) if wanted.is_filtered else context["counted"]
-    urgent = context["listed"].rows if wanted == ListAsked(show=wanted.show) else None
+    if wanted.is_filtered:
+        found, urgent = _whole(about)
+    elif wanted == ListAsked(show=wanted.show):
+        found, urgent = context["counted"], context["listed"].rows
+    else:
+        found = context["counted"]
+        urgent = most_urgent(about) if found.needing else []
     context |= _top_context(about, wanted, links, found, urgent, zone=request.viewer.zone)
     return render(request, "console/fleet/list.html", context)
 
@@ -125,18 +130,22 @@ def looked_at(rows: Sequence[PlantFacts], at: datetime) -> list[PlantLook]:
     return looks_of(list(rows), sparks=sparks_of(rows, at=at), windows=windows_of(rows, at=at), at=at)
 
 
+def _whole(about: FleetAsked) -> tuple[Overview, Sequence[PlantFacts]]:
+    """What all plants do together, and those that need a person most: one statement for both."""
+    found, first = listed(about, ListAsked())
+    return found, first.rows
+
+
 def _top_context(
     about: FleetAsked,
     wanted: ListAsked,
     links: Links,
     found: Overview,
-    urgent: Sequence[PlantFacts] | None = None,
+    urgent: Sequence[PlantFacts],
     *,
     zone: str,
 ) -> dict[str, Any]:
-    """`urgent`: the plants that need a person most, where they are known already."""
-    if urgent is None:
-        urgent = most_urgent(about) if found.needing else []
+    """`urgent`: the plants that need a person most."""
     return {
         "found": found,
         "balance": balance_of(found),
@@ -185,7 +194,7 @@ def top(request: ConsoleRequest) -> HttpResponse:
     links = links_of(request.viewer.organisation, at)
     about = fleet_asked(request.viewer.organisation, links, at)
     wanted = asked_of(request.GET, show=request.session.get(SHOWN, ""))
-    context = _top_context(about, wanted, links, overview(about), zone=request.viewer.zone)
+    context = _top_context(about, wanted, links, *_whole(about), zone=request.viewer.zone)
     return render(request, "console/fleet/_top.html", context)
 
 
