@@ -3,10 +3,12 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.urls import get_resolver
 
 from esm.metrics import serve_metrics
 from esm.signals import stop_on_signals
 from esm.web import serve
+from link.garbage import seldom_collected
 
 
 class Command(BaseCommand):
@@ -34,7 +36,11 @@ class Command(BaseCommand):
             self.stdout.write(f"listening on http://{host}:{port}")
             self.stdout.flush()  # whoever waits for the line may read it through a pipe
 
+        # Views and what they import, before what is there is put out of the garbage collector's sight: a look at all
+        # of it, several times a minute, stopped every page that was being made.
+        get_resolver().url_patterns  # noqa: B018 - imports them
         try:
-            serve(host=host, port=options["port"], stop=stop, ready=announce)
+            with seldom_collected():
+                serve(host=host, port=options["port"], stop=stop, ready=announce)
         except OSError as error:
             raise CommandError(f"can't listen on {host}:{options['port']}: {error.strerror}") from error
