@@ -4,7 +4,8 @@
 
 1,000 plants, ten million samples, 97,000 commands with their messages, events and proofs, 1,000 plans of 96 slots,
 1,000,000 pulls, 5,000 alarm cases, 100,000 rows of audit, on a private PostgreSQL with the settings of production. One
-line for each address, the slowest last. Middleware, session, queries and templates count; the network does not.
+line for each address, the slowest last. Middleware, session, queries and templates count; the network does not. `cpu`:
+the median of what Python itself computes (this thread's time: neither PostgreSQL nor whoever else has the machine).
 """
 
 import argparse
@@ -14,7 +15,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any
 
 from bench.console import PRESENT, Fleet
@@ -57,12 +58,13 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What it costs: milliseconds, statements, kB, and the status."""
+    """What it costs: milliseconds (`cpu_ms`: of Python's own computing), statements, kB, and the status."""
 
     asked: Asked
     status: int
     p50_ms: float
     p99_ms: float
+    cpu_ms: float
     queries: int
     kb: float
 
@@ -70,8 +72,8 @@ class Cost:
         """One line of the table."""
         mark = "  MISSED" if self.p99_ms >= WITHIN_MS or self.status >= 400 else ""
         return (
-            f"{self.p50_ms:8.1f} {self.p99_ms:8.1f} {self.queries:4d} {self.kb:7.0f} kB {self.status}"
-            f"  {self.asked.name}{mark}"
+            f"{self.p50_ms:8.1f} {self.p99_ms:8.1f} {self.cpu_ms:8.1f} {self.queries:4d} {self.kb:7.0f} kB"
+            f" {self.status}  {self.asked.name}{mark}"
         )
 
 
@@ -189,22 +191,23 @@ class Pages:
             content = b"".join(response) if response.streaming else response.content
         queries = len(context)  # the next request forgets them
         times_ms = [self._time(asked) for _ in range(self.rounds)]
-        cuts = statistics.quantiles(times_ms, n=100, method="inclusive")
+        cuts = statistics.quantiles([wall for wall, _ in times_ms], n=100, method="inclusive")
         return Cost(
             asked=asked,
             status=response.status_code,
             p50_ms=cuts[49],
             p99_ms=cuts[98],
+            cpu_ms=statistics.median(cpu for _, cpu in times_ms),
             queries=queries,
             kb=len(content) / 1024,
         )
 
-    def _time(self, asked: Asked) -> float:
-        began = perf_counter()
+    def _time(self, asked: Asked) -> tuple[float, float]:
+        began, computed = perf_counter(), thread_time()
         response = asked.send(self.fleet.client)
         if response.streaming:
             list(response)
-        return (perf_counter() - began) * 1000
+        return (perf_counter() - began) * 1000, (thread_time() - computed) * 1000
 
 
 @contextmanager
@@ -249,7 +252,7 @@ def main() -> None:
         costs = measure(fleet, rounds=options.rounds, only=options.only)
     missed = [one for one in costs if "MISSED" in one.line()]
     print(f"\n{len(costs)} addresses, {len(missed)} missed; the slowest:")
-    print("     p50      p99 stmts    size")
+    print("     p50      p99      cpu stmts    size")
     for one in costs[-12:]:
         print(one.line())
 
