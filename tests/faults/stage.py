@@ -15,7 +15,6 @@ from typing import Any, Self
 import httpx
 import msgspec
 import psycopg
-from django.core.management import call_command
 from django.db import connections
 
 from dispatch.services.site_config import switch_connection
@@ -28,6 +27,7 @@ from tests.faults import settings as private
 from tests.faults.processes import CONSUMERS, RELAYS, Processes
 from tests.faults.sockets import owner_of
 from tests.faults.tap import Tap
+from tests.services.migrated import add_migrated_database
 from tests.services.partner import Partner, amqps_uri
 from tests.services.proc import remove_directory
 from tests.services.proxy import Proxy
@@ -100,7 +100,8 @@ class Stage:
         self.proxy = stack.enter_context(Proxy(self.rabbit.port, lane_of=self._lane_of))
         stack.callback(connections.close_all)
         stack.callback(self.processes.kill)
-        call_command("migrate", verbosity=0)
+        self.postgres.drop_database("esm")
+        add_migrated_database(self.postgres, "esm")
 
     def _lane_of(self, port: int) -> str:
         name = owner_of(port, pids=self.processes.pids())
