@@ -2,12 +2,13 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 
 from tests.browser.conftest import is_error
 from tests.process.processes import ROOT
@@ -20,33 +21,48 @@ PATIENCE_MS = 90_000.0
 
 @dataclass(kw_only=True)
 class Journeys:
-    """The running demo and who walks through it. `errors`: what any page told its browser's console."""
+    """The running demo and who walks through it.
+
+    `errors`: what any page told its browser's console, and every request that left the demo. `session`: the cookies of
+    who signed in at the door, for the pages that are opened later.
+    """
 
     url: str
     browser: Browser
-    demo: ManagedProcess
     errors: list[str] = field(default_factory=list)
+    session: Mapping[str, Any] | None = None
     _contexts: list[BrowserContext] = field(default_factory=list)
 
-    def visitor(self, *, width: int = 1440, theme: str = "light") -> Page:
-        """A page of a fresh profile that nobody is signed in to."""
+    def visitor(self, *, width: int = 1440, theme: str = "light", is_known: bool = False) -> Page:
+        """A page of a fresh profile: of nobody, or of who signed in before."""
         context = self.browser.new_context(
             base_url=self.url,
             viewport={"width": width, "height": 900},
             color_scheme=theme,
+            storage_state=self.session if is_known else None,
             permissions=["clipboard-read", "clipboard-write"],
         )
         context.set_default_timeout(PATIENCE_MS)
         self._contexts.append(context)
-        page = context.new_page()
-        page.on("console", self._heard)
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-        return page
+        context.on("console", self._heard)
+        context.on("weberror", lambda found: self.errors.append(str(found.error)))
+        context.on("request", self._asked)
+        return context.new_page()
+
+    def sign_in(self, page: Page, path: str, *, name: str = "admin") -> None:
+        """At the door, on the way to `path`."""
+        page.goto(path)
+        page.get_by_label("User name").fill(name)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
 
     def _heard(self, message: ConsoleMessage) -> None:
-        # htmx also writes as errors what a newer request or another page ended; nothing failed then.
-        if is_error(message) and not message.text.startswith(("htmx:sendAbort,", "htmx:afterRequest,")):
+        if is_error(message):
             self.errors.append(message.text)
+
+    def _asked(self, request: Request) -> None:
+        if not request.url.startswith((f"{self.url}/", "data:", "blob:")):
+            self.errors.append(f"asked elsewhere: {request.url}")
 
     def close_pages(self) -> None:
         """At the end of a journey."""

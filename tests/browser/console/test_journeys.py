@@ -1,6 +1,8 @@
 """Each screen's main job, done by a person in a browser at the embedded demo; everything seen comes over the wire.
 
-One demo serves all journeys, in their order; a modelled Voke answers. No page may log an error.
+One demo serves all journeys, in their order; a modelled Voke answers. A journey leaves every plant free, and asks for
+nothing that the demo's own operator could take back: he steps aside when a person commands. No page may log an error or
+ask anybody but the demo. The last journeys are of new organisations, between which staff have to choose from then on.
 """
 
 import re
@@ -10,14 +12,23 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from esm import clock
-from tests.browser.console.demo import PASSWORD, PATIENCE_MS, Journeys, address_of, running_demo
-from tests.browser.console.screens import settle
+from tests.browser.console.demo import PATIENCE_MS, Journeys, address_of, running_demo
+from tests.browser.console.steps import (
+    asked_by_voke,
+    bundle,
+    changes,
+    issued,
+    plant_page,
+    setpoint,
+    token_of,
+)
 
 pytestmark = pytest.mark.timeout(600)
-BOTH = pytest.mark.parametrize(("width", "theme"), [(1440, "light"), (390, "dark")])
+DESKTOP, PHONE = (1440, "light"), (390, "dark")
+BOTH = pytest.mark.parametrize(("width", "theme"), [DESKTOP, PHONE])
 DONE = re.compile("Completed|Verified")
 _FITS = "document.documentElement.scrollWidth <= innerWidth"
 _PICTURE = "document.querySelector('.day-place canvas').toDataURL()"
@@ -38,7 +49,13 @@ def journeys(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iter
     expect.set_options(timeout=PATIENCE_MS)
     folder: Path = tmp_path_factory.mktemp("demo")
     with running_demo(folder) as demo:
-        yield Journeys(url=address_of(demo), browser=browser, demo=demo)
+        made = Journeys(url=address_of(demo), browser=browser)
+        door = made.visitor()
+        made.sign_in(door, "/console/account/")
+        door.wait_for_url("**/console/account/")
+        made.session = door.context.storage_state()
+        made.close_pages()
+        yield made
     expect.set_options(timeout=5_000)
 
 
@@ -47,12 +64,8 @@ def walk(journeys: Journeys) -> Iterator[Walk]:
     """`walk("/console/fleet/", width=390)`: a page of who signed in at the door."""
 
     def make(path: str, *, width: int = 1440, theme: str = "light") -> Page:
-        page = journeys.visitor(width=width, theme=theme)
+        page = journeys.visitor(width=width, theme=theme, is_known=True)
         page.goto(path)
-        page.get_by_label("User name").fill("admin")
-        page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Sign in").click()
-        page.wait_for_url(f"**{path}*")
         return page
 
     yield make
@@ -60,30 +73,6 @@ def walk(journeys: Journeys) -> Iterator[Walk]:
     journeys.close_pages()
     journeys.errors.clear()  # what was under way when its page closed
     assert told == []
-
-
-def plant_page(page: Page, name: str) -> str:
-    """The address of a plant's page, as the fleet's list links it."""
-    settle(page, "/console/fleet/?view=all")
-    path = page.locator("tr.pr", has_text=name).locator(".pl a").get_attribute("href")
-    assert path is not None
-    return path
-
-
-def changes(place: Locator) -> None:
-    """What stands there becomes something else while the page stays."""
-    expect(place).not_to_have_text(place.inner_text())
-
-
-def setpoint(page: Page, kw: int, way: str) -> Locator:
-    """Typed, checked and reviewed: the dialog before the sending."""
-    page.get_by_role("radiogroup", name="Direction").get_by_text(way, exact=True).click()
-    page.locator("#act-amount").fill(str(kw))
-    expect(page.locator("#act")).to_contain_text(re.compile(r"below the (ex|im)port limit"))
-    page.get_by_role("button", name="Review and send").click()
-    dialog = page.get_by_role("dialog")
-    expect(dialog.get_by_role("heading")).to_contain_text(f"{way} {kw}")
-    return dialog
 
 
 @BOTH
@@ -170,3 +159,187 @@ def test_a_chip_leads_to_the_command_its_timeline_and_its_bytes(walk: Walk, widt
     # Setpoints need none, modes and devices do; which of them came last is the demo's affair.
     expect(page.get_by_text(re.compile("Signature matches|No signature required"))).to_be_visible()
     assert page.evaluate(_FITS)
+
+
+@BOTH
+def test_an_override_is_begun_counted_down_extended_and_ended(walk: Walk, width: int, theme: str) -> None:
+    page = walk("/console/account/", width=width, theme=theme)
+    page.goto(plant_page(page, "Bus depot Křimice"))
+    review = setpoint(page, 60, "Import")
+    review.get_by_label("Reason").fill("Late buses")
+    review.get_by_role("button", name="Begin override").click()
+    banner = page.get_by_role("region", name="Override in force")
+    timer = banner.get_by_role("timer")
+    expect(timer).to_have_text(re.compile(r"\d\d:\d\d"))
+    changes(timer)
+    expect(page.locator("#act-sent .chip")).to_have_text(DONE)
+    assert page.evaluate(_FITS)
+
+    ends = timer.get_attribute("data-until")
+    banner.get_by_role("link", name="Extend").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("+ 1 h", exact=True).click()
+    dialog.get_by_label("Reason").fill("Later still")
+    dialog.get_by_role("button", name="Change its end").click()
+    expect(timer).not_to_have_attribute("data-until", ends or "")
+    banner.get_by_role("link", name="End now").click()
+    expect(dialog.get_by_text("The plan resumes at once with")).to_be_visible()
+    dialog.get_by_label("Reason").fill("They are back")
+    dialog.get_by_role("button", name="End override").click()
+
+    expect(banner).to_have_count(0)
+
+
+@BOTH
+def test_a_plant_is_held_and_released(walk: Walk, width: int, theme: str) -> None:
+    page = walk("/console/account/", width=width, theme=theme)
+    page.goto(plant_page(page, "Brewery Přerov"))
+    page.locator("#act-emergency").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("HOLD", exact=True).click()
+    dialog.get_by_label("Reason").fill("Smoke in hall 2")
+    dialog.get_by_role("button", name="Hold to freeze").focus()
+    page.keyboard.down("Space")
+    banner = page.get_by_role("region", name="Emergency in force")
+    expect(banner).to_contain_text("Emergency HOLD is in force")
+    page.keyboard.up("Space")
+    expect(banner.locator(".chip")).to_have_text(DONE)
+    assert page.evaluate(_FITS)
+
+    banner.get_by_role("link", name="Release").click()
+    dialog.get_by_label("Reason").fill("Only steam")
+    dialog.get_by_role("button", name="Release").click()
+
+    expect(banner).to_have_count(0)
+
+
+@pytest.mark.parametrize(("width", "theme"), [DESKTOP])
+def test_an_alarm_comes_by_itself_is_taken_answered_for_and_closed(
+    walk: Walk, width: int, theme: str
+) -> None:
+    page = walk("/console/alarms/?tab=unowned", width=width, theme=theme)
+    plant = page.context.new_page()
+    plant.goto(plant_page(plant, "Brewery Přerov"))
+    asked = setpoint(plant, 245, "Import", with_consumption=False)
+    asked.get_by_role("button", name="Send command").click()
+    expect(plant.locator("#act-sent .chip")).to_have_text("Rejected")
+    plant.close()
+
+    page.get_by_role("button", name=re.compile("new alarm")).click()
+    page.locator(".al-row", has_text="Brewery Přerov").first.get_by_role("link").click()
+    case = page.locator("#alarm-case")
+    case.get_by_role("button", name="Acknowledge").click()
+    expect(case).to_contain_text("Acknowledged by admin")
+    case.get_by_label("Owner").select_option("")
+    case.get_by_role("button", name="Assign to me").click()
+    expect(case.get_by_role("button", name="Assign to me")).to_have_count(0)
+    case.get_by_label("Comment", exact=True).fill("Looked at the meter")
+    case.locator(".al-comment").get_by_role("button").click()
+    expect(case.locator(".al-history")).to_contain_text("Looked at the meter")
+    assert page.evaluate(_FITS)
+    case.get_by_role("button", name="Close").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Why").fill("A drill")
+    dialog.get_by_role("button", name="Close the alarm").click()
+
+    expect(case).to_contain_text("Closed by admin")
+
+
+@BOTH
+def test_what_voke_pulls_is_seen_when_it_pulls(walk: Walk, width: int, theme: str) -> None:
+    page = walk("/console/reverse/", width=width, theme=theme)
+    expect(page.locator(".lanes-svg .tick-ok").first).to_be_attached()
+    last = page.locator("#last time").first
+    before = last.get_attribute("datetime")
+
+    expect(last).not_to_have_attribute("datetime", before or "")
+    page.get_by_role("button", name=re.compile("new")).click()
+    expect(page.locator("#fresh-pulls")).to_be_hidden()
+    page.locator("#journal").get_by_role("button", name="Details").first.click()
+    expect(page.get_by_role("dialog")).to_contain_text("Request id")
+    assert page.evaluate(_FITS)
+
+
+@pytest.mark.parametrize(
+    ("width", "theme", "word", "outcome", "answer"),
+    [(*PHONE, "Refuse", "Refused", "REJECTED"), (*DESKTOP, "Approve", "Applied", "APPLIED")],
+)
+def test_an_update_of_voke_is_reviewed_decided_and_told(
+    walk: Walk, journeys: Journeys, width: int, theme: str, word: str, outcome: str, answer: str
+) -> None:
+    page = walk("/console/connections/credentials/", width=width, theme=theme)
+    token = token_of(issued(page, f"update {width}"))
+    assert asked_by_voke(journeys.url, token, battery_kw=width / 100)["terminal"] is False
+    page.goto("/console/reverse/")
+    update = page.locator(".update", has_text="Solar park Hodonín")
+
+    expect(update.locator(".changes")).to_contain_text("new:")
+    update.get_by_role("button", name=word).click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Reason").fill(f"Agreed by telephone: {word}")
+    dialog.get_by_role("button", name=word).click()
+
+    row = page.get_by_role("row", name=f"Agreed by telephone: {word}")
+    expect(row).to_contain_text(outcome)
+    assert page.evaluate(_FITS)
+    told = asked_by_voke(journeys.url, token, battery_kw=width / 100)
+    assert (told["resultCode"], told["terminal"]) == (answer, True)
+
+
+@BOTH
+def test_a_newcomer_s_voke_is_connected_from_its_bundle_to_active(
+    journeys: Journeys, walk: Walk, width: int, theme: str
+) -> None:
+    page = newcomer(journeys, f"Branch {width}", width=width, theme=theme)
+    text, secret = bundle(f"branch-{width}")
+
+    page.goto("/console/connections/new/")
+    page.get_by_label("Bundle (JSON)").fill(text)
+    expect(page.locator("#understood")).to_contain_text("broker.invalid")
+    shown = page.locator("#understood").inner_text()
+    assert [one for one in secret if one in shown or one[-4:] not in shown] == []
+    page.get_by_label("Name here").fill("Voke staging")
+    page.get_by_role("button", name="Import and check").click()
+    page.wait_for_url("**/check/")
+    page.get_by_role("button", name="Run the checks").click()
+    expect(page.get_by_role("button", name="Run again")).to_be_visible()
+    lines = page.locator("#lines li")
+    expect(lines.filter(has_text="Stored address")).to_have_class("ok")
+    expect(lines.filter(has_text="Host name")).to_contain_text("without a network")
+    expect(page.locator("#lines li.failed")).to_contain_text("the host rest.invalid does not resolve")
+    expect(page.locator("#lines li.open, #lines li.busy")).to_have_count(0)
+    assert page.evaluate(_FITS)
+
+    page.get_by_role("link", name="Reverse channel").last.click()
+    expect(page.locator("#lamp")).to_contain_text("Voke has not pulled yet")
+    line = issued(page, "Voke staging")
+    row = page.get_by_role("row", name="Voke staging")
+    expect(row).to_contain_text("never")
+    expect(page.locator("#lamp")).to_contain_text("Voke has not pulled yet")
+    assert token_of(line)
+    expect(page.locator("#lamp")).to_contain_text("Voke has pulled")
+    assert page.evaluate(_FITS)
+
+    page.goto("/console/connections/")
+    page.get_by_role("link", name="Voke staging").first.click()
+    for button, state in (("Switch to ACTIVE", "ACTIVE:"), ("Back to OBSERVE", "OBSERVE:")):
+        page.get_by_role("button", name=button).click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Reason").fill("A rehearsal")
+        dialog.get_by_role("button", name=button).click()
+        expect(page.locator(".switch h2")).to_contain_text(state)
+    assert page.evaluate(_FITS)
+
+
+def newcomer(journeys: Journeys, name: str, *, width: int, theme: str) -> Page:
+    """A page of an organisation that was just made in the admin."""
+    page = journeys.visitor(width=width, theme=theme)
+    journeys.sign_in(page, "/admin/plants/organisation/add/")
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Slug").fill(name.lower().replace(" ", "-"))
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.wait_for_url("**/admin/plants/organisation/")
+    page.goto("/console/choose/")
+    page.get_by_role("button", name=name).click()
+    page.wait_for_url("**/console/fleet/**")
+    return page
