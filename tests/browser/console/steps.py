@@ -1,16 +1,20 @@
-"""What several journeys do on their way: find a plant, type a setpoint, speak as Voke does."""
+"""What several journeys do on their way: find a plant, type a setpoint, be somebody new, speak as Voke does."""
 
+import base64
 import json
 import re
 import secrets
 import shlex
 import subprocess
+from datetime import datetime, timedelta
 from urllib.request import Request, urlopen
 
+from django_otp.oath import TOTP
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.console.screens import settle
 
+CODE_EVERY = timedelta(seconds=30)
 _ANSWER_S = 60
 
 
@@ -39,6 +43,13 @@ def setpoint(page: Page, kw: int, way: str, *, with_consumption: bool = True) ->
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_role("heading")).to_contain_text(f"{way} {kw}")
     return dialog
+
+
+def code_of(secret: str, *, at: datetime) -> str:
+    """What the authenticator app of a person shows at that moment."""
+    generator = TOTP(base64.b32decode(secret.replace(" ", "")))
+    generator.time = at.timestamp()
+    return f"{generator.token():06d}"
 
 
 def bundle(slug: str) -> tuple[str, list[str]]:

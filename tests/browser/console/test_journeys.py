@@ -15,11 +15,13 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from esm import clock
-from tests.browser.console.demo import PATIENCE_MS, Journeys, address_of, running_demo
+from tests.browser.console.demo import PASSWORD, PATIENCE_MS, Journeys, address_of, running_demo
 from tests.browser.console.steps import (
+    CODE_EVERY,
     asked_by_voke,
     bundle,
     changes,
+    code_of,
     issued,
     plant_page,
     setpoint,
@@ -284,6 +286,46 @@ def test_an_update_of_voke_is_reviewed_decided_and_told(
     assert page.evaluate(_FITS)
     told = asked_by_voke(journeys.url, token, battery_kw=width / 100)
     assert (told["resultCode"], told["terminal"]) == (answer, True)
+
+
+@BOTH
+def test_somebody_is_invited_and_comes_in_by_a_second_factor(
+    walk: Walk, journeys: Journeys, width: int, theme: str
+) -> None:
+    page = walk("/console/people/", width=width, theme=theme)
+    page.get_by_role("button", name="Invite").click()
+    page.get_by_label("Name", exact=True).fill(f"Petr {width}")
+    page.get_by_role("dialog").get_by_text("Operator", exact=True).click()
+    page.get_by_role("button", name="Make the link").click()
+    link = page.locator("#issued-link").inner_text()
+
+    guest = journeys.visitor(width=width, theme=theme)
+    guest.goto(link)
+    guest.get_by_label("User name").fill(f"petr-{width}")
+    guest.get_by_label("New password").fill(PASSWORD)
+    guest.get_by_label("Once more").fill(PASSWORD)
+    guest.get_by_role("button", name="Join").click()
+    guest.wait_for_url("**/login/welcome/")
+    journeys.sign_in(guest, "/console/account/second-factor/", name=f"petr-{width}")
+    guest.get_by_role("button", name="Set up").click()
+    secret = guest.locator("#secret").inner_text()
+    guest.get_by_label("Code of the app").fill(code_of(secret, at=clock.now()))
+    guest.get_by_role("button", name="Confirm").click()
+    expect(guest.locator("#codes li")).not_to_have_count(0)
+    guest.goto("/console/account/")
+    guest.get_by_role("main").get_by_role("button", name="Sign out").click()
+    guest.wait_for_url("**/login/**")
+    journeys.sign_in(guest, "/console/account/", name=f"petr-{width}")
+    # No code counts twice: the app's next one.
+    guest.get_by_label("Code").fill(code_of(secret, at=clock.now() + CODE_EVERY))
+    guest.get_by_role("button", name="Go on").click()
+    guest.wait_for_url("**/console/account/")
+    assert guest.evaluate(_FITS)
+
+    page.goto(f"/console/audit/?q=Petr+{width}")
+    for word in ("Joined", "Set up a second factor", "Signed in"):
+        expect(page.locator("#audit-rows")).to_contain_text(word)
+    assert page.evaluate(_FITS)
 
 
 @BOTH
