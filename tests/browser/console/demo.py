@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 
 from tests.browser.conftest import is_error
 from tests.process.processes import ROOT
+from tests.services.migrated import copy_migrated_sqlite
 from tests.services.proc import ManagedProcess
 
 PASSWORD = "correct horse battery"
@@ -73,6 +74,9 @@ class Journeys:
 @contextmanager
 def running_demo(folder: Path) -> Iterator[ManagedProcess]:
     """`manage.py demo` with settings, database and keys of its own, once its operator's first round is over."""
+    database = folder / "var" / "esm.sqlite3"
+    database.parent.mkdir(mode=0o700)
+    copy_migrated_sqlite(database)
     demo = ManagedProcess(
         "demo",
         [sys.executable, "manage.py", "demo", "--port", "0"],

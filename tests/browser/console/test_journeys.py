@@ -215,7 +215,7 @@ def test_a_plant_is_held_and_released(walk: Walk, width: int, theme: str) -> Non
     expect(banner).to_have_count(0)
 
 
-@pytest.mark.parametrize(("width", "theme"), [DESKTOP])
+@BOTH
 def test_an_alarm_comes_by_itself_is_taken_answered_for_and_closed(
     walk: Walk, width: int, theme: str
 ) -> None:
@@ -227,7 +227,11 @@ def test_an_alarm_comes_by_itself_is_taken_answered_for_and_closed(
     expect(plant.locator("#act-sent .chip")).to_have_text("Rejected")
     plant.close()
 
-    page.get_by_role("button", name=re.compile("new alarm")).click()
+    news = page.get_by_role("button", name=re.compile("new alarm"))
+    # The demo's own operator may have raised the same problem a moment ago: then its row tells of one more.
+    expect(news.or_(page.locator(".al-row.fresh-row", has_text="Brewery Přerov")).first).to_be_visible()
+    if news.is_visible():
+        news.click()
     page.locator(".al-row", has_text="Brewery Přerov").first.get_by_role("link").click()
     case = page.locator("#alarm-case")
     case.get_by_role("button", name="Acknowledge").click()
