@@ -21,7 +21,6 @@ from tests.hostile.console_things import (
     keys_in,
     names_in,
     people_of,
-    seeded_organisation,
     signed_in,
 )
 from tests.hostile.routes import NOBODY, Route
@@ -39,11 +38,6 @@ def _still(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with clock.frozen(AT):
         yield
     cache.clear()
-
-
-@pytest.fixture
-def owner(db: None) -> Organisation:
-    return seeded_organisation()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pytest_django import Settings
 
 from esm import clock
 from people.rights import Role
-from plants.models import Plant, User
+from plants.models import Organisation, Plant, User
 from tests.console.account.conftest import enrolled
 from tests.factories import AT
 from tests.hostile.console_rows import ROWS, address
@@ -21,7 +21,6 @@ from tests.hostile.console_things import (
     keys_in,
     names_in,
     people_of,
-    seeded_organisation,
     signed_in,
 )
 from tests.hostile.routes import NOBODY, Route, every_route, values_for
@@ -91,9 +90,10 @@ def verified(client: Client) -> Client:
     return client
 
 
-def test_without_the_second_factor_in_this_session_everything_leads_to_its_set_up() -> None:
-    organisation = seeded_organisation()
-    keys, people = dict(keys_in(organisation)), people_of(organisation)
+def test_without_the_second_factor_in_this_session_everything_leads_to_its_set_up(
+    owner: Organisation,
+) -> None:
+    keys, people = dict(keys_in(owner)), people_of(owner)
     without, owing = people[Role.ADMIN], people[Role.ENGINEER]
     enrolled(owing, at=AT)
     staff = User.objects.create_superuser("root", "root@example.com", "correct horse battery")
@@ -112,12 +112,13 @@ def test_without_the_second_factor_in_this_session_everything_leads_to_its_set_u
     assert verified(nobody).get(reverse("console:fleet:list")).status_code == 200
 
 
-def test_what_is_open_without_it_shows_no_plant_and_changes_the_look_of_pages_at_most() -> None:
-    organisation = seeded_organisation()
-    keys, people = dict(keys_in(organisation)), people_of(organisation)
+def test_what_is_open_without_it_shows_no_plant_and_changes_the_look_of_pages_at_most(
+    owner: Organisation,
+) -> None:
+    keys, people = dict(keys_in(owner)), people_of(owner)
     owing = people[Role.ENGINEER]
     enrolled(owing, at=AT)
-    names = [name for name in names_in(organisation) if name != organisation.name]
+    names = [name for name in names_in(owner) if name != owner.name]
     before, shown = everything(), []
     for route in every_route():
         if route.name in OPEN - {"console:account:logout"}:

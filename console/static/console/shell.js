@@ -130,7 +130,7 @@ document.body.addEventListener("htmx:afterSettle", (event) => watchScrolling(eve
 
 // Keys: Ctrl K finds, G then F/S/C/A goes, / filters; no key alone reaches the wire.
 const GOES = { f: "fleet/", s: "plans/", c: "commands/", a: "alarms/", r: "reverse/" };
-let went = 0;
+let went = -Infinity;
 document.addEventListener("keydown", (event) => {
   if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
     event.preventDefault();
