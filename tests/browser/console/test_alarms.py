@@ -154,6 +154,7 @@ def test_on_a_phone_an_alarm_takes_the_list_s_place_and_back_returns(look, seede
     page.go_back()
 
     expect(page.locator("#alarm-rows")).to_be_visible()
+    page.wait_for_load_state()  # with its styles
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
