@@ -7,12 +7,13 @@ from datetime import datetime
 from time import perf_counter
 from typing import Self
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import BrowserContext, Page, ViewportSize, sync_playwright
 
 from esm import clock
 from tests.browser.chromium import ARGUMENTS, chromium
 
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+_SIZE = ViewportSize(width=1440, height=900)
 _READ = {
     "plant": """[...document.querySelectorAll("tr.pr .c-fr time")].map((time) => Date.parse(time.dateTime))""",
     "alarm": """[parseInt(document.getElementById("alarm-news").textContent)]""",
@@ -35,7 +36,7 @@ _WATCH = """() => {
 
 
 class Screen:
-    """Two tabs of one signed-in browser; `at` tells on the clock of `perf_counter` when something was there."""
+    """Two windows of one signed-in person; `at` tells on the clock of `perf_counter` when something was there."""
 
     def __init__(self, *, port: int, cookies: str) -> None:
         self._home = f"http://localhost:{port}"
@@ -50,11 +51,11 @@ class Screen:
             sys.exit("no Chromium: apt-get install chromium, or name it in CHROMIUM")
         playwright = self._held.enter_context(sync_playwright())
         browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
-        context = browser.new_context(base_url=self._home, viewport={"width": 1440, "height": 900})
-        pairs = (one.split("=", 1) for one in self._cookies.split("; "))
-        context.add_cookies([{"name": name, "value": value, "url": self._home} for name, value in pairs])
-        self._fleet = self._open(context.new_page(), "/console/fleet/?view=all", "plant")
-        self._inbox = self._open(context.new_page(), "/console/alarms/", "alarm")
+        # Windows of their own: a tab behind another one is in no hurry.
+        self._fleet, self._inbox = (
+            self._open(browser.new_context(base_url=self._home, viewport=_SIZE), address, topic)
+            for address, topic in (("/console/fleet/?view=all", "plant"), ("/console/alarms/", "alarm"))
+        )
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -63,13 +64,17 @@ class Screen:
     def at(self, topic: str, key: str) -> float:
         """When the value of that time, or one alarm more, was on the page; waits for it."""
         if topic == "plant":
+            # The platform raises alarms of its own, too.
+            self._alarms = self._inbox.evaluate(f"{_READ['alarm']}[0] || 0")
             page, name = self._fleet, round(datetime.fromisoformat(key).timestamp() * 1000)
         else:
-            self._alarms += 1
-            page, name = self._inbox, self._alarms
+            page, name = self._inbox, self._alarms + 1
         return float(page.evaluate("(name) => window.heardAt(name)", name)) / 1000 - self._ahead_s
 
-    def _open(self, page: Page, address: str, topic: str) -> Page:
+    def _open(self, context: BrowserContext, address: str, topic: str) -> Page:
+        pairs = (one.split("=", 1) for one in self._cookies.split("; "))
+        context.add_cookies([{"name": name, "value": value, "url": self._home} for name, value in pairs])
+        page = context.new_page()
         answer = page.goto(address)
         if answer is None or not answer.ok:
             sys.exit(f"{address} does not open")
