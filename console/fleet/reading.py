@@ -194,6 +194,25 @@ def listed(asked: FleetAsked, wanted: ListAsked) -> tuple[Overview, Page]:
 
     One statement: what is known of the plants is put together once for both.
     """
+    found, page, _ = _listed(asked, wanted)
+    return found, page
+
+
+def listed_with_urgent(asked: FleetAsked, wanted: ListAsked) -> tuple[Overview, Page, list[PlantFacts]]:
+    """`listed`, and beside it the plants that need a person most, the most urgent first. One statement.
+
+    They are what the cards above the list name, at most MOST_NAMED.
+    """
+    urgent = (
+        f"SELECT {_columns(_KEYS[Sort.ATTENTION])} FROM judged WHERE attention >= {Attention.WARNING.value}"  # noqa: S608
+        f" ORDER BY sort_key, name, id LIMIT {MOST_NAMED}"
+    )
+    return _listed(asked, wanted, urgent)
+
+
+def _listed(
+    asked: FleetAsked, wanted: ListAsked, urgent: str = ""
+) -> tuple[Overview, Page, list[PlantFacts]]:
     place, backwards = wanted.place, wanted.place is not None and wanted.place.backwards
     key, way = _KEYS[wanted.sort], "DESC" if backwards else "ASC"
     conditions = [_CONDITIONS[wanted.view]] if _CONDITIONS[wanted.view] else []
@@ -202,14 +221,26 @@ def listed(asked: FleetAsked, wanted: ListAsked) -> tuple[Overview, Page]:
         conditions.append(f"({key}, name, id) {'<' if backwards else '>'} (%s, %s, %s)")
         values += [place.key, place.name, place.plant_id]
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-    order = f"ORDER BY sort_key {way}, name {way}, id {way}"
+    order = f"sort_key {way}, name {way}, id {way}"
+    # Put in parts: what is in both must come twice.
+    parts = "SELECT 0 AS part, listed.* FROM listed"
+    with_urgent = ""
+    if urgent:
+        with_urgent = f", urgent AS ({urgent})"
+        parts += " UNION ALL SELECT 1 AS part, urgent.* FROM urgent"
     rest = (
-        f", summed AS (SELECT {_SUMMED} FROM judged), listed AS (SELECT {_columns(key)} FROM judged {where} {order}"  # noqa: S608 - ours
-        f" LIMIT {PAGE + 1}) SELECT summed.*, listed.* FROM summed LEFT JOIN listed ON 1 = 1 {order}"
+        f", summed AS (SELECT {_SUMMED} FROM judged), listed AS (SELECT {_columns(key)} FROM judged {where}"  # noqa: S608 - ours
+        f" ORDER BY {order} LIMIT {PAGE + 1}){with_urgent}, found AS ({parts})"
+        f" SELECT summed.*, found.* FROM summed LEFT JOIN found ON 1 = 1 ORDER BY part, {order}"
     )
     rows = list(_rows(*_selected(asked, wanted, rest, values)))
-    plants = [_plant(row[_SUMMED_COLUMNS:]) for row in rows if row[_SUMMED_COLUMNS] is not None]
-    return _overview(rows[0][:_SUMMED_COLUMNS]), _page(plants, place)
+    of_part: dict[Any, list[PlantFacts]] = {0: [], 1: []}
+    for row in rows:
+        part, *facts = row[_SUMMED_COLUMNS:]
+        if part is not None:
+            of_part[part].append(_plant(facts))
+    named = of_part[1][::-1] if backwards else of_part[1]
+    return _overview(rows[0][:_SUMMED_COLUMNS]), _page(of_part[0], place), named
 
 
 def _overview(row: Sequence[Any]) -> Overview:
@@ -252,15 +283,6 @@ def plants_by_id(asked: FleetAsked, plant_ids: Sequence[int]) -> list[PlantFacts
     statement, values = facts_of_plants(asked, only=only, params=tuple(ids))
     rows = _rows(f"{statement} SELECT {_columns('0')} FROM judged ORDER BY name, id", values)  # noqa: S608 - ours
     return [_plant(row) for row in rows]
-
-
-def most_urgent(asked: FleetAsked, *, limit: int = MOST_NAMED) -> list[PlantFacts]:
-    """Plants that need a person, the most urgent first: what the cards above the list name. One statement."""
-    rest = (
-        f"SELECT {_columns(_KEYS[Sort.ATTENTION])} FROM judged WHERE attention >= {Attention.WARNING.value}"  # noqa: S608
-        f" ORDER BY sort_key, name, id LIMIT {int(limit)}"
-    )
-    return [_plant(row) for row in _rows(*_selected(asked, None, rest))]
 
 
 def matching_ids(asked: FleetAsked, wanted: ListAsked) -> list[int]:

@@ -20,7 +20,16 @@ from console.fleet.export import csv_of
 from console.fleet.facts_sql import FleetAsked
 from console.fleet.looks import PlantLook, looks_of
 from console.fleet.markup import rows_html
-from console.fleet.reading import Overview, PlantFacts, exported, listed, most_urgent, overview, plants_by_id
+from console.fleet.reading import (
+    Overview,
+    Page,
+    PlantFacts,
+    exported,
+    listed,
+    listed_with_urgent,
+    overview,
+    plants_by_id,
+)
 from console.fleet.sparks import sparks_of
 from console.fleet.windows import windows_of
 from dispatch.policy import current_policy
@@ -81,21 +90,25 @@ def fleet(request: ConsoleRequest) -> HttpResponse:
     links = links_of(request.viewer.organisation, at)
     about = fleet_asked(request.viewer.organisation, links, at)
     if request.headers.get("HX-Target") == "fleet-list":
-        return render(request, "console/fleet/_list.html", _list_context(about, wanted, links))
-    context = _list_context(about, wanted, links)
+        context = _list_context(about, wanted, links, *listed(about, wanted))
+        return render(request, "console/fleet/_list.html", context)
     if wanted.is_filtered:
+        counted, shown = listed(about, wanted)
         found, urgent = _whole(about)
     elif wanted == ListAsked(show=wanted.show):
-        found, urgent = context["counted"], context["listed"].rows
+        counted, shown = listed(about, wanted)
+        found, urgent = counted, shown.rows
     else:
-        found = context["counted"]
-        urgent = most_urgent(about) if found.needing else []
+        counted, shown, urgent = listed_with_urgent(about, wanted)
+        found = counted
+    context = _list_context(about, wanted, links, counted, shown)
     context |= _top_context(about, wanted, links, found, urgent, zone=request.viewer.zone)
     return render(request, "console/fleet/list.html", context)
 
 
-def _list_context(about: FleetAsked, wanted: ListAsked, links: Links) -> dict[str, Any]:
-    found, shown = listed(about, wanted)
+def _list_context(
+    about: FleetAsked, wanted: ListAsked, links: Links, found: Overview, shown: Page
+) -> dict[str, Any]:
     looks = looked_at(shown.rows, about.at)
     return {
         "asked": wanted,

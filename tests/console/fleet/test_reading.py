@@ -8,11 +8,12 @@ from django.urls import reverse
 from console.fleet.asked import ListAsked, Place, Sort, View, asked_of, place_of
 from console.fleet.facts_sql import Attention, FleetAsked
 from console.fleet.reading import (
+    MOST_NAMED,
     PAGE,
     exported,
     listed,
+    listed_with_urgent,
     matching_ids,
-    most_urgent,
     overview,
     plants_by_id,
 )
@@ -314,11 +315,30 @@ def test_each_question_is_one_statement_however_many_plants_there_are(organisati
     for work in (
         lambda: overview(about),
         lambda: page_of(about, ListAsked()),
-        lambda: most_urgent(about),
+        lambda: listed_with_urgent(about, ListAsked(view=View.ALL)),
         lambda: matching_ids(about, ListAsked()),
         lambda: exported(about, ListAsked()),
     ):
         assert queries_of(work) == 1
+
+
+@pytest.mark.parametrize("sort", list(Sort))
+def test_whom_the_cards_name_is_the_same_in_whatever_order_the_list_is_and_on_each_page(organisation, sort):
+    on = seed.link(organisation, AT)
+    for number in range(60):
+        plant = seed.plant(on, f"Depot {number:02}", number)
+        if number % 7:
+            seed.measured(plant, AT)
+    about = asked(organisation)
+    most = [row for row in page_of(about, ListAsked()).rows if row.needs_person][:MOST_NAMED]
+    first = ListAsked(view=View.ALL, sort=sort)
+    second = first.having(place=page_of(about, first).after)
+    wanted = [first, second, first.having(place=page_of(about, second).before)]
+
+    for one in wanted:
+        found, page, urgent = listed_with_urgent(about, one)
+        assert (found, page) == listed(about, one)
+        assert [row.id for row in urgent] == [row.id for row in most]
 
 
 def test_what_an_address_says_is_read_back_as_it_was_asked():
