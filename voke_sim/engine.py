@@ -68,8 +68,8 @@ class Engine:
 
     @property
     def is_taking(self) -> bool:
-        """Whether the queues towards Voke are bound; on a broker elsewhere, whether that was asked for."""
-        return self._intake is Intake.OPEN
+        """Whether the queues towards Voke are bound, as their broker has confirmed it."""
+        return self.transport.intake is Intake.OPEN
 
     def tick(self, at: datetime, deliveries: Sequence[Inbound] | None = None) -> list[Note]:
         """Work off `deliveries` (None = take what is there) and everything that is due; what

@@ -77,6 +77,7 @@ class AmqpTransport:
         self._changed = threading.Condition()
         self._inbound: deque[Inbound] = deque()
         self._requests: deque[Callable[[Any], None]] = deque()
+        self._intake = Intake.OPEN
         self._session = 0
         self._connection: Any = None
         self._is_connected = False
@@ -123,6 +124,11 @@ class AmqpTransport:
             _log.warning("publish timed out", action="publish", events=len(events))
         words = list(publication.words)
         return words + [Sent.UNAVAILABLE] * (len(events) - len(words))
+
+    @property
+    def intake(self) -> Intake:
+        """What the broker confirmed last; bindings outlive a connection."""
+        return self._intake
 
     def set_intake(self, intake: Intake) -> bool:
         """Ask the connection's thread to change the bindings."""
@@ -258,6 +264,7 @@ class AmqpTransport:
             channel.queue_unbind(queue, EXCHANGE, key)
             if intake is Intake.FULL:
                 channel.queue_bind(full, EXCHANGE, key)
+        self._intake = intake
 
     def _forget_session(self) -> None:
         """What belonged to the lost connection is void; waiting publishers run into their deadline at

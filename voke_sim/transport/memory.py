@@ -51,6 +51,7 @@ class MemoryTransport:
         self._prefetch = prefetch
         self._consumer: Consumer | None = None
         self._closed = threading.Event()
+        self._intake = Intake.OPEN
 
     def start(self) -> None:
         """Open the consumer; the topology must have been declared."""
@@ -103,6 +104,11 @@ class MemoryTransport:
             for event in events
         ]
 
+    @property
+    def intake(self) -> Intake:
+        """What the bindings are."""
+        return self._intake
+
     def set_intake(self, intake: Intake) -> bool:
         """Bind, unbind, or bind a queue of one place that is taken."""
         full = full_queue(self._names)
@@ -119,6 +125,7 @@ class MemoryTransport:
             self._vhost.unbind(queue, key)
             if intake is Intake.FULL:
                 self._vhost.bind(full, key)
+        self._intake = intake
         return True
 
 

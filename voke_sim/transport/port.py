@@ -71,5 +71,9 @@ class Transport(Protocol):
     def publish(self, events: Sequence[Outbound]) -> list[Sent]:
         """Publish persistent, mandatory messages and wait for the broker's word on each."""
 
+    @property
+    def intake(self) -> Intake:
+        """What the bindings of the queues towards Voke are at the broker, as far as it has confirmed."""
+
     def set_intake(self, intake: Intake) -> bool:
         """Change the bindings of the queues towards Voke; False = not now, there is no connection."""
