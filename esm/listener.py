@@ -117,7 +117,7 @@ class Listener:
                 try:
                     async with asyncio.timeout(wait_s):
                         await self._wake.wait()
-                except TimeoutError:
+                except TimeoutError:  # nothing happened until the next frame is due
                     pass
                 continue
             for frame in self._frames():
