@@ -14,7 +14,7 @@ from functools import cached_property
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from bench.seed_history import History, seed, use
+from bench.seed_history import PERIOD_S, History, seed, use
 from bench.world import World
 
 if TYPE_CHECKING:
@@ -89,16 +89,17 @@ class Answer:
 
 
 class Fleet:
-    """The pages of an organisation; made when first asked for."""
+    """The pages of an organisation; made when first asked for.
 
-    def __init__(self, world: World) -> None:
+    More plants than PLANTS speak the more seldom, so that there are ten million samples at most; there are as many
+    quarter-hours, plans and commands of each plant.
+    """
+
+    def __init__(self, world: World, *, plants: int | None = None) -> None:
         self.world = world
-        self._told: dict[str, Answer] = {}
-
-    @property
-    def plants(self) -> int:
+        self.plants = plants or (QUICK_PLANTS if world.quick else PLANTS)
         """How many there are."""
-        return QUICK_PLANTS if self.world.quick else PLANTS
+        self._told: dict[str, Answer] = {}
 
     @cached_property
     def history(self) -> History:
@@ -111,6 +112,7 @@ class Fleet:
             rollups_from=PRESENT - READINGS_FOR,
             readings_from=PRESENT - READINGS_FOR,
             present=PRESENT,
+            period_s=PERIOD_S * max(1, round(self.plants / PLANTS)),
         )
         readings = seed(self.world.postgres.url, history)
         began = perf_counter()

@@ -1,7 +1,8 @@
 """What an organisation has behind it besides samples: messages and proofs of commands, a journal, alarms, audit.
 
-Rows are made by the server itself, on top of what `bench.console` made: 1,000,000 pulls, 5,000 cases with an alarm
-each, 100,000 rows of audit, five versions of time config per plant, 20 updates that wait, 300 dead letters.
+Rows are made by the server itself, on top of what `bench.console` made: 1,000,000 pulls, five cases with an alarm each
+and five versions of time config per plant, 100,000 rows of audit, an update that waits for each fiftieth plant, 300
+dead letters, 300 people.
 """
 
 from collections.abc import Mapping, Sequence
@@ -139,23 +140,32 @@ _LINKS = """
       FROM plants_plant CROSS JOIN (VALUES ('PUBLISH'), ('CONSUME')) AS roles (role)
      WHERE plants_plant.id = (%(plants)s::bigint[])[1]
 """
+_PEOPLE = """
+    INSERT INTO plants_user (password, is_superuser, username, first_name, last_name, email, is_staff, is_active,
+        date_joined, organisation_id, role, theme)
+    SELECT '!', FALSE, 'bench-' || number, 'Ann', 'Bench ' || number, 'ann' || number || '@example.org', FALSE, TRUE,
+           %(at)s, %(organisation)s, 'VIEWER', 'system'
+      FROM generate_series(1, %(people)s) AS number
+"""
 TABLES = (
     "dispatch_command", "dispatch_outboundmessage", "dispatch_commandevent", "dispatch_verification",
     "plants_timeconfigversion", "plants_timeconfigblock", "trading_api_pulljournal", "trading_api_servedversion",
     "trading_api_configupdaterequest", "plants_alarmcase", "plants_alarm", "plants_alarmoccurrence",
     "people_auditentry", "plants_deadletter", "plants_linkhealth",
+    "plants_user",
 )  # fmt: skip
 _STATEMENTS: Sequence[str] = (
     _PAYLOADS, _MESSAGES, _EVENTS, _PROOFS, _VERSIONS, _CREDENTIAL, _PULLS, _SERVED, _UPDATES, _CASES, _LATEST, _AUDIT,
-    _LETTERS, _LINKS,
+    _LETTERS, _LINKS, _PEOPLE,
 )  # fmt: skip
 
 
 def seed_past(database: Any, about: Mapping[str, Any], *, quick: bool) -> None:
     """Make all of it; `about` names the plants, their organisation and the present."""
-    counts = {"pulls": 50_000, "cases": 500, "audit": 5_000}
+    counts = {"pulls": 50_000, "audit": 5_000, "people": 30}
     if not quick:
-        counts = {"pulls": 1_000_000, "cases": 5_000, "audit": 100_000}
+        counts = {"pulls": 1_000_000, "audit": 100_000, "people": 300}
+    counts["cases"] = 5 * len(about["plants"])
     for statement in _STATEMENTS:
         database.execute(statement, {**about, **counts})
     for table in TABLES:

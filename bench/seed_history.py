@@ -5,9 +5,9 @@ path has another past, with the same plants. So the same code reads ten million 
 Partitions are filled two at a time and attached afterwards, which makes their indexes.
 
 Rows lie as ingest would have left them: in order of time, all plants beside each other. Every plant speaks each ten
-seconds; one hour in a hundred is missing. Quarter-hours, and hours and days as far back as there are samples, are
-those of the samples (but the last value of each, which is their largest); before that they are made up. Nothing is
-written ahead to the log: it is the reading that is measured.
+seconds (`History.period_s`); one hour in a hundred is missing. Quarter-hours, and hours and days as far back as there
+are samples, are those of the samples (but the last value of each, which is their largest); before that they are made
+up. Nothing is written ahead to the log: it is the reading that is measured.
 """
 
 import sys
@@ -64,6 +64,7 @@ class History:
     rollups_from: datetime
     readings_from: datetime
     present: datetime
+    period_s: int = PERIOD_S
 
     @property
     def rolled_until(self) -> datetime:
@@ -74,7 +75,7 @@ class History:
     def readings(self) -> int:
         """About how many samples there are."""
         seconds = (self.present - self.readings_from).total_seconds()
-        return int(len(self.plant_ids) * seconds / PERIOD_S * 0.99)
+        return int(len(self.plant_ids) * seconds / self.period_s * 0.99)
 
 
 def seed(url: str, history: History) -> int:
@@ -151,7 +152,8 @@ class Part:
 
     def fill(self, url: str) -> int:
         """Make the day's partition and its quarter-hours; answers its rows."""
-        step, history = timedelta(seconds=PERIOD_S), self.history
+        history = self.history
+        step = timedelta(seconds=history.period_s)
         parent = f"{history.schema}.plants_telemetryreading"
         name = f"{parent}_{self.low.strftime('%Y%m%d')}"
         with psycopg.connect(url, autocommit=True) as database:
@@ -172,7 +174,7 @@ class Part:
             database.execute(f"SET work_mem = '{_MEMORY}'")
             database.execute(
                 f"CREATE UNLOGGED TABLE {self.quarters} (plant_id, start_at, computed_at, {_columns()})"
-                f" AS {_quarters(name, history.rolled_until)}"
+                f" AS {_quarters(name, history.rolled_until, history.period_s)}"
             )
             database.execute(
                 f"ALTER TABLE {parent} ATTACH PARTITION {name}"
@@ -219,18 +221,18 @@ def _rolled_up() -> tuple[Sequence[str], Mapping[str, tuple[str, int]]]:
     return MEASURES, ENERGIES
 
 
-def _quarters(table: str, until: datetime) -> str:
+def _quarters(table: str, until: datetime, period_s: int) -> str:
     """Quarter-hours of the samples of a table, each of which speaks for its period."""
     measures, energies = _rolled_up()
     values = ", ".join(
-        f"count({name}) * {PERIOD_S}, min({name}), max({name}), avg({name}), max({name})" for name in measures
+        f"count({name}) * {period_s}, min({name}), max({name}), avg({name}), max({name})" for name in measures
     )
     sums = ", ".join(
-        f"sum(greatest(0, {sign} * {name})) * {PERIOD_S} / 3600" for name, sign in energies.values()
+        f"sum(greatest(0, {sign} * {name})) * {period_s} / 3600" for name, sign in energies.values()
     )
     return f"""
-        SELECT plant_id, start_at, start_at + interval '16 min', count(*), count(*) * {PERIOD_S},
-               count(*) * {PERIOD_S} / 9.0, count(*) * {PERIOD_S}, min(quality_rank), {values}, {sums}
+        SELECT plant_id, start_at, start_at + interval '16 min', count(*), count(*) * {period_s},
+               count(*) * {period_s} / 9.0, count(*) * {period_s}, min(quality_rank), {values}, {sums}
           FROM (SELECT date_bin('15 min', measured_at, 'epoch') AS start_at, * FROM {table}
                  WHERE measured_at < '{until.isoformat()}') AS sample
          GROUP BY start_at, plant_id
