@@ -12,6 +12,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 
 from console.access import ConsoleRequest, Viewer, organisation_of
+from people.errors import TooManyAttempts
 from people.middleware import needs_set_up
 from people.services.acts import Doer
 from plants.errors import DomainError
@@ -102,8 +103,17 @@ def is_partial(request: HttpRequest) -> bool:
 
 
 def refused(error: DomainError) -> dict[str, Any]:
-    """An error as templates show it: at its field, with its code."""
-    return {"error": {"text": error.message, "path": error.path, "code": error.code}}
+    """An error as templates show it: at its field, with its code, and for how long nothing is looked at."""
+    wait_s = error.wait_s if isinstance(error, TooManyAttempts) else None
+    return {"error": {"text": error.message, "path": error.path, "code": error.code}, "wait_s": wait_s}
+
+
+def with_wait(response: HttpResponse, error: DomainError) -> HttpResponse:
+    """Too many attempts are a 429 that says when to come back; everything else is answered as it is."""
+    if isinstance(error, TooManyAttempts):
+        response.status_code = 429
+        response["Retry-After"] = str(error.wait_s)
+    return response
 
 
 def part(

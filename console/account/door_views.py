@@ -14,7 +14,16 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from console.access import CHOSEN
-from console.account.asking import PersonRequest, address_of, own_path, part, refused, signed_in, typed
+from console.account.asking import (
+    PersonRequest,
+    address_of,
+    own_path,
+    part,
+    refused,
+    signed_in,
+    typed,
+    with_wait,
+)
 from console.account.browsers import browser_words
 from esm import clock
 from people.errors import LinkDead, SignInRefused, TooManyAttempts
@@ -64,7 +73,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     try:
         user = check_password(given=given, at=at)
     except TooManyAttempts as error:
-        return _sign_in_page(request, onward, status=429, wait_s=error.wait_s, **refused(error))
+        return with_wait(_sign_in_page(request, onward, **refused(error)), error)
     except SignInRefused as error:
         return _sign_in_page(request, onward, status=422, username=given.username, **refused(error))
     if not has_factor(user):
@@ -75,12 +84,9 @@ def sign_in(request: HttpRequest) -> HttpResponse:
 
 
 def _sign_in_page(request: HttpRequest, onward: str, *, status: int = 200, **context: Any) -> HttpResponse:
-    response = part(
+    return part(
         request, "console/account/sign_in.html", {"next": onward, "username": "", **context}, status=status
     )
-    if context.get("wait_s"):
-        response["Retry-After"] = str(context["wait_s"])
-    return response
 
 
 @never_cache
@@ -95,14 +101,10 @@ def code(request: HttpRequest) -> HttpResponse:
     if request.method == "GET":
         return part(request, "console/account/code.html", {})
     try:
-        device = check_code(user=user, code=typed(request.POST, "code", most=40), at=at)
-    except TooManyAttempts as error:
-        context = {"wait_s": error.wait_s, **refused(error)}
-        response = part(request, "console/account/code.html", context, status=429)
-        response["Retry-After"] = str(error.wait_s)
-        return response
-    except SignInRefused as error:
-        return part(request, "console/account/code.html", refused(error), status=422)
+        typed_code = typed(request.POST, "code", most=40)
+        device = check_code(user=user, code=typed_code, address=address_of(request), at=at)
+    except (SignInRefused, TooManyAttempts) as error:
+        return with_wait(part(request, "console/account/code.html", refused(error), status=422), error)
     return _enter(request, user, onward=onward, at=at, device=device)
 
 

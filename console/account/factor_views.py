@@ -1,5 +1,6 @@
 """The second factor of the person who is signed in: set up, replace, remove, new recovery codes."""
 
+from datetime import datetime
 from typing import Any
 
 import django_otp
@@ -12,7 +13,7 @@ from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from console.account.asking import PersonRequest, is_partial, part, refused, signed_in, typed
+from console.account.asking import PersonRequest, is_partial, part, refused, signed_in, typed, with_wait
 from esm import clock
 from people.errors import SignInRefused, TooManyAttempts
 from people.middleware import is_verified, needs_set_up
@@ -48,9 +49,9 @@ def start(request: PersonRequest) -> HttpResponse:
     at = clock.now()
     if has_factor(request.person):
         try:
-            check_code(user=request.person, code=typed(request.POST, "code", most=40), at=at)
+            _take_code(request, at)
         except (SignInRefused, TooManyAttempts) as error:
-            return _answer(request, {"asking": "replace", **refused(error)}, status=422)
+            return _refuse(request, error, {"asking": "replace"})
     enrolment = begin_enrolment(user=request.person, at=at)
     return _answer(request, _picture(enrolment))
 
@@ -61,13 +62,14 @@ def confirm(request: PersonRequest) -> HttpResponse:
     """The app's first code: from now on it is asked for. Shows the recovery codes, once; the picture never again."""
     at, person = clock.now(), request.person
     try:
-        with transaction.atomic():
-            device, codes = confirm_enrolment(user=person, code=typed(request.POST, "code", most=40), at=at)
-            ended = end_sessions(user=person, keep=request.session.session_key)
-            write_down(request.doer, "account.factor_set", at=at, after={"sessions_ended": ended})
+        device, codes = confirm_enrolment(
+            doer=request.doer,
+            code=typed(request.POST, "code", most=40),
+            keep_session=request.session.session_key,
+            at=at,
+        )
     except DomainError as error:
-        context = {"confirming": is_enrolling(user=person, at=at), **refused(error)}
-        return _answer(request, context, status=422)
+        return _refuse(request, error, {"confirming": is_enrolling(user=person, at=at)})
     request.session.cycle_key()
     django_otp.login(request, device)
     return _answer(request, _shown(codes))
@@ -83,9 +85,9 @@ def remove(request: PersonRequest) -> HttpResponse:
             raise Conflict(
                 _("This installation requires a second factor: replace it instead."), code="REQUIRED"
             )
-        check_code(user=request.person, code=typed(request.POST, "code", most=40), at=at)
+        _take_code(request, at)
     except DomainError as error:
-        return _answer(request, {"asking": "remove", **refused(error)}, status=422)
+        return _refuse(request, error, {"asking": "remove"})
     with transaction.atomic():
         remove_factor(user=request.person)
         ended = end_sessions(user=request.person, keep=request.session.session_key)
@@ -100,12 +102,12 @@ def new_codes(request: PersonRequest) -> HttpResponse:
     """New recovery codes, for a code of the app; the old ones are dead."""
     at = clock.now()
     try:
-        check_code(user=request.person, code=typed(request.POST, "code", most=40), at=at)
+        _take_code(request, at)
         with transaction.atomic():
             codes = make_recovery_codes(user=request.person, at=at)
             write_down(request.doer, "account.recovery_codes_made", at=at)
     except DomainError as error:
-        return _answer(request, {"asking": "codes", **refused(error)}, status=422)
+        return _refuse(request, error, {"asking": "codes"})
     return _answer(request, _shown(codes))
 
 
@@ -117,6 +119,19 @@ def factor_state(request: PersonRequest) -> dict[str, Any]:
         "must_set_up": needs_set_up(request),
         "verified": is_verified(request),
     }
+
+
+def _take_code(request: PersonRequest, at: datetime) -> None:
+    check_code(
+        user=request.person,
+        code=typed(request.POST, "code", most=40),
+        address=request.doer.address,
+        at=at,
+    )
+
+
+def _refuse(request: PersonRequest, error: DomainError, context: dict[str, Any]) -> HttpResponse:
+    return with_wait(_answer(request, {**context, **refused(error)}, status=422), error)
 
 
 def _picture(enrolment: Enrolment) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST
 
-from console.account.asking import PersonRequest, is_partial, part, refused, signed_in, typed
+from console.account.asking import PersonRequest, is_partial, part, refused, signed_in, typed, with_wait
 from console.account.factor_views import factor_state
 from console.account.words import action_words
 from esm import clock
@@ -77,7 +77,7 @@ def password(request: PersonRequest) -> HttpResponse:
             at=clock.now(),
         )
     except DomainError as wrong:
-        return _card(request, "password", refused(wrong), status=422)
+        return with_wait(_card(request, "password", refused(wrong), status=422), wrong)
     update_session_auth_hash(request, request.person)
     text = ngettext(
         "Your password is changed. %(count)d other session was ended.",

@@ -1,7 +1,13 @@
-"""The second factor: an authenticator app is set up, proven, replaced and taken away; recovery codes are made anew."""
+"""The second factor: an authenticator app is set up, proven, replaced and taken away; recovery codes are made anew.
+
+Guesses of codes are slowed down like those of passwords, wherever a code is asked for: at the sign-in, for what a
+signed-in person does to the factor, and at the set-up. They are counted for the account and for the address, apart from
+passwords: who guesses those from the same address makes nobody wait here.
+"""
 
 import base64
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from urllib.parse import quote, urlencode
@@ -13,6 +19,8 @@ from django.utils.translation import gettext as _
 from people.digests import current_pepper, digest, digests
 from people.errors import SignInRefused, TooManyAttempts
 from people.models import RecoveryCode, TotpDevice
+from people.services.acts import Doer, write_down
+from people.services.sessions import end_sessions
 from people.services.throttle import Gate, admit, forgive
 from plants.encryption import Secret
 from plants.errors import Conflict, Invalid
@@ -52,12 +60,26 @@ def is_enrolling(*, user: User, at: datetime) -> bool:
     return TotpDevice.objects.filter(user=user, confirmed=False, created_at__gte=since).exists()
 
 
-@transaction.atomic
-def confirm_enrolment(*, user: User, code: str, at: datetime) -> tuple[TotpDevice, list[Secret]]:
-    """The app shows the right code: it takes the place of the one before. The recovery codes are shown once.
+def confirm_enrolment(
+    *, doer: Doer, code: str, keep_session: str | None, at: datetime
+) -> tuple[TotpDevice, list[Secret]]:
+    """The app shows the right code: it takes the place of the one before, and every other session ends. The recovery
+    codes are shown once.
 
-    Raises Invalid when the code is wrong, Conflict when no app is being set up.
+    Raises Invalid when the code is wrong, Conflict when no app is being set up, TooManyAttempts.
     """
+    gates = _gates("set-up", doer.user, doer.address)
+    _admit(gates, at)
+    confirmed = _confirm(doer=doer, code=code, keep_session=keep_session, at=at)
+    forgive(gates=gates)
+    return confirmed
+
+
+@transaction.atomic
+def _confirm(
+    *, doer: Doer, code: str, keep_session: str | None, at: datetime
+) -> tuple[TotpDevice, list[Secret]]:
+    user = doer.user
     device = TotpDevice.objects.select_for_update().filter(user=user, confirmed=False).first()
     if device is None or at - device.created_at > timedelta(seconds=_SETUP_S):
         raise Conflict(_("The set-up took too long. Start it again."), code="SETUP_EXPIRED")
@@ -71,20 +93,19 @@ def confirm_enrolment(*, user: User, code: str, at: datetime) -> tuple[TotpDevic
     TotpDevice.objects.filter(user=user, confirmed=True).delete()
     device.confirmed, device.confirmed_at, device.used_at, device.last_step = True, at, at, step
     device.save()
-    return device, _new_codes(user, at)
+    codes = _new_codes(user, at)
+    ended = end_sessions(user=user, keep=keep_session)
+    write_down(doer, "account.factor_set", at=at, after={"sessions_ended": ended})
+    return device, codes
 
 
-def check_code(*, user: User, code: str, at: datetime) -> TotpDevice:
+def check_code(*, user: User, code: str, address: str, at: datetime) -> TotpDevice:
     """Take a code of the app, or a recovery code, once; answers the person's app.
 
     Raises SignInRefused (field `code`), TooManyAttempts.
     """
-    gates = [
-        Gate(kind="factor", value=str(user.pk), free=settings.SIGN_IN_FREE_ATTEMPTS, window_s=86_400),
-    ]
-    wait_s = admit(gates=gates, at=at)
-    if wait_s:
-        raise TooManyAttempts(_("Too many wrong codes."), wait_s=wait_s, path="code")
+    gates = _gates("factor", user, address)
+    _admit(gates, at)
     plain = _plain(code)
     with transaction.atomic():
         device: TotpDevice | None = (
@@ -127,6 +148,20 @@ def reencrypt_factors() -> int:
             device.save(update_fields=["key"])
             count += 1
     return count
+
+
+def _gates(kind: str, user: User, address: str) -> list[Gate]:
+    free = settings.SIGN_IN_FREE_ATTEMPTS
+    return [
+        Gate(kind=kind, value=str(user.pk), free=free, window_s=86_400),
+        Gate(kind="codes of address", value=address, free=4 * free, longest_s=60, shared=True),
+    ]
+
+
+def _admit(gates: Sequence[Gate], at: datetime) -> None:
+    wait_s = admit(gates=gates, at=at)
+    if wait_s:
+        raise TooManyAttempts(_("Too many wrong codes."), wait_s=wait_s, path="code")
 
 
 def _enrolment(device: TotpDevice) -> Enrolment:

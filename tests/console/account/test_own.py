@@ -6,8 +6,10 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from esm import clock
 from people.models import AuditEntry, PersonSession, RecoveryCode, TotpDevice
 from people.rights import Role
+from people.services.factors import begin_enrolment
 from plants.models import User
 from tests.admin.pages import text_of
 from tests.console.account.conftest import code_of, enrolled
@@ -161,6 +163,36 @@ def test_what_touches_a_second_factor_takes_a_code_of_it(here, jana, name):
     assert "qr" not in answer.context
     assert TotpDevice.objects.get().confirmed
     assert set(RecoveryCode.objects.values_list("digest", flat=True)) == before
+
+
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}])
+@pytest.mark.parametrize("name", ["factor_confirm", "factor_start", "factor_remove", "factor_codes"])
+def test_codes_are_guessed_slowly_wherever_they_are_asked_for(settings, here, jana, name, headers):
+    settings.SIGN_IN_FREE_ATTEMPTS = 2
+    enrolled(jana, at=AT - timedelta(hours=1))
+    if name == "factor_confirm":
+        begin_enrolment(user=jana, at=AT)
+    right = code_of(jana, confirmed=name != "factor_confirm")
+
+    answers = [here.post(url(name), {"code": code}, headers=headers) for code in ("000000", "000000", right)]
+
+    assert [answer.status_code for answer in answers] == [422, 422, 429]
+    assert answers[-1]["Retry-After"] == "30"
+    assert "Too many wrong codes. Wait 30 s." in text_of(answers[-1])
+    assert TotpDevice.objects.filter(confirmed=True).count() == 1
+    with clock.frozen(AT + timedelta(seconds=31)):
+        later = code_of(jana, at=AT + timedelta(seconds=31), confirmed=name != "factor_confirm")
+        assert here.post(url(name), {"code": later}, headers=headers).status_code == 200
+
+
+def test_a_browser_that_was_left_open_is_no_place_to_guess_the_password(settings, here):
+    settings.SIGN_IN_FREE_ATTEMPTS = 1
+    typed = {"old": "wrong", "new": NEW, "again": NEW}
+
+    answers = [here.post(url("password"), typed) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [422, 429]
+    assert "Too many wrong passwords. Wait 30 s." in text_of(answers[-1])
 
 
 def test_a_second_factor_is_moved_to_another_phone_and_the_old_one_is_dead(here, jana):

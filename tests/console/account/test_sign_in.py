@@ -159,6 +159,43 @@ def test_codes_are_guessed_slowly(settings, browser, person, sign_in):
     assert [*answers, browser.post(url, {"code": code_of(jana)}).status_code] == [422, 422, 429]
 
 
+def test_recovery_codes_are_guessed_slowly_too_and_a_right_one_ends_the_wait_for_both(
+    settings, browser, person, sign_in
+):
+    settings.SIGN_IN_FREE_ATTEMPTS = 2
+    jana = person(username="jana")
+    recovery, *_ = enrolled(jana, at=AT - timedelta(hours=1))
+    url = sign_in("jana")["Location"]
+    guesses = [browser.post(url, {"code": guess}) for guess in ("abcde-fghjk", "000000", recovery)]
+
+    with clock.frozen(AT + timedelta(seconds=31)):
+        late = browser.post(url, {"code": recovery})
+
+    assert [answer.status_code for answer in guesses] == [422, 422, 429]
+    assert guesses[-1]["Retry-After"] == "30"
+    assert late.status_code == 302
+    # The account's count is gone; what is left is the address's: of passwords none, of codes those two.
+    assert sorted(AttemptCount.objects.values_list("failures", flat=True)) == [0, 2]
+
+
+def test_an_address_that_guesses_codes_of_many_people_waits(settings, person, sign_in):
+    settings.SIGN_IN_FREE_ATTEMPTS = 1
+    names = [f"person{number}" for number in range(5)]
+    for name in names:
+        enrolled(person(username=name), at=AT - timedelta(hours=1))
+
+    answers = []
+    for name in names:
+        browser = Client()
+        url = sign_in(name, client=browser)["Location"]
+        answers.append(browser.post(url, {"code": "000000"}).status_code)
+    elsewhere = Client(REMOTE_ADDR="192.0.2.7")
+    url = sign_in(names[-1], client=elsewhere)["Location"]
+
+    assert answers == [422, 422, 422, 422, 429]
+    assert elsewhere.post(url, {"code": code_of(User.objects.get(username=names[-1]))}).status_code == 302
+
+
 def test_who_waits_too_long_with_the_code_begins_again(browser, person, sign_in):
     jana = person(username="jana")
     enrolled(jana, at=AT - timedelta(hours=1))
