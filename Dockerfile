@@ -16,6 +16,8 @@ RUN install --directory --owner esm --group esm --mode 0750 \
 WORKDIR /srv/esm
 COPY --from=build /opt/venv /opt/venv
 COPY . .
+# The root is read-only when it runs: without this every start and every health check would compile all modules anew.
+RUN python -m compileall -q .
 # Needs complete settings, not the real ones: these are made for this one command and forgotten.
 RUN python scripts/production_env.py python manage.py collectstatic --noinput
 USER 10001:10001

@@ -9,6 +9,10 @@ from pathlib import Path
 
 from django.conf import settings
 
+LAST_TICK_KEY = "esm:last-tick"
+LAST_SLOW_TICK_KEY = "esm:last-slow-tick"
+"""In the cache: when ticks ran last, quick and slow ones; each kind speaks for its worker."""
+
 
 class Pulse:
     """The sign of life of one loop."""

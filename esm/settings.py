@@ -47,7 +47,7 @@ INSTALLED_APPS = [
     "esm",
     "unfold",
     "unfold.contrib.filters",
-    "django.contrib.admin",
+    "esm.admin_app.AdminPagesConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

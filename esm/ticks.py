@@ -37,6 +37,7 @@ from dispatch.services.timed import STOP_BATCH, run_timed
 from dispatch.services.verification import BATCH as VERIFY_BATCH
 from dispatch.services.verification import verify_due
 from dispatch.timed_policy import current_timed_policy
+from esm.pulse import LAST_SLOW_TICK_KEY, LAST_TICK_KEY
 from link.diagnosing import LogReader, read_logs
 from link.plan_looks import look_at_plans
 from link.site_reports import current_report_options, run_site_reports
@@ -73,9 +74,6 @@ from watch.services.sending import current_send_options, prune_notifications
 from watch.services.ticks import note_tick
 
 MAX_ROUNDS = 50
-LAST_TICK_KEY = "esm:last-tick"
-LAST_SLOW_TICK_KEY = "esm:last-slow-tick"
-"""When ticks ran last, quick and slow ones: each kind speaks for its worker."""
 
 
 @dataclass(frozen=True, kw_only=True)

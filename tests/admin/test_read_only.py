@@ -56,6 +56,7 @@ def name_of(model) -> str:
 
 
 def registered(kind=object):
+    admin.autodiscover()
     return [(name_of(model), model) for model, page in admin.site._registry.items() if isinstance(page, kind)]
 
 

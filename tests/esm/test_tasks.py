@@ -6,7 +6,8 @@ from kombu import Connection, Producer
 
 from esm import clock, tasks
 from esm.celery import QUICK_QUEUE, SLOW_QUEUE
-from esm.ticks import LAST_TICK_KEY, TICKS
+from esm.pulse import LAST_TICK_KEY
+from esm.ticks import TICKS
 from tests.factories import AT
 
 

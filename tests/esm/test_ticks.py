@@ -9,7 +9,8 @@ from django.core.cache import cache
 from dispatch.models import Command, OutboundMessage, Outcome, PublishedSiteConfig
 from dispatch.services.due import queue_due
 from esm import ticks
-from esm.ticks import BY_NAME, LAST_SLOW_TICK_KEY, LAST_TICK_KEY, TICKS, Tick, run_tick
+from esm.pulse import LAST_SLOW_TICK_KEY, LAST_TICK_KEY
+from esm.ticks import BY_NAME, TICKS, Tick, run_tick
 from plants.models import Alarm, DeadLetter, RecentTelemetryBody
 from plants.services.dead_letters import Letter, store_dead_letters
 from plants.services.partitions import forget_known_partitions

@@ -64,6 +64,7 @@ def test_every_admin_page_shows_hostile_text_as_text(db: None) -> None:
         seed(at=AT, plants=4, commands=12, journal=6, letters=3)
         client = Client()
         client.force_login(User.objects.create_superuser("jana", "jana@example.com", "correct horse battery"))
+        admin.autodiscover()
         put = {model: poison(model) for model in admin.site._registry}
         wrong: list[str] = []
         for model in admin.site._registry:

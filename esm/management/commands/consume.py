@@ -16,6 +16,8 @@ from link.targets import amqps_transport
 
 
 class Command(BaseCommand):
+    # As `web`: the deployment's migration step runs the checks. They would load every page here.
+    requires_system_checks: list[str] = []
     help = "Turn Voke's events into rows for every connection; any number may run, SIGTERM stops cleanly."
 
     def handle(self, *_args: Any, **_options: Any) -> None:

@@ -15,6 +15,8 @@ from link.targets import amqps_transport
 
 
 class Command(BaseCommand):
+    # As `web`: the deployment's migration step runs the checks. They would load every page here.
+    requires_system_checks: list[str] = []
     help = "Publish the outbox of every active connection to Voke's broker; any number may run, SIGTERM stops cleanly."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
