@@ -82,7 +82,7 @@ NEXT_STEPS: Mapping[NextStep, Words] = {
     ),
     NextStep.CHECK_KEY: Words(
         _("Check the signing key"),
-        _("Compare the key and its decoding with Voke; `check_connection` tells what it sees."),
+        _("Compare the key and its decoding with Voke; the check of the connection tells what it sees."),
     ),
     NextStep.SIGN_FAMILY: Words(
         _("Sign this family"),

@@ -24,6 +24,7 @@ from vcp import (
     parse_payload,
     to_wire,
 )
+from vcp.said import said
 
 _LONGEST_TEXT = 128
 _NEARLY = 1e-6
@@ -64,15 +65,15 @@ def check_request(request: CommandRequest) -> list[DomainError]:
     """
     problems = list(_check_texts(request))
     if request.due_at is not None and request.due_at.utcoffset() is None:
-        problems.append(Invalid("needs a time zone", path="dueAt"))
+        problems.append(Invalid(said("needs a time zone"), path="dueAt"))
     if request.due_at is not None and isinstance(request.payload, Emergency):
-        problems.append(Invalid("an emergency is always due now", path="dueAt"))
+        problems.append(Invalid(said("an emergency is always due now"), path="dueAt"))
     try:
         as_received = decode_object(canonical_json({"payload": to_wire(request.payload)}))
         parse_payload(FAMILY[request.kind], as_received["payload"])
     except ProtocolError as error:
         path = error.path if error.path.startswith("payload") else f"payload.{error.path}"
-        problems.append(Invalid(error.detail, path=path.rstrip("."), code=error.code))
+        problems.append(Invalid(error.words, path=path.rstrip("."), code=error.code))
     return problems
 
 
@@ -84,11 +85,11 @@ def _check_texts(request: CommandRequest) -> Iterator[DomainError]:
     }
     for path, text in texts.items():
         if text and "\0" in text:
-            yield Invalid("must not hold U+0000", path=path)
+            yield Invalid(said("must not hold U+0000"), path=path)
         if text and path != "reason" and len(text) > _LONGEST_TEXT:
-            yield Invalid(f"at most {_LONGEST_TEXT} characters", path=path)
+            yield Invalid(said("at most %(limit)s characters", limit=_LONGEST_TEXT), path=path)
     if request.idempotency_key == "":
-        yield Invalid("must not be empty", path="idempotencyKey")
+        yield Invalid(said("must not be empty"), path="idempotencyKey")
 
 
 def check_payload(payload: CommandPayload, *, site: SiteFacts, due_at: datetime) -> list[DomainError]:
@@ -116,13 +117,15 @@ def _check_slots(payload: ScheduleCreate, due_at: datetime) -> Iterable[DomainEr
     last = len(payload.slots) - 1
     if payload.slots[last].ends_at <= due_at:
         yield Invalid(
-            "is over before the command is due", path=f"payload.slots[{last}].to", code="ALREADY_OVER"
+            said("is over before the command is due"), path=f"payload.slots[{last}].to", code="ALREADY_OVER"
         )
 
 
 def _check_end(valid_until: datetime | None, due_at: datetime) -> Iterable[DomainError]:
     if valid_until is not None and valid_until <= due_at:
-        yield Invalid("is over before the command is due", path="payload.validUntil", code="ALREADY_OVER")
+        yield Invalid(
+            said("is over before the command is due"), path="payload.validUntil", code="ALREADY_OVER"
+        )
 
 
 def _check_setpoint(payload: SiteSetpoint, site: SiteFacts, due_at: datetime) -> Iterable[DomainError]:
@@ -131,8 +134,13 @@ def _check_setpoint(payload: SiteSetpoint, site: SiteFacts, due_at: datetime) ->
     power = setpoint_power_kw(payload)
     if limit is not None and power > limit + _NEARLY:
         field = "targetValueKw" if payload.type is SetpointType.POWER else "targetValueKwh"
-        word = payload.direction.value.lower()
-        text = f"{power:g} kW is over the site's {word} limit of {limit:g} kW"
+        text = (
+            said("%(power)s kW is over the site's import limit of %(limit)s kW", power=power, limit=limit)
+            if payload.direction is Direction.IMPORT
+            else said(
+                "%(power)s kW is over the site's export limit of %(limit)s kW", power=power, limit=limit
+            )
+        )
         yield Invalid(text, path=f"payload.{field}", code="CONSTRAINT_VIOLATION")
 
 
@@ -147,17 +155,23 @@ def _check_device(command: DeviceCommand, path: str, site: SiteFacts) -> Iterabl
     asset = site.assets.get(command.device_id)
     if asset is None:
         yield Invalid(
-            f"the plant has no asset {command.device_id}", path=f"{path}.deviceId", code="UNKNOWN_ASSET"
+            said("the plant has no asset %(device_id)s", device_id=command.device_id),
+            path=f"{path}.deviceId",
+            code="UNKNOWN_ASSET",
         )
         return
     if asset.asset_type != command.asset_type.value:
-        text = f"asset {command.device_id} is a {asset.asset_type}"
+        text = said(
+            "asset %(device_id)s is a %(asset_type)s",
+            device_id=command.device_id,
+            asset_type=asset.asset_type,
+        )
         yield Invalid(text, path=f"{path}.assetType", code="WRONG_ASSET_TYPE")
         return
     try:
         check_device_command(command, path=path)
     except ProtocolError as error:
-        yield Invalid(error.detail, path=error.path, code="INVALID_COMMAND")
+        yield Invalid(error.words, path=error.path, code="INVALID_COMMAND")
         return
     yield from _check_device_power(command, asset, path, site)
 
@@ -169,9 +183,14 @@ def _check_device_power(
     if power is None:
         return
     site_limit = _site_limit(command, site)
-    for limit, whose in ((asset.rated_power_kw, f"asset {command.device_id}"), (site_limit, "the site")):
+    for limit, whose in (
+        (asset.rated_power_kw, said("asset %(asset)s", asset=command.device_id)),
+        (site_limit, said("the site")),
+    ):
         if limit is not None and power > limit:
-            text = f"{power:g} kW is over the {limit:g} kW of {whose}"
+            text = said(
+                "%(power)s kW is over the %(limit)s kW of %(whose)s", power=power, limit=limit, whose=whose
+            )
             yield Invalid(text, path=f"{path}.params.powerKw", code="CONSTRAINT_VIOLATION")
             return
 
@@ -185,8 +204,8 @@ def _site_limit(command: DeviceCommand, site: SiteFacts) -> float | None:
 def _check_sums(payload: DeviceBatch, site: SiteFacts) -> Iterator[DomainError]:
     """Each battery may do what is asked of it, and all of them together be too much for the site."""
     for kinds, limit, word in (
-        (_CHARGES, site.max_charge_kw, "charging"),
-        (_DISCHARGES, site.max_discharge_kw, "discharging"),
+        (_CHARGES, site.max_charge_kw, said("charging")),
+        (_DISCHARGES, site.max_discharge_kw, said("discharging")),
     ):
         powers = [
             command.params.power_kw
@@ -194,5 +213,10 @@ def _check_sums(payload: DeviceBatch, site: SiteFacts) -> Iterator[DomainError]:
             if command.command in kinds and command.params and command.params.power_kw is not None
         ]
         if limit is not None and sum(powers) > limit:
-            text = f"{sum(powers):g} kW together are over the site's {word} limit of {limit:g} kW"
+            text = said(
+                "%(powers)s kW together are over the site's %(word)s limit of %(limit)s kW",
+                powers=sum(powers),
+                word=word,
+                limit=limit,
+            )
             yield Invalid(text, path="payload.commands", code="CONSTRAINT_VIOLATION")

@@ -38,6 +38,7 @@ from plants.services.dead_letters import (
 from plants.services.partitions import ensure_partitions, forget_known_partitions
 from plants.services.readings import storable
 from vcp import ProtocolError
+from vcp.said import said
 
 log = structlog.get_logger(__name__)
 MOST_REPLAYED = 200
@@ -78,7 +79,9 @@ def replay(*, letter_ids: Sequence[int], actor: str, at: datetime, retention_day
     """
     wanted = sorted(set(letter_ids))
     if len(wanted) > MOST_REPLAYED:
-        raise Invalid(f"at most {MOST_REPLAYED} letters at once", path="letter_ids", code="TOO_MANY")
+        raise Invalid(
+            said("at most %(limit)s letters at once", limit=MOST_REPLAYED), path="letter_ids", code="TOO_MANY"
+        )
     done = []
     for letter_id in wanted:
         outcome = _replay_one(letter_id, actor=actor, at=at, retention_days=retention_days)

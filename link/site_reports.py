@@ -49,6 +49,7 @@ from plants.errors import Conflict
 from plants.models import Connection, Plant
 from plants.selectors.connections import SECRET_FIELDS
 from schedules.services.reconcile import compare
+from vcp.said import said
 
 log = structlog.get_logger(__name__)
 READ_SCOPE = "vcp:read"
@@ -137,9 +138,11 @@ def _connection_of(plant: Plant) -> Connection:
     rows = Connection.objects.defer(*SECRET_FIELDS).filter(plants=plant)
     connection = rows.first()
     if connection is None:
-        raise Conflict("the plant has no connection to Voke", path="connection", code="NOT_CONNECTED")
+        raise Conflict(said("the plant has no connection to Voke"), path="connection", code="NOT_CONNECTED")
     if not connection.rest_base_url:
-        raise Conflict("its connection names no REST address", path="rest_base_url", code="REST_NOT_SET")
+        raise Conflict(
+            said("its connection names no REST address"), path="rest_base_url", code="REST_NOT_SET"
+        )
     return connection
 
 

@@ -13,6 +13,7 @@ from uuid import UUID
 from plants.errors import DomainError, Invalid, Several
 from plants.models import Asset, Organisation, Plant
 from plants.time_config import Block
+from vcp.said import said
 
 _FIELDS: Mapping[str, str] = {
     "externalPlantId": "external_plant_id",
@@ -56,7 +57,7 @@ class PlantSheet:
 def read_plants(document: object, *, organisation: Organisation) -> list[PlantSheet]:
     """The plants of a decoded document; raises `Several` with paths such as `[2].assets[0].deviceId`."""
     if not isinstance(document, list):
-        raise Invalid("expected an array of plants")
+        raise Invalid(said("expected an array of plants"))
     sheets: list[PlantSheet] = []
     problems: list[DomainError] = []
     for index, item in enumerate(document):
@@ -104,17 +105,17 @@ def _read_block(item: object, path: str) -> Block:
 
 def _members(item: object, path: str, allowed: set[str]) -> dict[str, Any]:
     if not isinstance(item, dict):
-        raise Invalid("expected an object", path=path)
+        raise Invalid(said("expected an object"), path=path)
     unknown = sorted(set(item) - allowed)
     if unknown:
-        raise Invalid("is not a field of this object", path=f"{path}.{unknown[0]}")
+        raise Invalid(said("is not a field of this object"), path=f"{path}.{unknown[0]}")
     return item
 
 
 def _items(members: Mapping[str, Any], name: str, path: str) -> Sequence[tuple[str, object]]:
     value = members.get(name, [])
     if not isinstance(value, list):
-        raise Invalid("expected an array", path=f"{path}.{name}")
+        raise Invalid(said("expected an array"), path=f"{path}.{name}")
     return [(f"{path}.{name}[{index}]", one) for index, one in enumerate(value)]
 
 
@@ -122,22 +123,22 @@ def _uuid(value: object, path: str) -> UUID:
     try:
         return UUID(str(value))
     except ValueError as error:
-        raise Invalid("is not a UUID", path=path) from error
+        raise Invalid(said("is not a UUID"), path=path) from error
 
 
 def _number(members: Mapping[str, Any], name: str, path: str) -> float:
     value = members.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Invalid("expected a number", path=f"{path}.{name}")
+        raise Invalid(said("expected a number"), path=f"{path}.{name}")
     try:
         return float(value)
     except OverflowError as error:
-        raise Invalid("is beyond every number that can be kept", path=f"{path}.{name}") from error
+        raise Invalid(said("is beyond every number that can be kept"), path=f"{path}.{name}") from error
 
 
 def _minute(value: object, path: str) -> int:
     found = _CLOCK.fullmatch(value) if isinstance(value, str) else None
     minute = int(found[1]) * 60 + int(found[2]) if found else -1
     if not 0 <= minute <= 1440:
-        raise Invalid("expected HH:MM of 00:00 to 24:00", path=path)
+        raise Invalid(said("expected HH:MM of 00:00 to 24:00"), path=path)
     return minute

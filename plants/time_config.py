@@ -14,6 +14,7 @@ from math import isfinite
 from zoneinfo import ZoneInfo
 
 from plants.errors import DomainError, Invalid
+from vcp.said import said
 
 MINUTES_PER_DAY = 1440
 MAX_BLOCKS = 96
@@ -58,7 +59,12 @@ def minute_text(minute: int) -> str:
 def check_blocks(blocks: Sequence[Block], *, ratings: Ratings, gaps_allowed: bool) -> list[DomainError]:
     """Every broken rule with the path `timeConfigs[i].field`; an empty list means the set is sound."""
     if len(blocks) > MAX_BLOCKS:
-        return [Invalid(f"at most {MAX_BLOCKS} blocks, got {len(blocks)}", path="timeConfigs")]
+        return [
+            Invalid(
+                said("at most %(limit)s blocks, got %(count)s", limit=MAX_BLOCKS, count=len(blocks)),
+                path="timeConfigs",
+            )
+        ]
     problems: list[DomainError] = []
     for index, block in enumerate(blocks):
         problems += _check_block(block, f"timeConfigs[{index}]", ratings)
@@ -67,35 +73,47 @@ def check_blocks(blocks: Sequence[Block], *, ratings: Ratings, gaps_allowed: boo
 
 def _check_block(block: Block, path: str, ratings: Ratings) -> Iterable[DomainError]:
     if not 0 <= block.start_minute < MINUTES_PER_DAY:
-        yield Invalid("must lie within 00:00 and 23:59", path=f"{path}.from")
+        yield Invalid(said("must lie within 00:00 and 23:59"), path=f"{path}.from")
     elif block.end_minute > MINUTES_PER_DAY or block.end_minute <= block.start_minute:
-        yield Invalid("must end after it starts and must not cross midnight", path=f"{path}.to")
+        yield Invalid(said("must end after it starts and must not cross midnight"), path=f"{path}.to")
     powers = (("pBatMin", block.p_bat_min_kw), ("pBatMax", block.p_bat_max_kw))
     for name, power_kw in powers:
         if not isfinite(power_kw):  # NaN passes every comparison below
-            yield Invalid("must be a finite number", path=f"{path}.{name}")
+            yield Invalid(said("must be a finite number"), path=f"{path}.{name}")
     if block.p_bat_min_kw > block.p_bat_max_kw:
-        yield Invalid("pBatMin must not exceed pBatMax", path=f"{path}.pBatMin")
+        yield Invalid(said("pBatMin must not exceed pBatMax"), path=f"{path}.pBatMin")
     if not 0 <= block.soc_min_pct <= 100:
-        yield Invalid("must lie within 0 and 100 %", path=f"{path}.socMin")
+        yield Invalid(said("must lie within 0 and 100 %"), path=f"{path}.socMin")
     if not 0 <= block.soc_max_pct <= 100:
-        yield Invalid("must lie within 0 and 100 %", path=f"{path}.socMax")
+        yield Invalid(said("must lie within 0 and 100 %"), path=f"{path}.socMax")
     if block.soc_min_pct > block.soc_max_pct:
-        yield Invalid("socMin must not exceed socMax", path=f"{path}.socMin")
+        yield Invalid(said("socMin must not exceed socMax"), path=f"{path}.socMin")
     yield from _check_ratings(block, path, ratings)
 
 
 def _check_ratings(block: Block, path: str, ratings: Ratings) -> Iterable[DomainError]:
     if ratings.charge_kw is not None and block.p_bat_max_kw > ratings.charge_kw:
-        yield Invalid(f"the battery charges with at most {ratings.charge_kw:g} kW", path=f"{path}.pBatMax")
+        yield Invalid(
+            said("the battery charges with at most %(charge_kw)s kW", charge_kw=ratings.charge_kw),
+            path=f"{path}.pBatMax",
+        )
     if ratings.discharge_kw is not None and block.p_bat_min_kw < -ratings.discharge_kw:
         yield Invalid(
-            f"the battery discharges with at most {ratings.discharge_kw:g} kW", path=f"{path}.pBatMin"
+            said(
+                "the battery discharges with at most %(discharge_kw)s kW", discharge_kw=ratings.discharge_kw
+            ),
+            path=f"{path}.pBatMin",
         )
     if ratings.soc_min_pct is not None and block.soc_min_pct < ratings.soc_min_pct:
-        yield Invalid(f"the plant's lowest SoC is {ratings.soc_min_pct:g} %", path=f"{path}.socMin")
+        yield Invalid(
+            said("the plant's lowest SoC is %(soc_min_pct)s %%", soc_min_pct=ratings.soc_min_pct),
+            path=f"{path}.socMin",
+        )
     if ratings.soc_max_pct is not None and block.soc_max_pct > ratings.soc_max_pct:
-        yield Invalid(f"the plant's highest SoC is {ratings.soc_max_pct:g} %", path=f"{path}.socMax")
+        yield Invalid(
+            said("the plant's highest SoC is %(soc_max_pct)s %%", soc_max_pct=ratings.soc_max_pct),
+            path=f"{path}.socMax",
+        )
 
 
 def _check_cover(blocks: Sequence[Block], *, gaps_allowed: bool) -> list[DomainError]:
@@ -105,7 +123,9 @@ def _check_cover(blocks: Sequence[Block], *, gaps_allowed: bool) -> list[DomainE
     for index in order:
         block = blocks[index]
         if longest is not None and block.start_minute < longest.end_minute:
-            text = f"overlaps the block from {minute_text(longest.start_minute)}"
+            text = said(
+                "overlaps the block from %(start_minute)s", start_minute=minute_text(longest.start_minute)
+            )
             problems.append(Invalid(text, path=f"timeConfigs[{index}].from"))
         if longest is None or block.end_minute > longest.end_minute:
             longest = block
@@ -115,10 +135,14 @@ def _check_cover(blocks: Sequence[Block], *, gaps_allowed: bool) -> list[DomainE
     for index in order:
         if blocks[index].start_minute > edge:
             gap = f"{minute_text(edge)} to {minute_text(blocks[index].start_minute)}"
-            problems.append(Invalid(f"nothing covers {gap}", path=f"timeConfigs[{index}].from"))
+            problems.append(
+                Invalid(said("nothing covers %(gap)s", gap=gap), path=f"timeConfigs[{index}].from")
+            )
         edge = blocks[index].end_minute
     if edge < MINUTES_PER_DAY:
-        problems.append(Invalid(f"nothing covers {minute_text(edge)} to 24:00", path="timeConfigs"))
+        problems.append(
+            Invalid(said("nothing covers %(edge)s to 24:00", edge=minute_text(edge)), path="timeConfigs")
+        )
     return problems
 
 

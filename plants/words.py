@@ -4,13 +4,16 @@ Signs never reach a screen: + grid is "Importing", + battery is "Charging". Miss
 Words and the decimal separator are those of the page's language; outside of pages that is English.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from django.utils.formats import get_format
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 
 from plants.labels import LABELS
+from vcp.said import Said, unpacked
 
 IDLE_BELOW_KW = 0.5
 LIVE_WITHIN = timedelta(seconds=10)
@@ -36,6 +39,33 @@ def decimal_text(value: float, places: int) -> str:
 def local_number(text: str) -> str:
     """A number as Python writes it, with the separator of the page's language."""
     return text.replace(".", str(get_format("DECIMAL_SEPARATOR")))
+
+
+class _PageLanguage:
+    """The language of the page that is being made."""
+
+    def one(self, pattern: str) -> str:
+        return gettext(pattern)
+
+    def counted(self, one: str, many: str, count: int) -> str:
+        return ngettext(one, many, count)
+
+    def number(self, text: str) -> str:
+        return local_number(text)
+
+
+_PAGE = _PageLanguage()
+
+
+def local_text(text: str) -> str:
+    """A sentence in the page's language where it remembers what it was made from; any other text as it is."""
+    return text.local(_PAGE) if isinstance(text, Said) else text
+
+
+def local_stored(row: Mapping[str, Any], *, text: str = "text") -> str:
+    """The sentence that a stored row keeps in `said`, in the page's language; a row without has only its `text`."""
+    packed = row.get("said")
+    return local_text(unpacked(packed)) if isinstance(packed, dict) else str(row.get(text) or "")
 
 
 def power_text(power_kw: float) -> str:

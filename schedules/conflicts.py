@@ -20,8 +20,10 @@ from zoneinfo import ZoneInfo
 
 from metering.days import local_day
 from plants.time_config import Block, Window, windows_of_day
-from schedules.slots import PlannedSlot, Span, grid_of_day, number_text, span_text
+from schedules.conflict_texts import battery_bound, over_battery, over_site, unhelped_battery
+from schedules.slots import PlannedSlot, Span, grid_of_day, span_text
 from vcp import Direction, SetpointType
+from vcp.said import Said, said
 
 _NEARLY = 1e-6
 _INSTANT = timedelta(microseconds=1)
@@ -62,7 +64,7 @@ class Problem:
     slot: int | None
     code: Code
     severity: Severity
-    text: str
+    text: Said
     limit: float | None = None
     over_by: float | None = None
     nearest: float | None = None
@@ -133,18 +135,24 @@ def _check_shape(slots: Sequence[PlannedSlot], day: date, facts: PlanFacts) -> I
     }
     for index, slot in enumerate(slots):
         if slot.start_at < bounds.start_at or slot.end_at > bounds.end_at:
-            yield _error(index, Code.OUTSIDE_DAY, f"lies outside of {day:%Y-%m-%d} on the plant's clock")
+            yield _error(
+                index,
+                Code.OUTSIDE_DAY,
+                said("lies outside of %(day)s on the plant's clock", day=day.isoformat()),
+            )
         elif (slot.start_at, slot.end_at) not in grid:
             yield _error(
-                index, Code.NOT_ON_GRID, f"is not one of the day's slots of {facts.slot_minutes} minutes"
+                index,
+                Code.NOT_ON_GRID,
+                said("is not one of the day's slots of %(minutes)s minutes", minutes=facts.slot_minutes),
             )
     for index, (before, slot) in enumerate(pairwise(slots), start=1):
         if slot.start_at < before.end_at:
-            text = f"begins before {span_text(before, zone=facts.zone)} ends"
+            text = said("begins before %(span)s ends", span=span_text(before, zone=facts.zone))
             yield _error(index, Code.OVERLAP, text)
 
 
-def _error(slot: int, code: Code, text: str) -> Problem:
+def _error(slot: int, code: Code, text: Said) -> Problem:
     return Problem(slot=slot, code=code, severity=Severity.ERROR, text=text)
 
 
@@ -152,7 +160,7 @@ def _error(slot: int, code: Code, text: str) -> Problem:
 class _Limit:
     code: Code
     kw: float
-    whose: str
+    whose: Said
 
 
 def _check_limits(slots: Sequence[PlannedSlot], day: date, facts: PlanFacts) -> Iterator[Problem]:
@@ -177,8 +185,7 @@ def _check_site(index: int, slot: PlannedSlot, facts: PlanFacts) -> Iterator[Pro
     limit = facts.max_import_kw if slot.direction is Direction.IMPORT else facts.max_export_kw
     if limit is None or slot.power_kw <= limit + _NEARLY:
         return
-    word = slot.direction.value.lower()
-    text = f"{_kw(slot.power_kw)} is over the site's {word} limit of {_kw(limit)}"
+    text = over_site(slot.direction, power_kw=slot.power_kw, limit_kw=limit)
     yield _over(index, slot, Code.SITE_LIMIT, Severity.ERROR, text, limit_kw=limit, nearest_kw=limit)
 
 
@@ -189,12 +196,14 @@ def _tightest(slot: PlannedSlot, facts: PlanFacts, windows: Sequence[Window]) ->
     for window in windows:
         if window.start_at < slot.end_at and slot.start_at < window.end_at:
             kw = max(0.0, window.block.p_bat_max_kw if charging else -window.block.p_bat_min_kw)
-            limits.append(_Limit(code=Code.TIME_CONFIG, kw=kw, whose="the time config at that time"))
+            limits.append(_Limit(code=Code.TIME_CONFIG, kw=kw, whose=said("the time config at that time")))
     plant_kw = facts.max_charge_kw if charging else facts.max_discharge_kw
     if plant_kw is not None:
-        limits.append(_Limit(code=Code.PLANT_LIMIT, kw=plant_kw, whose="the plant"))
+        limits.append(_Limit(code=Code.PLANT_LIMIT, kw=plant_kw, whose=said("the plant")))
     if facts.battery_kw is not None:
-        limits.append(_Limit(code=Code.ASSET_RATING, kw=facts.battery_kw, whose="the batteries' rating"))
+        limits.append(
+            _Limit(code=Code.ASSET_RATING, kw=facts.battery_kw, whose=said("the batteries' rating"))
+        )
     return min(limits, key=lambda one: one.kw, default=None)
 
 
@@ -203,16 +212,20 @@ def _check_battery(index: int, slot: PlannedSlot, facts: PlanFacts, limit: _Limi
     if asked <= limit.kw + _NEARLY:
         return
     charging = slot.direction is Direction.IMPORT
-    word, helper = ("charging", "consumption") if charging else ("discharging", "sun")
     if help_kw is not None and asked - help_kw > limit.kw + _NEARLY:
-        needed = f"at {_kw(asked - help_kw)} or more" if help_kw else f"at {_kw(asked)}"
-        text = f"needs {word} {needed}; {limit.whose} allows {_kw(limit.kw)}"
+        text = over_battery(
+            charging=charging,
+            at_least=bool(help_kw),
+            power_kw=asked - help_kw,
+            whose=limit.whose,
+            limit_kw=limit.kw,
+        )
         # What sun may carry is no reason to ask more of the grid connection than it takes.
         site_kw = facts.max_import_kw if charging else facts.max_export_kw
         nearest = min(limit.kw + help_kw, inf if site_kw is None else site_kw)
         yield _over(index, slot, limit.code, Severity.ERROR, text, limit_kw=limit.kw, nearest_kw=nearest)
         return
-    text = f"needs {word} at {_kw(asked)} while no {helper} helps; {limit.whose} allows {_kw(limit.kw)}"
+    text = unhelped_battery(charging=charging, power_kw=asked, whose=limit.whose, limit_kw=limit.kw)
     yield _over(index, slot, limit.code, Severity.WARNING, text, limit_kw=limit.kw, nearest_kw=limit.kw)
 
 
@@ -231,7 +244,7 @@ def _over(
     slot: PlannedSlot,
     code: Code,
     severity: Severity,
-    text: str,
+    text: Said,
     *,
     limit_kw: float,
     nearest_kw: float,
@@ -253,10 +266,6 @@ def _over(
 
 def _unit(slot: PlannedSlot) -> str:
     return "kW" if slot.type is SetpointType.POWER else "kWh"
-
-
-def _kw(power_kw: float) -> str:
-    return f"{number_text(power_kw)} kW"
 
 
 def _rounded_down(value: float) -> float:
@@ -329,10 +338,8 @@ def _check_soc(
         hours = _hours_left(slot, around.at)
         # An energy is that of the whole slot, of which the rest is what counts.
         too_much = lacking_kwh / (hours if slot.type is SetpointType.POWER else hours / slot.hours)
-        bound = "full" if beyond > 0 else "empty"
-        text = f"the battery is {bound} for this plan at {pct:.1f} %: {lacking_kwh:.2f} kWh too much"
-        if around.soc_pct is None:
-            text += f" (its charge is not known, {start_pct:g} % assumed)"
+        assumed_pct = start_pct if around.soc_pct is None else None
+        text = battery_bound(full=beyond > 0, pct=pct, lacking_kwh=lacking_kwh, assumed_pct=assumed_pct)
         yield Problem(
             slot=index,
             code=Code.SOC_WINDOW,
@@ -348,10 +355,13 @@ def _check_soc(
 
 def _check_around(slots: Sequence[PlannedSlot], facts: PlanFacts, around: Around) -> Iterator[Problem]:
     if around.latch:
-        text = f"the plant is under an emergency {around.latch}: nothing is sent until it is released"
+        text = said(
+            "the plant is under an emergency %(latch)s: nothing is sent until it is released",
+            latch=around.latch,
+        )
         yield Problem(slot=None, code=Code.LATCH, severity=Severity.WARNING, text=text)
     if slots and all(slot.end_at <= around.at for slot in slots):
-        yield Problem(slot=None, code=Code.PAST, severity=Severity.ERROR, text="all of it is over")
+        yield Problem(slot=None, code=Code.PAST, severity=Severity.ERROR, text=said("all of it is over"))
     severities = {Code.OTHER_PLAN: Severity.ERROR, Code.OVERRIDE: Severity.WARNING}
     others: Mapping[Code, Sequence[tuple[str, Span]]] = {
         Code.OTHER_PLAN: around.other_plans,
@@ -360,12 +370,15 @@ def _check_around(slots: Sequence[PlannedSlot], facts: PlanFacts, around: Around
     for index, slot in enumerate(slots):
         if slot.end_at <= around.at:
             yield Problem(
-                slot=index, code=Code.PAST, severity=Severity.WARNING, text="is over and not carried out"
+                slot=index,
+                code=Code.PAST,
+                severity=Severity.WARNING,
+                text=said("is over and not carried out"),
             )
             continue
         for code, named in others.items():
             for name, span in named:
                 if span.start_at < slot.end_at and slot.start_at < span.end_at:
-                    text = f"{name} has {span_text(span, zone=facts.zone)}"
+                    text = said("%(name)s has %(span)s", name=name, span=span_text(span, zone=facts.zone))
                     yield Problem(slot=index, code=code, severity=severities[code], text=text)
                     break

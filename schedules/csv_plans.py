@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo
 from plants.errors import Invalid
 from schedules.slots import FIRST_DAY, LAST_DAY, PlannedSlot, Span, exact_text, grid_of_day
 from vcp import Direction, Priority, SetpointType
+from vcp.said import said
 
 MAX_ROWS = 5_000
 MAX_BYTES = 2 * 1024 * 1024
@@ -100,19 +101,21 @@ class _Bad(Exception):
 def _bounded_lines(content: bytes) -> Iterator[tuple[int, dict[str, str]]]:
     for count, line in enumerate(_lines(content), start=1):
         if count > MAX_ROWS:
-            raise Invalid(f"more than {MAX_ROWS} rows", path="file", code="TOO_MANY_ROWS")
+            raise Invalid(said("more than %(limit)s rows", limit=MAX_ROWS), path="file", code="TOO_MANY_ROWS")
         yield line
 
 
 def _lines(content: bytes) -> Iterator[tuple[int, dict[str, str]]]:
     if len(content) > MAX_BYTES:
-        raise Invalid(f"larger than {MAX_BYTES // 1024 // 1024} MB", path="file", code="TOO_LARGE")
+        raise Invalid(
+            said("larger than %(limit)s MB", limit=MAX_BYTES // 1024 // 1024), path="file", code="TOO_LARGE"
+        )
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise Invalid("is not UTF-8 text", path="file", code="NOT_UTF8") from error
+        raise Invalid(said("is not UTF-8 text"), path="file", code="NOT_UTF8") from error
     if "\0" in text:
-        raise Invalid("holds U+0000", path="file", code="NOT_TEXT")
+        raise Invalid(said("holds U+0000"), path="file", code="NOT_TEXT")
     first = text.partition("\n")[0]
     separator = max((",", ";", "\t"), key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
@@ -123,7 +126,12 @@ def _lines(content: bytes) -> Iterator[tuple[int, dict[str, str]]]:
             if any(cell.strip() for cell in cells):
                 if len(cells) != len(header):
                     raise Invalid(
-                        f"line {reader.line_num} has {len(cells)} cells, the header has {len(header)}",
+                        said(
+                            "line %(line_num)s has %(count)s cells, the header has %(count2)s",
+                            line_num=reader.line_num,
+                            count=len(cells),
+                            count2=len(header),
+                        ),
                         path="file",
                         code="WRONG_CELLS",
                     )
@@ -132,16 +140,24 @@ def _lines(content: bytes) -> Iterator[tuple[int, dict[str, str]]]:
                     row["value"] = row["value"].replace(",", ".")
                 yield reader.line_num, row
     except csv.Error as error:
-        raise Invalid(f"line {reader.line_num}: {error}", path="file", code="NOT_CSV") from error
+        raise Invalid(
+            said("line %(line_num)s: %(error)s", line_num=reader.line_num, error=str(error)),
+            path="file",
+            code="NOT_CSV",
+        ) from error
 
 
 def _check_header(header: Sequence[str]) -> None:
     missing = [name for name in _REQUIRED if name not in header]
     unknown = [name for name in header if name not in (*_REQUIRED, *_OPTIONAL)]
     if missing:
-        raise Invalid(f"lacks the columns {', '.join(missing)}", path="file", code="COLUMN_MISSING")
+        raise Invalid(
+            said("lacks the columns %(names)s", names=", ".join(missing)), path="file", code="COLUMN_MISSING"
+        )
     if unknown or len(set(header)) != len(header):
-        text = f"has columns that are unknown or twice: {', '.join(unknown or header)[:_SHOWN]}"
+        text = said(
+            "has columns that are unknown or twice: %(names)s", names=", ".join(unknown or header)[:_SHOWN]
+        )
         raise Invalid(text, path="file", code="COLUMN_UNKNOWN")
 
 
@@ -149,20 +165,33 @@ def _slot(row: Mapping[str, str], plants: Mapping[str, PlantClock]) -> tuple[str
     plant = row["plant"]
     clock = plants.get(plant)
     if clock is None:
-        raise _Bad("plant", "PLANT_NOT_FOUND", f"no plant {plant[:_SHOWN]!r}")
+        raise _Bad("plant", "PLANT_NOT_FOUND", said("no plant %(plant)s", plant=repr(plant[:_SHOWN])))
     start_at = _moment(row["start"], clock.zone, "start")
     if not FIRST_DAY <= start_at.date() <= LAST_DAY:
-        raise _Bad("start", "DAY_OUT_OF_RANGE", f"lies outside of {FIRST_DAY:%Y} to {LAST_DAY:%Y}")
+        raise _Bad(
+            "start",
+            "DAY_OUT_OF_RANGE",
+            said("lies outside of %(limit)s to %(limit2)s", limit=f"{FIRST_DAY:%Y}", limit2=f"{LAST_DAY:%Y}"),
+        )
     day = start_at.astimezone(ZoneInfo(clock.zone)).date()
     spans = {span.start_at: span for span in grid_of_day(day, zone=clock.zone, minutes=clock.slot_minutes)}
     span = spans.get(start_at)
     if span is None:
-        raise _Bad("start", "NOT_ON_GRID", f"no slot of {clock.slot_minutes} minutes begins then")
+        raise _Bad(
+            "start",
+            "NOT_ON_GRID",
+            said("no slot of %(slot_minutes)s minutes begins then", slot_minutes=clock.slot_minutes),
+        )
     if row.get("end"):
         end_at = _moment(row["end"], clock.zone, "end")
         if end_at != span.end_at:
             raise _Bad(
-                "end", "NOT_ON_GRID", f"the slot that begins then ends after {clock.slot_minutes} minutes"
+                "end",
+                "NOT_ON_GRID",
+                said(
+                    "the slot that begins then ends after %(slot_minutes)s minutes",
+                    slot_minutes=clock.slot_minutes,
+                ),
             )
     return plant, _asks(row, span)
 
@@ -183,22 +212,27 @@ def _moment(text: str, zone: str, column: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise _Bad(column, "NOT_A_TIME", f"{text[:_SHOWN]!r} is no time like 2026-10-25 02:15") from None
+        raise _Bad(
+            column, "NOT_A_TIME", said("%(text)s is no time like 2026-10-25 02:15", text=repr(text[:_SHOWN]))
+        ) from None
     if moment.tzinfo is not None:
         try:
             return moment.astimezone(UTC)
         except OverflowError:
-            raise _Bad(column, "NOT_A_TIME", "is beyond the calendar") from None
+            raise _Bad(column, "NOT_A_TIME", said("is beyond the calendar")) from None
     wall = ZoneInfo(zone)
     try:
         first, second = moment.replace(tzinfo=wall, fold=0), moment.replace(tzinfo=wall, fold=1)
         at = first.astimezone(UTC)
         if at.astimezone(wall).replace(tzinfo=None) != moment:
-            raise _Bad(column, "NO_SUCH_TIME", "does not exist on that day: the clock leaps over it")
+            raise _Bad(column, "NO_SUCH_TIME", said("does not exist on that day: the clock leaps over it"))
     except OverflowError:
-        raise _Bad(column, "NOT_A_TIME", "is beyond the calendar") from None
+        raise _Bad(column, "NOT_A_TIME", said("is beyond the calendar")) from None
     if first.utcoffset() != second.utcoffset():
-        text = f"comes twice on that day: write {first.isoformat(timespec='minutes')} or the later offset"
+        text = said(
+            "comes twice on that day: write %(first)s or the later offset",
+            first=first.isoformat(timespec="minutes"),
+        )
         raise _Bad(column, "AMBIGUOUS_TIME", text)
     return at
 
@@ -208,13 +242,19 @@ def _choice(text: str, kind: type[_WordT], column: str) -> _WordT:
         return kind(text.upper())
     except ValueError:
         names = ", ".join(one.value for one in kind)
-        raise _Bad(column, "UNKNOWN_WORD", f"{text[:_SHOWN]!r} is none of {names}") from None
+        raise _Bad(
+            column,
+            "UNKNOWN_WORD",
+            said("%(text)s is none of %(names)s", text=repr(text[:_SHOWN]), names=names),
+        ) from None
 
 
 def _priority(text: str) -> Priority:
     word = text.upper() or Priority.NORMAL.value
     if word not in (Priority.NORMAL.value, Priority.HIGH.value):
-        raise _Bad("priority", "UNKNOWN_WORD", f"{text[:_SHOWN]!r} is none of NORMAL, HIGH")
+        raise _Bad(
+            "priority", "UNKNOWN_WORD", said("%(text)s is none of NORMAL, HIGH", text=repr(text[:_SHOWN]))
+        )
     return Priority(word)
 
 
@@ -224,17 +264,23 @@ def _flag(text: str) -> bool:
         return True
     if word in _NO:
         return False
-    raise _Bad("include_consumption", "UNKNOWN_WORD", f"{text[:_SHOWN]!r} is neither yes nor no")
+    raise _Bad(
+        "include_consumption",
+        "UNKNOWN_WORD",
+        said("%(text)s is neither yes nor no", text=repr(text[:_SHOWN])),
+    )
 
 
 def _value(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise _Bad("value", "NOT_A_NUMBER", f"{text[:_SHOWN]!r} is no number") from None
+        raise _Bad("value", "NOT_A_NUMBER", said("%(text)s is no number", text=repr(text[:_SHOWN]))) from None
     if not isfinite(value) or not 0 <= value <= _MOST_VALUE:
         raise _Bad(
-            "value", "OUT_OF_RANGE", "must lie within 0 and 10,000,000; the direction is a column of its own"
+            "value",
+            "OUT_OF_RANGE",
+            said("must lie within 0 and 10,000,000; the direction is a column of its own"),
         )
     return value + 0.0
 

@@ -15,6 +15,7 @@ import msgspec
 from vcp.errors import InvalidBundle
 from vcp.jsontext import decode_object
 from vcp.routing import queue_names
+from vcp.said import said
 
 DEFAULT_PORT: Final = 5671
 _VHOST_PREFIX: Final = "partner-"
@@ -72,7 +73,7 @@ def parse_amqps_uri(uri: str) -> AmqpsAddress:
     Raises InvalidBundle with path `amqpsUri`: another scheme, a missing part, bad encoding, a query.
     """
     if not isinstance(uri, str) or _BAD_CHAR(uri) or _BAD_PERCENT(uri):
-        raise _bad_uri("expected printable ASCII with valid percent-encoding")
+        raise _bad_uri(said("expected printable ASCII with valid percent-encoding"))
     try:
         parts = urlsplit(uri)
         host, port = parts.hostname, parts.port
@@ -81,13 +82,13 @@ def parse_amqps_uri(uri: str) -> AmqpsAddress:
             for part in (parts.username or "", parts.password or "", parts.path.removeprefix("/"))
         )
     except ValueError:
-        raise _bad_uri("not a valid address") from None  # the cause would quote the password
+        raise _bad_uri(said("not a valid address")) from None  # the cause would quote the password
     if parts.scheme != "amqps":
-        raise _bad_uri("the scheme must be amqps: never without TLS")
+        raise _bad_uri(said("the scheme must be amqps: never without TLS"))
     if not host or not username or not password:
-        raise _bad_uri("host, user and password are required")
+        raise _bad_uri(said("host, user and password are required"))
     if port == 0 or "/" in parts.path[1:] or parts.query or parts.fragment:
-        raise _bad_uri("expected amqps://user:password@host:port/vhost and nothing more")
+        raise _bad_uri(said("expected amqps://user:password@host:port/vhost and nothing more"))
     return AmqpsAddress(
         host=host, port=port or DEFAULT_PORT, username=username, password=password, vhost=vhost or "/"
     )
@@ -118,7 +119,7 @@ def parse_bundle(body: bytes) -> ConnectionBundle:
     members = _flattened(decode_object(body))
     uri = _text(members, "amqpsUri")
     if uri is None:
-        raise InvalidBundle("required", path="amqpsUri")
+        raise InvalidBundle(said("required"), path="amqpsUri")
     address = parse_amqps_uri(uri)
     slug = _text(members, "slug") or address.username
     queue_prefix = _prefix(_text(members, "queuePrefix") or slug, "queuePrefix")
@@ -142,7 +143,7 @@ def _flattened(document: dict[str, Any]) -> dict[str, Any]:
     """Inner members win over the create response's around them; `key` there is the API key."""
     inner = document.get("connectionBundle", {})
     if not isinstance(inner, dict):
-        raise InvalidBundle("expected an object", path="connectionBundle")
+        raise InvalidBundle(said("expected an object"), path="connectionBundle")
     outer = {name: value for name, value in document.items() if name != "connectionBundle"}
     if "key" in outer:
         outer.setdefault("apiKey", outer["key"])
@@ -155,14 +156,16 @@ def _text(members: Mapping[str, Any], name: str) -> str | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str) or len(value) > _MAX_MEMBER:
-        raise InvalidBundle(f"expected a text of at most {_MAX_MEMBER} characters", path=name)
+        raise InvalidBundle(
+            said("expected a text of at most %(limit)s characters", limit=_MAX_MEMBER), path=name
+        )
     return value
 
 
 def _prefix(value: str, name: str) -> str:
     """Words that routing keys and queue names can begin with; a wildcard would bind foreign messages."""
     if _PREFIX(value) is None:
-        raise InvalidBundle("expected letters, digits, `-` and `_` in words joined by dots", path=name)
+        raise InvalidBundle(said("expected letters, digits, `-` and `_` in words joined by dots"), path=name)
     return value
 
 
@@ -170,6 +173,6 @@ def _queues(value: Any, queue_prefix: str) -> dict[str, str]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise InvalidBundle("expected an object", path="queues")
+        raise InvalidBundle(said("expected an object"), path="queues")
     queue_names(queue_prefix, value)
     return {name: queue for name, queue in value.items() if isinstance(queue, str)}

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from vcp.errors import InvalidNumber, InvalidText, ProtocolError, TooDeep, WrongType
 from vcp.limits import MAX_DEPTH, MAX_SAFE_INTEGER
+from vcp.said import said
 from vcp.walk import leaves
 
 _Layout = tuple[tuple[str, str], ...]
@@ -62,12 +63,12 @@ def _text(value: Any, depth_left: int) -> str:
         return quote(value)
     if isinstance(value, float):
         return _double(value)
-    raise WrongType(f"JSON can't carry a {kind.__name__}")
+    raise WrongType(said("JSON can't carry a %(name)s", name=kind.__name__))
 
 
 def _object(members: dict[Any, Any], depth_left: int) -> str:
     if depth_left == 0:
-        raise TooDeep(f"nested deeper than {MAX_DEPTH} levels")
+        raise TooDeep(said("nested deeper than %(limit)s levels", limit=MAX_DEPTH))
     layout = _layouts.get(tuple(members)) or _layout(members)
     parts: list[str] = []
     try:
@@ -82,7 +83,7 @@ def _object(members: dict[Any, Any], depth_left: int) -> str:
 
 def _array(items: Iterable[Any], depth_left: int) -> str:
     if depth_left == 0:
-        raise TooDeep(f"nested deeper than {MAX_DEPTH} levels")
+        raise TooDeep(said("nested deeper than %(limit)s levels", limit=MAX_DEPTH))
     parts: list[str] = []
     try:
         for item in items:
@@ -96,12 +97,12 @@ def _layout(members: dict[Any, Any]) -> _Layout:
     """The members' order: (key, quoted key and colon), sorted by UTF-16 code units."""
     keys = tuple(members)
     if not all(isinstance(key, str) for key in keys):
-        raise WrongType("a JSON object's keys must be text")
+        raise WrongType(said("a JSON object's keys must be text"))
     try:
         # Code points and UTF-16 units differ in order only where surrogate pairs meet U+E000..U+FFFF.
         ordered = sorted(keys, key=lambda key: key.encode("utf-16-be"))
     except UnicodeEncodeError as error:
-        raise InvalidText("a lone surrogate in an object's key") from error
+        raise InvalidText(said("a lone surrogate in an object's key")) from error
     layout = tuple((key, quote(key) + ":") for key in ordered)
     if len(keys) <= _MAX_LAYOUT_KEYS and sum(map(len, keys)) <= _MAX_LAYOUT_CHARS:
         if len(_layouts) >= _MAX_LAYOUTS:
@@ -116,7 +117,7 @@ def _whole(value: int) -> str:
     try:
         return _double(float(value))
     except OverflowError as error:
-        raise InvalidNumber("a whole number beyond the range of a double") from error
+        raise InvalidNumber(said("a whole number beyond the range of a double")) from error
 
 
 def _double(value: float) -> str:
@@ -127,7 +128,7 @@ def _double(value: float) -> str:
     if "e" in text:
         return _exponential(text)
     if "n" in text:
-        raise InvalidNumber("JSON has no NaN and no infinity")
+        raise InvalidNumber(said("JSON has no NaN and no infinity"))
     return text
 
 
@@ -148,7 +149,7 @@ def _exponential(text: str) -> str:
 
 def _lone_surrogate(value: Any) -> InvalidText:
     path = next(path for path, leaf in leaves(value) if isinstance(leaf, str) and not _is_utf8(leaf))
-    return InvalidText("a lone surrogate can't be written as UTF-8", path=path)
+    return InvalidText(said("a lone surrogate can't be written as UTF-8"), path=path)
 
 
 def _is_utf8(text: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 from msgspec import Meta, field
 
 from vcp.errors import InvalidCommand, InvalidTimestamp, InvalidValue, MissingField, join_path
+from vcp.said import said
 from vcp.structs import ExternalId, NonNegative, Percent, Time, WireStruct
 from vcp.vocabulary import (
     AssetType,
@@ -30,9 +31,9 @@ Minutes = Annotated[int, Meta(ge=1, le=1440)]
 def check_order(start: datetime, end: datetime, end_name: str) -> None:
     """Refuse an end at or before its start, and times without zone."""
     if start.tzinfo is None or end.tzinfo is None:
-        raise InvalidTimestamp("a time without zone has no place on the wire", path=end_name)
+        raise InvalidTimestamp(said("a time without zone has no place on the wire"), path=end_name)
     if end <= start:
-        raise InvalidValue("must be later than the start", path=end_name)
+        raise InvalidValue(said("must be later than the start"), path=end_name)
 
 
 def utf16_length(text: str) -> int:
@@ -43,7 +44,7 @@ def utf16_length(text: str) -> int:
 def check_reason(reason: str | None) -> None:
     """Refuse a reason beyond 500 UTF-16 units, Voke's own way to count."""
     if reason is not None and not reason.isascii() and utf16_length(reason) > MAX_REASON_LENGTH:
-        raise InvalidValue(f"longer than {MAX_REASON_LENGTH} UTF-16 units", path="reason")
+        raise InvalidValue(said("longer than %(limit)s UTF-16 units", limit=MAX_REASON_LENGTH), path="reason")
 
 
 class SiteSetpoint(WireStruct, frozen=True, kw_only=True):
@@ -69,11 +70,11 @@ class SiteSetpoint(WireStruct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.type == SetpointType.POWER:
             if self.target_value_kw is None:
-                raise MissingField("a POWER setpoint needs its power", path="targetValueKw")
+                raise MissingField(said("a POWER setpoint needs its power"), path="targetValueKw")
         elif self.target_value_kwh is None:
-            raise MissingField("an ENERGY setpoint needs its energy", path="targetValueKwh")
+            raise MissingField(said("an ENERGY setpoint needs its energy"), path="targetValueKwh")
         elif self.interval_minutes is None:
-            raise MissingField("an ENERGY setpoint needs its interval", path="intervalMinutes")
+            raise MissingField(said("an ENERGY setpoint needs its interval"), path="intervalMinutes")
         if self.valid_until is not None:
             check_order(self.valid_from, self.valid_until, "validUntil")
 
@@ -145,9 +146,17 @@ def check_device_command(command: DeviceCommand, *, path: str = "") -> None:
     family = command.command.value.split("_")[0]
     params = command.params or DeviceParams()
     if command.asset_type not in _FITS[family]:
-        detail = f"{command.command} does not fit a {command.asset_type}"
+        detail = said(
+            "%(command)s does not fit a %(asset_type)s",
+            command=command.command,
+            asset_type=command.asset_type,
+        )
         raise InvalidCommand(detail, path=join_path(path, "assetType"))
     if command.command in _NEEDS_POWER and params.power_kw is None:
-        raise InvalidCommand(f"{command.command} needs powerKw", path=join_path(path, "params.powerKw"))
+        raise InvalidCommand(
+            said("%(command)s needs powerKw", command=command.command), path=join_path(path, "params.powerKw")
+        )
     if command.command is DeviceCommandType.FVE_REDUCE_PERCENT and params.percent is None:
-        raise InvalidCommand(f"{command.command} needs percent", path=join_path(path, "params.percent"))
+        raise InvalidCommand(
+            said("%(command)s needs percent", command=command.command), path=join_path(path, "params.percent")
+        )

@@ -11,6 +11,7 @@ from vcp.errors import InvalidSignatureAlgo, InvalidValue, ProtocolError, Unsupp
 from vcp.jsontext import decode_object, refuse_nul
 from vcp.limits import MAX_ID_LENGTH
 from vcp.payloads import Payload, family_of, parse_payload, to_wire
+from vcp.said import said
 from vcp.signing import SIGNATURE_ALGO, KeyDecoding, sign, signed_body
 from vcp.structs import Id, Time, WireStruct, to_struct
 from vcp.timestamps import format_timestamp
@@ -59,10 +60,13 @@ def parse_envelope(body: bytes, *, unique_keys: bool = False) -> Envelope:
 def _checked(raw: dict[str, Any]) -> Envelope:
     version = raw.get("version", VERSION)
     if version != VERSION:
-        raise UnsupportedVersion(f"expected {VERSION!r}, got {version!r:.40}", path="version")
+        raise UnsupportedVersion(
+            said("expected %(limit)s, got %(version)s", limit=repr(VERSION), version=f"{version!r:.40}"),
+            path="version",
+        )
     envelope = to_struct(raw, Envelope)
     if envelope.signature_algo not in (None, SIGNATURE_ALGO):
-        raise InvalidSignatureAlgo(f"expected {SIGNATURE_ALGO}", path="signatureAlgo")
+        raise InvalidSignatureAlgo(said("expected %(limit)s", limit=SIGNATURE_ALGO), path="signatureAlgo")
     return envelope
 
 
@@ -175,7 +179,7 @@ def _refuse_unfit(envelope: dict[str, Any], text: bytes) -> None:
 def check_message_id(message_id: str) -> None:
     """Refuse a messageId that is no UUIDv4, which Voke's validator asks of us [pub vcp-data-model]."""
     if not isinstance(message_id, str) or _UUID4(message_id) is None:
-        raise InvalidValue("expected a UUIDv4", path="messageId")
+        raise InvalidValue(said("expected a UUIDv4"), path="messageId")
 
 
 def encode_envelope(envelope: dict[str, Any]) -> bytes:

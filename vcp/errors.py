@@ -5,6 +5,8 @@
 
 from typing import ClassVar, Self
 
+from vcp.said import Said
+
 _MAX_TEXT = 300
 
 
@@ -12,25 +14,34 @@ class ProtocolError(ValueError):
     """A message or value breaks the wire protocol.
 
     `code` is stable, `path` is the guilty field in wire names, `detail` is for people. All three can be logged
-    and stored whatever the peer sent: they are short, printable, without NUL and lone surrogates.
+    and stored whatever the peer sent: they are short, printable, without NUL and lone surrogates. `words` are the
+    detail as pages say it in their language.
     """
 
     code: ClassVar[str] = "PROTOCOL_ERROR"
 
     def __init__(self, detail: str, *, path: str = "") -> None:
-        super().__init__(detail, path)
-        self.detail = _storable(detail)
+        super().__init__(str(detail), path)
+        self.words = _storable_words(detail)
+        self.detail = str(self.words)
         self.path = _storable(path)
 
     def __str__(self) -> str:
         return f"{self.code} at {self.path}: {self.detail}" if self.path else f"{self.code}: {self.detail}"
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (type(self), self.detail, self.path))
+        return (_rebuild, (type(self), self.words, self.path))
 
     def under(self, prefix: str) -> Self:
         """The same failure, its path read from an enclosing object: `deviceId` under `commands[2]`."""
-        return type(self)(self.detail, path=join_path(prefix, self.path))
+        return type(self)(self.words, path=join_path(prefix, self.path))
+
+
+def _storable_words(text: str) -> Said:
+    """Each of its facts storable, and the whole: a sentence that is too long is only its beginning."""
+    words = text.with_texts(_storable) if isinstance(text, Said) else Said(_storable(text))
+    whole = _storable(words)
+    return words if whole == words else Said(whole)
 
 
 def _storable(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import field
 
 from vcp.errors import MissingField
+from vcp.said import said
 from vcp.structs import Id, Number, Time, WireStruct, Word
 from vcp.vocabulary import AckStatus
 
@@ -34,7 +35,7 @@ class CommandAck(WireStruct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.status == AckStatus.PARTIAL and not self.results:
-            raise MissingField("a PARTIAL ack needs the result of each device", path="results")
+            raise MissingField(said("a PARTIAL ack needs the result of each device"), path="results")
 
 
 class Execution(WireStruct, frozen=True, kw_only=True):

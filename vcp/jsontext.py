@@ -23,6 +23,7 @@ from vcp.errors import (
     WrongType,
 )
 from vcp.limits import MAX_DEPTH
+from vcp.said import said
 from vcp.walk import children, leaves
 
 _HUGE_DIGITS: Final = 309  # 2^1024, the first whole number beyond a double, has 309 digits
@@ -38,10 +39,10 @@ def decode_object(body: bytes, *, unique_keys: bool = False) -> dict[str, Any]:
     NotAnObject, TooDeep, DuplicateKey, InvalidNumber, InvalidText, WrongType (body is no bytes).
     """
     if not isinstance(body, bytes):
-        raise WrongType(f"expected bytes, got {type(body).__name__}")
+        raise WrongType(said("expected bytes, got %(name)s", name=type(body).__name__))
     document = _decode(body)
     if not isinstance(document, dict):
-        raise NotAnObject(f"expected an object, got {type(document).__name__}")
+        raise NotAnObject(said("expected an object, got %(name)s", name=type(document).__name__))
     if body.count(b"{") + body.count(b"[") > MAX_DEPTH:
         _refuse_depth(document)
     if b"\\" in body and b"\\u0000" in body:
@@ -63,11 +64,11 @@ def _decode(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
     except RecursionError as error:
-        raise TooDeep(f"nested deeper than {MAX_DEPTH} levels") from error
+        raise TooDeep(said("nested deeper than %(limit)s levels", limit=MAX_DEPTH)) from error
     except UnicodeDecodeError as error:
-        raise InvalidText("the text is not UTF-8") from error
+        raise InvalidText(said("the text is not UTF-8")) from error
     except msgspec.ValidationError as error:
-        raise InvalidNumber("a number beyond the range of a double") from error
+        raise InvalidNumber(said("a number beyond the range of a double")) from error
     except msgspec.DecodeError as error:
         raise _explained(body, error) from error
 
@@ -82,19 +83,22 @@ def _explained(body: bytes, error: msgspec.DecodeError) -> ProtocolError:
     except InvalidNumber as constant:
         return constant
     except (ValueError, RecursionError):
-        return MalformedJson(detail)
+        reason, mark, why = detail.partition(": ")
+        return MalformedJson(
+            said("JSON is malformed: %(why)s", why=why) if mark and reason == "JSON is malformed" else detail
+        )
     # The two decoders differ in one rule only: the standard library takes the escape of a lone surrogate.
-    return InvalidText("a lone surrogate")
+    return InvalidText(said("a lone surrogate"))
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise InvalidNumber(f"JSON has no {name}")
+    raise InvalidNumber(said("JSON has no %(name)s", name=name))
 
 
 def _refuse_duplicates(members: list[tuple[str, Any]]) -> None:
     if len(dict(members)) != len(members):
         counts = Counter(key for key, _ in members)
-        raise DuplicateKey(f"the key {counts.most_common(1)[0][0]!r} is named twice")
+        raise DuplicateKey(said("the key %(value)s is named twice", value=repr(counts.most_common(1)[0][0])))
 
 
 def _refuse_depth(document: Any) -> None:
@@ -103,14 +107,14 @@ def _refuse_depth(document: Any) -> None:
         level = [item for value in level for item in children(value) if isinstance(item, (dict, list, tuple))]
         if not level:
             return
-    raise TooDeep(f"nested deeper than {MAX_DEPTH} levels")
+    raise TooDeep(said("nested deeper than %(limit)s levels", limit=MAX_DEPTH))
 
 
 def refuse_nul(document: Any) -> None:
     """Raise InvalidText, with its path, where a text or a key holds U+0000 (databases refuse it)."""
     for path, leaf in leaves(document):
         if isinstance(leaf, str) and "\x00" in leaf:
-            raise InvalidText("text must not hold U+0000", path=path)
+            raise InvalidText(said("text must not hold U+0000"), path=path)
 
 
 def _refuse_huge(document: Any) -> None:
@@ -119,4 +123,4 @@ def _refuse_huge(document: Any) -> None:
             try:
                 float(leaf)
             except OverflowError as error:
-                raise InvalidNumber("a whole number beyond the range of a double", path=path) from error
+                raise InvalidNumber(said("a whole number beyond the range of a double"), path=path) from error

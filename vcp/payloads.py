@@ -8,6 +8,7 @@ from vcp.commands import DeviceBatch, Emergency, Mode, SiteSetpoint
 from vcp.errors import WrongType
 from vcp.events import Alarm, CommandAck, Execution, ModeEvent, ScheduleEvent
 from vcp.routing import Family
+from vcp.said import said
 from vcp.schedules import ScheduleCancel, ScheduleCreate
 from vcp.siteconfig import Constraints, Fallback, Topology
 from vcp.structs import WireStruct, to_members, to_struct
@@ -70,7 +71,7 @@ def to_wire(payload: Payload) -> dict[str, Any]:
     Raises InvalidTimestamp for a time without zone, WrongType for anything but a payload.
     """
     if type(payload) not in _FAMILY_OF:
-        raise WrongType(f"{type(payload).__name__} is no payload", path="payload")
+        raise WrongType(said("%(name)s is no payload", name=type(payload).__name__), path="payload")
     return to_members(payload)
 
 
@@ -78,5 +79,5 @@ def family_of(payload: Payload) -> Family:
     """The family that carries this payload; raises WrongType for anything but a payload."""
     family = _FAMILY_OF.get(type(payload))
     if family is None:
-        raise WrongType(f"{type(payload).__name__} is no payload", path="payload")
+        raise WrongType(said("%(name)s is no payload", name=type(payload).__name__), path="payload")
     return family

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from vcp.errors import InvalidBundle, UnroutableKey
+from vcp.said import said
 from vcp.vocabulary import Unknown
 
 EXCHANGE: Final = "vcp"
@@ -85,9 +86,9 @@ def routing_key(prefix: str, family: Family, tail: str | None = None) -> str:
     key = f"{prefix}.{family.value}" if tail is None else f"{prefix}.{family.value}.{tail}"
     words = key.split(".")
     if not all(words) or any(char in "*#" or char.isspace() or not char.isprintable() for char in key):
-        raise UnroutableKey("a routing key needs words without wildcards and white space")
+        raise UnroutableKey(said("a routing key needs words without wildcards and white space"))
     if len(key.encode(errors="replace")) > _MAX_KEY_BYTES:
-        raise UnroutableKey(f"longer than {_MAX_KEY_BYTES} bytes")
+        raise UnroutableKey(said("longer than %(limit)s bytes", limit=_MAX_KEY_BYTES))
     return key
 
 
@@ -155,7 +156,7 @@ def queue_names(queue_prefix: str, overrides: Mapping[str, str] = _NO_OVERRIDES)
         if name is None:
             name = f"vcp.{queue_prefix}.{ours.replace('_', '.')}"
         if not isinstance(name, str) or not name or len(name.encode(errors="replace")) > _MAX_KEY_BYTES:
-            raise InvalidBundle("a queue name is a text of 1 to 255 bytes", path=f"queues.{theirs}")
+            raise InvalidBundle(said("a queue name is a text of 1 to 255 bytes"), path=f"queues.{theirs}")
         names[ours] = name
     return QueueNames(**names)
 

@@ -11,6 +11,7 @@ from msgspec import Meta, field
 
 from vcp.commands import Reason, check_order, check_reason
 from vcp.errors import InvalidValue, MissingField
+from vcp.said import said
 from vcp.structs import Id, NonNegative, Time, WireStruct
 from vcp.vocabulary import Direction, Priority, SetpointType
 
@@ -32,9 +33,9 @@ class Slot(WireStruct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         check_order(self.starts_at, self.ends_at, "to")
         if self.type == SetpointType.POWER and self.target_value_kw is None:
-            raise MissingField("a POWER slot needs its power", path="targetValueKw")
+            raise MissingField(said("a POWER slot needs its power"), path="targetValueKw")
         if self.type == SetpointType.ENERGY and self.target_value_kwh is None:
-            raise MissingField("an ENERGY slot needs its energy", path="targetValueKwh")
+            raise MissingField(said("an ENERGY slot needs its energy"), path="targetValueKwh")
 
 
 class ScheduleCreate(WireStruct, frozen=True, kw_only=True):
@@ -47,7 +48,7 @@ class ScheduleCreate(WireStruct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for index, (earlier, later) in enumerate(pairwise(self.slots), start=1):
             if later.starts_at < earlier.ends_at:
-                raise InvalidValue("begins before the slot before it ends", path=f"slots[{index}].from")
+                raise InvalidValue(said("begins before the slot before it ends"), path=f"slots[{index}].from")
 
 
 class ScheduleCancel(WireStruct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from typing import Any, Final
 from vcp.canonical import canonical_json
 from vcp.errors import InvalidSignatureAlgo, InvalidSigningKey
 from vcp.jsontext import decode_object
+from vcp.said import said
 
 SIGNATURE_ALGO: Final = "HMAC-SHA256"
 _KEY_BYTES: Final = 32
@@ -32,7 +33,7 @@ def sign(envelope: dict[str, Any], signing_key: str, *, decoding: KeyDecoding = 
     Raises InvalidSigningKey, InvalidSignatureAlgo (present and another), and what canonical_json raises.
     """
     if envelope.get("signatureAlgo", SIGNATURE_ALGO) != SIGNATURE_ALGO:
-        raise InvalidSignatureAlgo(f"expected {SIGNATURE_ALGO}", path="signatureAlgo")
+        raise InvalidSignatureAlgo(said("expected %(limit)s", limit=SIGNATURE_ALGO), path="signatureAlgo")
     signed = {key: value for key, value in envelope.items() if key != "signature"}
     mac = hmac.digest(_key_bytes(signing_key, decoding), canonical_json(signed), "sha256")
     return urlsafe_b64encode(mac).rstrip(b"=").decode()
@@ -47,7 +48,7 @@ def signed_body(
     `signature` stands between the members before it in the order of keys and those after it. Raises like `sign`.
     """
     if envelope.get("signatureAlgo", SIGNATURE_ALGO) != SIGNATURE_ALGO:
-        raise InvalidSignatureAlgo(f"expected {SIGNATURE_ALGO}", path="signatureAlgo")
+        raise InvalidSignatureAlgo(said("expected %(limit)s", limit=SIGNATURE_ALGO), path="signatureAlgo")
     # ASCII beside anything else: code points and UTF-16 units agree on the order.
     before = canonical_json({key: value for key, value in envelope.items() if key < "signature"})[1:-1]
     after = canonical_json({key: value for key, value in envelope.items() if key > "signature"})[1:-1]
@@ -85,22 +86,22 @@ def verify_body(body: bytes, signing_key: str, *, decoding: KeyDecoding = KeyDec
 def _key_bytes(signing_key: str, decoding: KeyDecoding) -> bytes:
     """The key's bytes; no error tells anything of the key."""
     if not isinstance(signing_key, str):
-        raise InvalidSigningKey("a signing key is a text")
+        raise InvalidSigningKey(said("a signing key is a text"))
     # Compared by value: a decoding read back from a database row is plain text.
     if decoding == KeyDecoding.HEX:
         try:
             key = binascii.unhexlify(signing_key)
         except ValueError:
-            raise InvalidSigningKey("the signing key is no hex text") from None
+            raise InvalidSigningKey(said("the signing key is no hex text")) from None
         if len(key) != _KEY_BYTES:
-            raise InvalidSigningKey(f"a signing key has {2 * _KEY_BYTES} hex digits")
+            raise InvalidSigningKey(said("a signing key has %(limit)s hex digits", limit=2 * _KEY_BYTES))
         return key
     if decoding != KeyDecoding.UTF8:
-        raise InvalidSigningKey("unknown key decoding")
+        raise InvalidSigningKey(said("unknown key decoding"))
     try:
         key = signing_key.encode()
     except ValueError:
-        raise InvalidSigningKey("the signing key is no UTF-8 text") from None
+        raise InvalidSigningKey(said("the signing key is no UTF-8 text")) from None
     if len(key) < _KEY_BYTES:
-        raise InvalidSigningKey(f"a signing key has at least {_KEY_BYTES} bytes")
+        raise InvalidSigningKey(said("a signing key has at least %(limit)s bytes", limit=_KEY_BYTES))
     return key

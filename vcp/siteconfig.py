@@ -11,6 +11,7 @@ from typing import Annotated, Final
 from msgspec import Meta, field
 
 from vcp.errors import InvalidValue
+from vcp.said import said
 from vcp.structs import ExternalId, NonNegative, Percent, WireStruct
 from vcp.vocabulary import AssetType, OperatingMode
 
@@ -35,7 +36,7 @@ class Constraints(WireStruct, frozen=True, kw_only=True):
             and self.soc_max_pct is not None
             and self.soc_min_pct > self.soc_max_pct
         ):
-            raise InvalidValue("must not be below socMinPercent", path="socMaxPercent")
+            raise InvalidValue(said("must not be below socMinPercent"), path="socMaxPercent")
 
 
 class TopologyAsset(WireStruct, frozen=True, kw_only=True):
@@ -57,7 +58,7 @@ class Topology(WireStruct, frozen=True, kw_only=True):
         seen: set[str] = set()
         for index, asset in enumerate(self.assets):
             if asset.device_id in seen:
-                raise InvalidValue("an externalId is unique per site", path=f"assets[{index}].deviceId")
+                raise InvalidValue(said("an externalId is unique per site"), path=f"assets[{index}].deviceId")
             seen.add(asset.device_id)
 
 

@@ -5,7 +5,8 @@ msgspec converts and checks; here its findings become protocol errors with our f
 through `vcp.timestamps` (msgspec's own rule is laxer than the protocol's).
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
@@ -25,6 +26,7 @@ from vcp.errors import (
     join_path,
 )
 from vcp.limits import MAX_ID_LENGTH, MAX_SAFE_INTEGER
+from vcp.said import Said, said
 from vcp.timestamps import format_timestamp, parse_timestamp
 
 # JavaScript has one kind of number, so the bound of whole numbers holds for every number in a typed field.
@@ -70,7 +72,7 @@ def to_struct(raw: Any, struct_type: type[StructT], *, path: str = "") -> Struct
     except msgspec.ValidationError as error:
         raise _translated(error, path) from error
     except UnicodeEncodeError as error:
-        raise InvalidText("a lone surrogate", path=path) from error
+        raise InvalidText(said("a lone surrogate"), path=path) from error
     except ProtocolError as error:
         raise error.under(path) from error
 
@@ -141,16 +143,52 @@ def _translated(error: msgspec.ValidationError, path: str) -> ProtocolError:
         return error.__cause__.under(where)
     if reason.startswith("Object missing required field `"):
         name = reason.split("`")[1]
-        return MissingField(f"{name} is required", path=join_path(where, name))
+        return MissingField(said("%(name)s is required", name=name), path=join_path(where, name))
     if reason.startswith("Invalid enum value"):  # first, since it quotes the peer's own text
-        return InvalidValue(reason, path=where)
+        return InvalidValue(_words(reason), path=where)
     if "out of range" in reason or str(MAX_SAFE_INTEGER) in reason:
-        return InvalidNumber("a number beyond +/-(2^53-1)", path=where)
+        return InvalidNumber(said("a number beyond +/-(2^53-1)"), path=where)
     if reason.startswith("Expected `") and "`, got `" in reason:
-        return WrongType(reason, path=where)
+        return WrongType(_words(reason), path=where)
     if "timezone" in reason:
-        return InvalidTimestamp(reason, path=where)
-    return InvalidValue(reason, path=where)
+        return InvalidTimestamp(_words(reason), path=where)
+    return InvalidValue(_words(reason), path=where)
+
+
+def _words(reason: str) -> Said:
+    """The decoder's sentence, taken apart into one that pages can translate; as it is where it is another one."""
+    for form, word in _REASONS:
+        if found := form.fullmatch(reason):
+            return word(**found.groupdict())
+    return Said(reason)
+
+
+_REASONS: tuple[tuple[re.Pattern[str], Callable[..., Said]], ...] = (
+    (
+        re.compile(r"Expected `(?P<wanted>[^`]*)`, got `(?P<found>[^`]*)`"),
+        lambda **facts: said("Expected `%(wanted)s`, got `%(found)s`", **facts),
+    ),
+    (
+        re.compile(r"Expected `(?P<wanted>[^`]*)` of length <= (?P<limit>\d+)"),
+        lambda **facts: said("Expected `%(wanted)s` of length <= %(limit)s", **facts),
+    ),
+    (
+        re.compile(r"Expected `(?P<wanted>[^`]*)` of length >= (?P<limit>\d+)"),
+        lambda **facts: said("Expected `%(wanted)s` of length >= %(limit)s", **facts),
+    ),
+    (
+        re.compile(r"Expected `(?P<wanted>[^`]*)` (?P<bound>[<>]=?) (?P<limit>\S+)"),
+        lambda **facts: said("Expected `%(wanted)s` %(bound)s %(limit)s", **facts),
+    ),
+    (
+        re.compile(r"Expected `(?P<wanted>[^`]*)` matching regex (?P<form>.*)", re.DOTALL),
+        lambda **facts: said("Expected `%(wanted)s` matching regex %(form)s", **facts),
+    ),
+    (
+        re.compile(r"Invalid enum value (?P<found>.*)", re.DOTALL),
+        lambda **facts: said("Invalid enum value %(found)s", **facts),
+    ),
+)
 
 
 class _Member(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ import re
 from datetime import UTC, datetime
 
 from vcp.errors import InvalidTimestamp, WrongType
+from vcp.said import said
 
 _FORM = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]+)?)?Z"
@@ -22,13 +23,13 @@ def parse_timestamp(text: str) -> datetime:
     Raises InvalidTimestamp for any other form, WrongType for anything but text.
     """
     if not isinstance(text, str):
-        raise WrongType(f"expected a time as text, got {type(text).__name__}")
+        raise WrongType(said("expected a time as text, got %(name)s", name=type(text).__name__))
     if _FORM(text) is None:
-        raise InvalidTimestamp(f"expected YYYY-MM-DDTHH:MM:SS.mmmZ, got {text[:40]!r}")
+        raise InvalidTimestamp(said("expected YYYY-MM-DDTHH:MM:SS.mmmZ, got %(text)s", text=repr(text[:40])))
     try:
         return datetime.fromisoformat(text)
     except ValueError as error:
-        raise InvalidTimestamp(f"no such date: {text[:40]!r}") from error
+        raise InvalidTimestamp(said("no such date: %(text)s", text=repr(text[:40]))) from error
 
 
 def format_timestamp(at: datetime) -> str:
@@ -44,8 +45,8 @@ def format_timestamp(at: datetime) -> str:
 def in_utc(at: datetime) -> datetime:
     """The same instant in UTC; raises InvalidTimestamp for a time without zone or out of range."""
     if at.utcoffset() is None:
-        raise InvalidTimestamp("a time without zone has no place on the wire")
+        raise InvalidTimestamp(said("a time without zone has no place on the wire"))
     try:
         return at.astimezone(UTC)
     except OverflowError as error:
-        raise InvalidTimestamp("the time is outside the years 1 to 9999 in UTC") from error
+        raise InvalidTimestamp(said("the time is outside the years 1 to 9999 in UTC")) from error

@@ -18,6 +18,7 @@ from people.services.acts import Doer
 from plants.errors import DomainError
 from plants.models import User
 from plants.texts import storable_text
+from plants.words import local_text
 from trading_api.limits import request_address
 
 _P = ParamSpec("_P")
@@ -105,7 +106,10 @@ def is_partial(request: HttpRequest) -> bool:
 def refused(error: DomainError) -> dict[str, Any]:
     """An error as templates show it: at its field, with its code, and for how long nothing is looked at."""
     wait_s = error.wait_s if isinstance(error, TooManyAttempts) else None
-    return {"error": {"text": error.message, "path": error.path, "code": error.code}, "wait_s": wait_s}
+    return {
+        "error": {"text": local_text(error.words), "path": error.path, "code": error.code},
+        "wait_s": wait_s,
+    }
 
 
 def with_wait(response: HttpResponse, error: DomainError) -> HttpResponse:

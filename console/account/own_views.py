@@ -21,6 +21,7 @@ from people.services.sessions import end_session as end_one
 from people.services.sessions import end_sessions as end_others
 from people.services.theme import set_theme
 from plants.errors import DomainError
+from plants.words import local_text
 
 _LATELY = 6
 
@@ -54,7 +55,7 @@ def theme(request: PersonRequest) -> HttpResponse:
     try:
         set_theme(user=request.person, theme=request.POST.get("theme", ""))
     except DomainError as error:
-        return HttpResponse(error.message, status=422, content_type="text/plain; charset=utf-8")
+        return HttpResponse(local_text(error.words), status=422, content_type="text/plain; charset=utf-8")
     if request.POST.get("from") == "page":
         return redirect("console:account:own")
     return HttpResponse(status=204)

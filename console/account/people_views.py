@@ -26,6 +26,7 @@ from people.services.links import IssuedLink, invite, offer_new_password, withdr
 from people.services.members import change_role, deactivate, reactivate, reset_factor
 from plants.errors import DomainError, NotFound
 from plants.models import User
+from plants.words import local_text
 
 _LATELY = 8
 _NAV = {"nav": "people"}
@@ -86,7 +87,7 @@ def withdraw(request: ConsoleRequest, link_id: int) -> HttpResponse:
     try:
         withdraw_link(doer=doer_of(request), link_id=link_id, at=clock.now())
     except NotFound as error:
-        return _list(request, {"told": error.message}, status=404)
+        return _list(request, {"told": local_text(error.words)}, status=404)
     return _list(request, {"told": _("The invitation is withdrawn.")})
 
 

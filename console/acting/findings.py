@@ -12,8 +12,8 @@ from console.acting.situation import Situation
 from console.acting.standing import around_of
 from plants.errors import DomainError
 from plants.models import Asset
-from plants.words import age_text, label_text, power_text
-from schedules.slots import local_text
+from plants.words import age_text, label_text, local_text, power_text
+from schedules.slots import local_text as wall_text
 from vcp import (
     DeviceBatch,
     DeviceCommand,
@@ -54,7 +54,7 @@ def _refusal(problem: DomainError, asked: Asked, situation: Situation, asset: As
     obstacle = situation.obstacle
     if obstacle is not None and obstacle.code == problem.code:
         return fails(f"{obstacle.title}. {obstacle.text}", code=problem.code)
-    return fails(sentence(problem.message), code=problem.code)
+    return fails(sentence(local_text(problem.words)), code=problem.code)
 
 
 def _over_limit(asked: Asked, situation: Situation, asset: Asset | None) -> Finding | None:
@@ -141,7 +141,7 @@ def effects_of(asked: Asked, situation: Situation) -> list[Finding]:
     if isinstance(asked.payload, SiteSetpoint) and until is not None:
         lasts = age_text(until - situation.at)
         told = _("Holds until %(end)s (%(lasts)s); then Voke lets go of it by itself")
-        found.append(tells(told % {"end": local_text(until, zone=zone), "lasts": lasts}, icon="clock"))
+        found.append(tells(told % {"end": wall_text(until, zone=zone), "lasts": lasts}, icon="clock"))
     family = asked.family.value
     if asked.messages == 2:
         found.append(

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from plants.encryption import UndecryptableSecret
 from plants.errors import Conflict, DomainError, Invalid, Several
+from plants.words import local_text
 from vcp import ProtocolError
 
 REFUSALS = (DomainError, ProtocolError, UndecryptableSecret, IntegrityError)
@@ -25,7 +26,7 @@ def problems_of(error: Exception) -> list[DomainError]:
         case DomainError():
             return [error]
         case ProtocolError():
-            return [Invalid(error.detail, path=error.path, code=error.code)]
+            return [Invalid(error.words, path=error.path, code=error.code)]
         case UndecryptableSecret():
             text = _("the connection's stored secret can't be read; it must be entered anew")
             return [Conflict(text, code="UNDECRYPTABLE_SECRET")]
@@ -47,7 +48,7 @@ def tell(
     for problem in problems:
         field = field_of(problem.path)
         known = field if field in form.fields else None
-        form.add_error(known, ValidationError(sentence(problem.message), code=problem.code))
+        form.add_error(known, ValidationError(sentence(local_text(problem.words)), code=problem.code))
 
 
 def attempt(

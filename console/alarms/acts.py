@@ -27,7 +27,7 @@ from plants.models import AlarmCase, AlarmNote, User
 from plants.selectors.alarm_inbox import PAGE, case_of
 from plants.services.alarm_care import acknowledge, assign, close, comment, reopen, take_back
 from plants.texts import number_of, numbers_of
-from plants.words import stored_label
+from plants.words import local_text, stored_label
 
 _Act = Callable[[AlarmCase, datetime], AlarmNote]
 
@@ -236,4 +236,4 @@ def _problem(error: DomainError) -> dict[str, str]:
         "TOO_LONG": gettext("That is too long."),
         "NOT_A_MEMBER": gettext("This person can't own the alarm. Choose one of the list."),
     }
-    return {"code": error.code, "path": error.path, "text": words.get(error.code, error.message)}
+    return {"code": error.code, "path": error.path, "text": words.get(error.code, local_text(error.words))}

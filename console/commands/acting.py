@@ -25,6 +25,7 @@ from dispatch.services.retracting import retract
 from esm import clock
 from people.rights import Right
 from plants.errors import DomainError
+from plants.words import local_text
 
 LONGEST_REASON = 500
 
@@ -119,7 +120,7 @@ def check(request: ConsoleRequest, command_id: int) -> HttpResponseBase:
                 subject_path=address,
             )
     except DomainError as refusal:
-        return _done(request, command_id, ("doubt", _REFUSED.get(refusal.code, refusal.message)))
+        return _done(request, command_id, ("doubt", _REFUSED.get(refusal.code, local_text(refusal.words))))
     return _done(request, command_id, ("move", _("It is looked into again; the answer appears here.")))
 
 

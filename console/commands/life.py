@@ -22,6 +22,7 @@ from dispatch.states import FROM_VOKE, State
 from plants.errors import NotFound
 from plants.selectors.connections import SECRET_FIELDS
 from plants.selectors.link_health import HalfHealth, connection_health
+from vcp.said import said
 
 MOST_EVENTS = 500
 MOST_MESSAGES = 50
@@ -115,7 +116,7 @@ def life_of(*, organisation_id: int, command_id: int, at: datetime) -> Life:
     )
     command = rows.defer(*(f"connection__{name}" for name in SECRET_FIELDS)).first()
     if command is None:
-        raise NotFound("no such command", path="command", code="COMMAND_NOT_FOUND")
+        raise NotFound(said("no such command"), path="command", code="COMMAND_NOT_FOUND")
     events = CommandEvent.objects.filter(command_id=command_id).select_related("inbound", "outbound")
     events = events.defer("inbound__body", "outbound__body").order_by("pk")
     messages = OutboundMessage.objects.filter(command_id=command_id).defer("body").order_by("pk")

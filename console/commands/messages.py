@@ -23,6 +23,7 @@ from dispatch.words import outcome_word, state_word
 from plants.errors import NotFound
 from plants.models import Connection, InboundMessage
 from vcp import DEFAULT_SIGNED_FAMILIES, must_be_signed
+from vcp.said import said
 
 TABS: Final = ("pretty", "raw", "hex", "headers")
 _LOG: Final = "log"
@@ -104,7 +105,7 @@ def shown_of(life: Life, choices: Sequence[Choice], *, key: str, tab: str) -> Sh
     """
     chosen = next((one for one in choices if one.key == key), None)
     if chosen is None and key:
-        raise NotFound("no such message", path="message", code="MESSAGE_NOT_FOUND")
+        raise NotFound(said("no such message"), path="message", code="MESSAGE_NOT_FOUND")
     if chosen is None:
         sent = life.sent
         if sent is None:

@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 from django.utils.translation import gettext as _
 
 from console.commands.life import Life
-from console.commands.words import clock_text, dated_text, lasted, missed_text, precise_text
+from console.commands.words import clock_text, due_text, lasted, missed_text, precise_text
 from console.words import look_of
 from dispatch.models import Outcome, Proof
 from dispatch.states import NEVER_SENT, State
 
 _LONG = timedelta(minutes=2)
-_NOT_THERE = NEVER_SENT | {State.SCHEDULED, State.QUEUED, State.RETURNED, State.REFUSED}
+_NOT_THERE = NEVER_SENT | {State.SCHEDULED, State.QUEUED}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +74,7 @@ def _signed(life: Life) -> Node:
     message = life.sent
     if message is None:
         if life.state is State.SCHEDULED:
-            due = dated_text(life.command.due_at, life.zone, at=life.at)
-            return _hollow(_("Signed"), _("at %(due)s") % {"due": due}, icon="clock")
+            return _hollow(_("Signed"), due_text(life.command.due_at, life.zone, at=life.at), icon="clock")
         return _hollow(_("Signed"), _("not made"), icon="ban")
     name, caption = _("Signed"), _after(life.command.requested_at, message.made_at, life.zone)
     if not message.signed:
@@ -178,6 +177,4 @@ def _verified(life: Life) -> Node:
         case _:
             if life.state in NEVER_SENT:
                 return _hollow(name, "")
-            return _hollow(
-                name, _("at %(due)s") % {"due": dated_text(proof.due_at, life.zone, at=life.at)}, icon="clock"
-            )
+            return _hollow(name, due_text(proof.due_at, life.zone, at=life.at), icon="clock")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from django.utils.translation import gettext as _
 
+from console.acting.refusals import sentence
 from console.commands.life import Life
 from console.commands.words import precise_text, time_in
 from dispatch.models import Kind, Retraction, TimedCommand
@@ -12,7 +13,7 @@ from dispatch.services.undoing import IN_FORCE
 from dispatch.states import BEFORE_SENT, State
 from dispatch.words import cause_text, command_title
 from plants.errors import DomainError
-from plants.words import label_text
+from plants.words import label_text, local_text
 from vcp import to_wire
 
 _How = Retraction.How
@@ -33,7 +34,7 @@ def is_offered(life: Life) -> bool:
 
 def refusal_text(refusal: DomainError) -> str:
     """Why it can't be taken back, in words; a code that is not known in the service's own."""
-    return _REFUSALS.get(refusal.code) or f"{refusal.message[:1].upper()}{refusal.message[1:]}."
+    return _REFUSALS.get(refusal.code) or sentence(local_text(refusal.words))
 
 
 def effects_of(life: Life) -> list[str]:

@@ -94,6 +94,14 @@ def dated_text(moment: datetime, zone: str, *, at: datetime) -> str:
     return f"{local:%H:%M}" if today else f"{day_text(local, 'brief')} {local:%H:%M}"
 
 
+def due_text(moment: datetime, zone: str, *, at: datetime) -> str:
+    """`at 14:15`, and on another day its date alone: `on 3 Jan`; for a caption with little room."""
+    local = moment.astimezone(ZoneInfo(zone))
+    if local.date() == at.astimezone(ZoneInfo(zone)).date():
+        return _("at %(due)s") % {"due": f"{local:%H:%M}"}
+    return _("on %(day)s") % {"day": day_text(local, "brief")}
+
+
 def precise_text(moment: datetime, zone: str) -> str:
     """`13:38:29.412` on the plant's clock."""
     return f"{moment.astimezone(ZoneInfo(zone)):%H:%M:%S.%f}"[:-3]

@@ -74,7 +74,7 @@ def understand(text: str) -> Understood:
         bundle = parse_bundle(body)
         document = decode_object(body)
     except ProtocolError as error:
-        raise Invalid(error.detail, path=error.path or "bundle", code=error.code) from None
+        raise Invalid(error.words, path=error.path or "bundle", code=error.code) from None
     problem, code = host_problem(bundle)
     return Understood(
         bundle=bundle,

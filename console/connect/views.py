@@ -25,6 +25,7 @@ from plants.selectors.connections import SECRET_FIELDS
 from plants.selectors.link_health import ConnectionHealth, connection_health
 from plants.selectors.secrets import SecretMark, secret_marks
 from plants.services.connections import set_connection_dispatch
+from plants.words import local_text
 
 MOST_SHOWN = 50
 _REASON_CHARS = 500
@@ -97,7 +98,7 @@ def switch(request: ConsoleRequest, connection_id: int, word: str) -> HttpRespon
     try:
         _switch(request, connection, word, reason)
     except DomainError as error:
-        return _ask(request, connection, word, problem=str(error), reason=reason)
+        return _ask(request, connection, word, problem=local_text(error.words), reason=reason)
     answer = HttpResponse(status=204)
     answer["HX-Redirect"] = reverse("console:connect:detail", args=[connection.pk])
     return answer

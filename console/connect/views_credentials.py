@@ -18,6 +18,7 @@ from console.connect.steps import REVERSE, connection_of, has_pulled, stages
 from esm import clock
 from people.rights import Right
 from plants.errors import DomainError
+from plants.words import local_text
 from trading_api.models import Credential
 from trading_api.selectors_pulls import last_pull
 from trading_api.services.credentials import (
@@ -93,7 +94,9 @@ def issue(request: ConsoleRequest) -> HttpResponse:
     except DomainError as error:
         if key:
             cache.delete(key)
-        return render(request, "console/connect/_given.html", {"problem": str(error)}, status=422)
+        return render(
+            request, "console/connect/_given.html", {"problem": local_text(error.words)}, status=422
+        )
     return _shown_once(request, issued)
 
 

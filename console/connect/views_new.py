@@ -94,7 +94,7 @@ def _replace(request: ConsoleRequest, connection: Connection) -> None:
                 key_decoding=KeyDecoding(connection.key_decoding),
             )
         except ProtocolError as error:
-            raise Invalid(error.detail, path=error.path or "bundle", code=error.code) from None
+            raise Invalid(error.words, path=error.path or "bundle", code=error.code) from None
         request.viewer.record(
             "connection.bundle_replaced",
             at=at,

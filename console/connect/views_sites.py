@@ -26,6 +26,7 @@ from plants.selectors.connections import SECRET_FIELDS
 from plants.services.connections import attach_plants
 from plants.services.site_ids import note_site_ids
 from plants.texts import number_of
+from plants.words import local_text
 
 MOST_SITES = 500
 MOST_OFFERED = 1000
@@ -57,7 +58,7 @@ def sites(request: ConsoleRequest, connection_id: int) -> HttpResponse:
             try:
                 saved = _map(request, connection)
             except DomainError as error:
-                problems = [str(error)]
+                problems = [local_text(error.words)]
     _read(connection)
     context = {
         **_context(request, connection),

@@ -19,6 +19,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods
 
 from console.access import ConsoleRequest, Viewer, page
+from console.acting.refusals import sentence
 from console.fleet.asked import asked_of
 from console.fleet.reading import MOST_MATCHING, matching_ids
 from console.fleet.views import fleet_asked, links_of
@@ -46,6 +47,7 @@ from people.rights import Right
 from plants.errors import DomainError, Invalid, Several
 from plants.models import Plant
 from plants.texts import number_of, numbers_of
+from plants.words import local_text
 from vcp import EmergencyType, ProtocolError
 
 MANY = 10
@@ -95,10 +97,10 @@ class OrderForm(forms.Form):
         elif isinstance(error, DomainError):
             problems = [error]
         elif isinstance(error, ProtocolError):
-            problems = [Invalid(error.detail, path=error.path, code=error.code)]
+            problems = [Invalid(error.words, path=error.path, code=error.code)]
         for problem in problems:
             field = "reason" if problem.path in ("reason", "payload.reason") else None
-            text = f"{problem.message[:1].upper()}{problem.message[1:]}."
+            text = sentence(local_text(problem.words))
             if problem.code == "IDEMPOTENCY_KEY_REUSED":
                 text = _(
                     "This form was sent before, and something else was asked for. Open it anew to send this."
@@ -368,7 +370,7 @@ def release(request: ConsoleRequest, order_id: int) -> HttpResponse:
                 ),
             )
         except DomainError as error:
-            text = f"{error.message[:1].upper()}{error.message[1:]}."
+            text = sentence(local_text(error.words))
             form.add_error(
                 "reason" if error.path == "reason" else None, ValidationError(text, code=error.code)
             )

@@ -5,12 +5,14 @@ from django.urls import reverse
 
 from console.plans.day import PlannedDay
 from plants.errors import DomainError
+from plants.words import local_text
 
 
 def refusal(error: DomainError) -> JsonResponse:
     """Why not, with its stable code."""
     return JsonResponse(
-        {"outcome": "refused", "code": error.code, "path": error.path, "text": error.message}, status=422
+        {"outcome": "refused", "code": error.code, "path": error.path, "text": local_text(error.words)},
+        status=422,
     )
 
 

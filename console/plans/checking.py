@@ -10,6 +10,7 @@ from datetime import datetime
 
 from console.plans.day import PlannedDay, Row
 from console.plans.words import conflict_title
+from plants.words import local_text
 from schedules.conflicts import (
     Around,
     Code,
@@ -60,7 +61,7 @@ def finding_json(problem: Problem, places: Sequence[int]) -> dict[str, object]:
         "code": problem.code.value,
         "severity": problem.severity.value,
         "title": conflict_title(problem.code),
-        "text": problem.text,
+        "text": local_text(problem.text),
         "limit": problem.limit,
         "overBy": problem.over_by,
         "nearest": problem.nearest,

@@ -12,6 +12,7 @@ from typing import Any
 from plants.errors import Invalid
 from schedules.slots import PlannedSlot, Span
 from vcp import Direction, Priority, SetpointType
+from vcp.said import said
 
 MOST_BYTES = 256 * 1024
 """A day of 300 slots takes some 30 kB."""
@@ -40,20 +41,20 @@ def rows_json(rows: Sequence[PlannedSlot | None]) -> list[dict[str, object] | No
 def read_body(body: bytes) -> Mapping[str, Any]:
     """What the editor posted, as an object; `Invalid` (TOO_LARGE, NOT_JSON)."""
     if len(body) > MOST_BYTES:
-        raise Invalid("the day is too large to be read", code="TOO_LARGE")
+        raise Invalid(said("the day is too large to be read"), code="TOO_LARGE")
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
-        raise Invalid("this is not JSON", code="NOT_JSON") from None
+        raise Invalid(said("this is not JSON"), code="NOT_JSON") from None
     if not isinstance(found, dict):
-        raise Invalid("this is not an object", code="NOT_JSON")
+        raise Invalid(said("this is not an object"), code="NOT_JSON")
     return found
 
 
 def read_rows(found: object, *, grid: Sequence[Span]) -> list[PlannedSlot | None]:
     """A day as the editor has it, by the grid; `Invalid` with the slot's place in the path."""
     if not isinstance(found, list) or len(found) != len(grid):
-        raise Invalid(f"the day has {len(grid)} slots", path="slots", code="OTHER_GRID")
+        raise Invalid(said("the day has %(count)s slots", count=len(grid)), path="slots", code="OTHER_GRID")
     return [
         _read(one, span, f"slots[{index}]") for index, (one, span) in enumerate(zip(found, grid, strict=True))
     ]
@@ -63,19 +64,19 @@ def _read(found: object, span: Span, path: str) -> PlannedSlot | None:
     if found is None:
         return None
     if not isinstance(found, dict):
-        raise Invalid("is no slot", path=path, code="NOT_A_SLOT")
+        raise Invalid(said("is no slot"), path=path, code="NOT_A_SLOT")
     value = found.get("value")
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Invalid("write a number", path=path, code="NOT_A_NUMBER")
+        raise Invalid(said("write a number"), path=path, code="NOT_A_NUMBER")
     if not 0 <= value <= MOST_VALUE or not isfinite(value):
-        raise Invalid("must lie within 0 and 10,000,000", path=path, code="OUT_OF_RANGE")
+        raise Invalid(said("must lie within 0 and 10,000,000"), path=path, code="OUT_OF_RANGE")
     try:
         kind, direction = SetpointType(str(found.get("type"))), Direction(str(found.get("direction")))
         priority = Priority(str(found.get("priority", Priority.NORMAL.value)))
     except ValueError:
-        raise Invalid("holds a word that is not known", path=path, code="UNKNOWN_WORD") from None
+        raise Invalid(said("holds a word that is not known"), path=path, code="UNKNOWN_WORD") from None
     if priority not in _PRIORITIES:
-        raise Invalid("holds a word that is not known", path=path, code="UNKNOWN_WORD")
+        raise Invalid(said("holds a word that is not known"), path=path, code="UNKNOWN_WORD")
     return PlannedSlot(
         start_at=span.start_at,
         end_at=span.end_at,

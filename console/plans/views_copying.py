@@ -18,6 +18,7 @@ from console.plans.words import day_words
 from esm import clock
 from people.rights import Right
 from plants.errors import DomainError
+from plants.words import local_text
 from schedules.services.copying import MOST_DAYS, CopiedDay, copy_day
 
 
@@ -62,7 +63,7 @@ def copy_part(request: ConsoleRequest, plant_id: int, day: str) -> HttpResponseB
         made = _copy(request, found, form)
     except DomainError as error:
         field = "first_day" if error.path == "toDays" else None
-        form.add_error(field, error.message)
+        form.add_error(field, local_text(error.words))
         return _dialog(request, found, form, status=422, code=error.code)
     return _dialog(request, found, form, made=[_made_row(found, one) for one in made])
 

@@ -30,6 +30,7 @@ from plants.texts import number_of, storable_text
 from schedules.models import PlanVersion
 from schedules.selectors.versions import export_plans
 from schedules.services.drafts import save_draft
+from vcp.said import said
 
 MOST_NOTE = 500
 
@@ -85,7 +86,7 @@ def save_endpoint(request: ConsoleRequest, plant_id: int, day: str) -> HttpRespo
         seen = _mark_in(request)
         note = body.get("note", "")
         if not isinstance(note, str) or len(note) > MOST_NOTE or storable_text(note) != note:
-            raise Invalid("the note is too long", path="note", code="TOO_LONG")
+            raise Invalid(said("the note is too long"), path="note", code="TOO_LONG")
         if _is_nothing_new(found, rows, seen, note):
             return JsonResponse(_saved(found, None, refused))
         _save(request, found, rows, note=note, seen=seen, at=at)
@@ -111,7 +112,7 @@ def _mark_in(request: ConsoleRequest) -> int:
     """What the editor knew of; a save that does not say is none."""
     mark = number_of(request.headers.get("If-Match", "").strip('"'))
     if mark is None:
-        raise Invalid("say which state of the day was edited (If-Match)", code="MARK_MISSING")
+        raise Invalid(said("say which state of the day was edited (If-Match)"), code="MARK_MISSING")
     return mark
 
 

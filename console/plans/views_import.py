@@ -18,6 +18,7 @@ from schedules.csv_plans import COLUMNS, MAX_BYTES, MAX_ROWS
 from schedules.models import PlanUpload, PlanVersion
 from schedules.services.importing import ImportPreview, PlanPreview, confirm_import, preview_import
 from schedules.services.uploads import drop_upload, find_upload, keep_upload
+from vcp.said import said
 
 _SHOWN_PROBLEMS = 200
 _SHOWN_PLANS = 100
@@ -33,7 +34,7 @@ def upload_page(request: ConsoleRequest) -> HttpResponseBase:
     file = request.FILES.get("file")
     try:
         if file is None:
-            raise Invalid("choose a file", path="file", code="NO_FILE")
+            raise Invalid(said("choose a file"), path="file", code="NO_FILE")
         content = file.read(MAX_BYTES + 1)
         preview_import(organisation_id=request.viewer.organisation.pk, content=content)
         kept = keep_upload(

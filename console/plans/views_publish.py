@@ -22,6 +22,7 @@ from esm import clock
 from people.rights import Right
 from plants.errors import DomainError, Several
 from plants.texts import number_of
+from plants.words import local_stored
 from schedules.conflicts import Code, Severity
 from schedules.models import PlanState, PlanVersion
 from schedules.policy import current_schedule_policy
@@ -111,7 +112,7 @@ def _finding_row(
     return {
         "severity": first["severity"],
         "title": conflict_title(first["code"]),
-        "text": worst["text"],
+        "text": local_stored(worst),
         "when": when,
         "slots": len(group),
     }

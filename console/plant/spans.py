@@ -9,6 +9,7 @@ from metering.tiers import EPOCH, floor, to_ms
 from plants.errors import Invalid
 from plants.texts import number_of
 from schedules.slots import FIRST_DAY, LAST_DAY
+from vcp.said import said
 
 LONGEST = timedelta(hours=26)
 SHORTEST = timedelta(minutes=2)
@@ -53,9 +54,13 @@ def parse_day(text: str) -> date:
     try:
         day = date.fromisoformat(text)
     except ValueError:
-        raise Invalid(f"{text!r:.40} is no day like 2026-07-14", path="day", code="DAY_UNREADABLE") from None
+        raise Invalid(
+            said("%(text)s is no day like 2026-07-14", text=f"{text!r:.40}"),
+            path="day",
+            code="DAY_UNREADABLE",
+        ) from None
     if not FIRST_DAY <= day <= LAST_DAY:
-        raise Invalid("nobody means that day", path="day", code="DAY_OUT_OF_REACH")
+        raise Invalid(said("nobody means that day"), path="day", code="DAY_OUT_OF_REACH")
     return day
 
 
@@ -63,17 +68,17 @@ def free_span(from_text: str, to_text: str, *, zone: str) -> Span:
     """A span given in milliseconds since 1970. Raises Invalid."""
     from_at, to_at = _moment(from_text, "from"), _moment(to_text, "to")
     if not SHORTEST <= to_at - from_at <= LONGEST:
-        raise Invalid("2 minutes to 26 hours may be shown", path="to", code="SPAN_OUT_OF_REACH")
+        raise Invalid(said("2 minutes to 26 hours may be shown"), path="to", code="SPAN_OUT_OF_REACH")
     return Span(zone=zone, day=local_day_of(from_at, zone=zone).day, from_at=from_at, to_at=to_at)
 
 
 def _moment(text: str, path: str) -> datetime:
     number_ms = number_of(text, most_digits=14)
     if number_ms is None:
-        raise Invalid("milliseconds since 1970 are needed", path=path, code="MOMENT_UNREADABLE")
+        raise Invalid(said("milliseconds since 1970 are needed"), path=path, code="MOMENT_UNREADABLE")
     found = EPOCH + timedelta(milliseconds=number_ms)
     if not FIRST_DAY <= found.date() <= LAST_DAY:
-        raise Invalid("nobody means that day", path=path, code="DAY_OUT_OF_REACH")
+        raise Invalid(said("nobody means that day"), path=path, code="DAY_OUT_OF_REACH")
     return found
 
 

@@ -16,6 +16,7 @@ from metering.selectors.gaps import gaps_of
 from plants.errors import Invalid
 from plants.selectors.overview import alarms_of_plant
 from plants.selectors.plants import blocks_in_force
+from plants.words import local_text
 
 GAPS_SHOWN = 20
 
@@ -53,7 +54,7 @@ def meter_page(request: ConsoleRequest, plant_id: int) -> HttpResponseBase:
     try:
         span = day_span(request.GET.get("day", ""), zone=plant.time_zone, at=at)
     except Invalid as problem:
-        notice = str(problem)
+        notice = local_text(problem.words)
         span = day_span("", zone=plant.time_zone, at=at)
     coverage = coverage_of(plant, at=at)
     words = {

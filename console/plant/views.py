@@ -19,6 +19,7 @@ from metering.tiers import WIDEST_PX
 from plants.errors import DomainError, Invalid
 from plants.models import Plant
 from plants.texts import number_of
+from plants.words import local_text
 
 USUAL_PX = 720
 
@@ -33,7 +34,7 @@ def overview_page(request: ConsoleRequest, plant_id: int) -> HttpResponseBase:
     try:
         day = day_span(request.GET.get("day", ""), zone=plant.time_zone, at=at).day
     except Invalid as problem:
-        day, notice = head.today, str(problem)
+        day, notice = head.today, local_text(problem.words)
     words = {
         "head": head,
         "tab": "overview",
@@ -71,7 +72,9 @@ def day_data(request: ConsoleRequest, plant_id: int) -> HttpResponseBase:
             plant=plant, span=span, width_px=_width(asked.get("width", "")), at=at, rules=current_rules()
         )
     except DomainError as problem:
-        return _json({"code": problem.code, "path": problem.path, "message": str(problem)}, status=422)
+        return _json(
+            {"code": problem.code, "path": problem.path, "message": local_text(problem.words)}, status=422
+        )
     return _json(data)
 
 

@@ -12,9 +12,10 @@ from django.utils.safestring import SafeString, mark_safe
 from console import tag_nodes, words
 from console.dates import day_text
 from esm import clock
-from plants.words import Freshness, age_text, freshness
+from plants.words import Freshness, age_text, freshness, local_text
 
 register = template.Library()
+register.filter("local", local_text)
 _FRESH = {
     Freshness.LIVE: "",
     Freshness.RECENT: "late",

@@ -23,7 +23,7 @@ from esm import clock
 from plants.admin.marks import change_url, moment
 from plants.admin.pages import Page, posted, run_page
 from plants.errors import DomainError
-from plants.words import label_text
+from plants.words import label_text, local_text
 from vcp import to_wire
 
 _How = Retraction.How
@@ -74,7 +74,8 @@ def _effects(command: Command) -> list[object]:
     try:
         text = _effect(command, undoing_of(command.plant, command, reason="", at=clock.now()))
     except DomainError as refusal:
-        text = f"{refusal.message[:1].upper()}{refusal.message[1:]}."
+        words = local_text(refusal.words)
+        text = f"{words[:1].upper()}{words[1:]}."
     attempted = command.messages.filter(attempted_at__isnull=False).exists()
     if State(command.state) in BEFORE_SENT and not attempted:
         unsent = f"Nothing of it was sent yet: it is taken back, and nothing goes to Voke{_no_stop(command)}."

@@ -16,6 +16,7 @@ from dispatch.models import Command, Diagnosis, DiagnosisStage
 from dispatch.requests import Actor
 from dispatch.services.life import Note, append_notes
 from plants.errors import Conflict, NotFound
+from vcp.said import said
 
 CHECKED_AGAIN: Final = "CHECKED_AGAIN"
 PAUSE: Final = timedelta(seconds=10)
@@ -34,12 +35,12 @@ def check_again(*, command_id: int, organisation_id: int, actor: Actor, at: date
         .first()
     )
     if command is None:
-        raise NotFound("no such command", path="command", code="COMMAND_NOT_FOUND")
+        raise NotFound(said("no such command"), path="command", code="COMMAND_NOT_FOUND")
     row = Diagnosis.objects.filter(command_id=command_id, ended_at__isnull=True).first()
     if row is None:
-        raise Conflict("there is no silence to explain", code="NOTHING_TO_EXPLAIN")
+        raise Conflict(said("there is no silence to explain"), code="NOTHING_TO_EXPLAIN")
     if row.stage != DiagnosisStage.DONE or (row.made_at is not None and at - row.made_at < PAUSE):
-        raise Conflict("it is being looked into, or was just now", code="CHECKED_JUST_NOW")
+        raise Conflict(said("it is being looked into, or was just now"), code="CHECKED_JUST_NOW")
     row.stage, row.look_at, row.attempts = DiagnosisStage.LOCAL, at, 0
     row.save(update_fields=["stage", "look_at", "attempts"])
     append_notes(notes=[Note(command_id=command_id, word=CHECKED_AGAIN, actor=actor.name)], at=at)

@@ -21,6 +21,7 @@ from plants.errors import Conflict, DomainError, Invalid, Several
 from plants.models import Connection, ConnectionMode, Plant
 from plants.services.connections import may_send
 from vcp import Emergency, EmergencyType, Family, ScheduleCreate, SiteSetpoint, must_be_signed, to_wire
+from vcp.said import said
 
 _FARTHEST = timedelta(days=3660)
 
@@ -29,7 +30,8 @@ def latched_by(latch_type: str) -> Conflict:
     """The refusal of whatever is asked of a latched plant."""
     # Interpretation: a person must release an emergency before anything else is sent, by hand too.
     return Conflict(
-        f"the plant is latched by an emergency {latch_type}; release it first", code="PLANT_LATCHED"
+        said("the plant is latched by an emergency %(latch_type)s; release it first", latch_type=latch_type),
+        code="PLANT_LATCHED",
     )
 
 
@@ -43,7 +45,9 @@ def refuse_latched(latch_type: str, request: CommandRequest) -> None:
 
 def weaker_than_stop() -> Conflict:
     """The refusal of a HOLD while a STOP is in force: sent after it, the HOLD would take the STOP's place at Voke."""
-    return Conflict("the plant is stopped, which a HOLD would weaken; release it first", code="STOP_IN_FORCE")
+    return Conflict(
+        said("the plant is stopped, which a HOLD would weaken; release it first"), code="STOP_IN_FORCE"
+    )
 
 
 def require_usable(
@@ -51,19 +55,29 @@ def require_usable(
 ) -> Connection:
     """The plant's connection when a command of the family may be sent over it now; `Conflict` else."""
     if connection is None:
-        raise Conflict("the plant has no connection to Voke", path="plant.connection", code="NOT_CONNECTED")
+        raise Conflict(
+            said("the plant has no connection to Voke"), path="plant.connection", code="NOT_CONNECTED"
+        )
     if connection.mode != ConnectionMode.ACTIVE:
-        raise Conflict("the connection only observes; switch it to ACTIVE first", code="CONNECTION_OBSERVES")
+        raise Conflict(
+            said("the connection only observes; switch it to ACTIVE first"), code="CONNECTION_OBSERVES"
+        )
     if not installation_on:
-        raise Conflict("dispatch is switched off for the installation", code="DISPATCH_OFF")
+        raise Conflict(said("dispatch is switched off for the installation"), code="DISPATCH_OFF")
     for off, whose in (
         (not connection.dispatch_enabled, "connection"),
         (not plant.dispatch_enabled, "plant"),
     ):
         if off:
-            raise Conflict(f"dispatch is switched off for the {whose}", path=whose, code="DISPATCH_OFF")
+            raise Conflict(
+                said("dispatch is switched off for the %(whose)s", whose=whose),
+                path=whose,
+                code="DISPATCH_OFF",
+            )
     if not may_send(connection, family, emergency_scope=policy.emergency_scope):
-        raise Conflict(f"the API key has no scope for {family.value}", code="SCOPE_MISSING")
+        raise Conflict(
+            said("the API key has no scope for %(value)s", value=family.value), code="SCOPE_MISSING"
+        )
     if must_be_signed(family, connection.signed_families):
         _refuse_unsignable(connection, family)
     return connection
@@ -73,10 +87,13 @@ def _refuse_unsignable(connection: Connection, family: Family) -> None:
     try:
         missing = not connection.signing_key
     except UndecryptableSecret as error:
-        raise Conflict(f"the connection's stored secret is unusable: {error}", code=CANNOT_BUILD) from error
+        raise Conflict(
+            said("the connection's stored secret is unusable: %(error)s", error=str(error)), code=CANNOT_BUILD
+        ) from error
     if missing:
         raise Conflict(
-            f"{family.value} must be signed and the connection has no signing key", code="SIGNING_KEY_MISSING"
+            said("%(value)s must be signed and the connection has no signing key", value=family.value),
+            code="SIGNING_KEY_MISSING",
         )
 
 
@@ -85,9 +102,9 @@ def require_possible(request: CommandRequest, site: SiteFacts, *, at: datetime, 
     problems: list[DomainError] = []
     # At the limit too: what is built from it would be over at once.
     if request.due_at is not None and request.due_at <= at - policy.command_deliver_by:
-        problems.append(Invalid("is in the past", path="dueAt", code="ALREADY_OVER"))
+        problems.append(Invalid(said("is in the past"), path="dueAt", code="ALREADY_OVER"))
     if starts_at(request, request.due_at or at) > at + _FARTHEST:
-        problems.append(Invalid("starts more than ten years ahead", path="dueAt"))
+        problems.append(Invalid(said("starts more than ten years ahead"), path="dueAt"))
     problems += check_payload(request.payload, site=site, due_at=max(request.due_at or at, at))
     if problems:
         raise Several(problems)

@@ -41,6 +41,7 @@ from plants.encryption import UndecryptableSecret
 from plants.errors import Conflict, DomainError, NotFound, Several
 from plants.models import Asset, Connection, Installation, Plant
 from vcp import Emergency, EmergencyType, ProtocolError, SiteSetpoint
+from vcp.said import said
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +114,7 @@ def find_by_key(*, organisation_id: int, request: CommandRequest) -> Command | N
     ).first()
     if known is not None and known.request_digest != request.digest():
         raise Conflict(
-            "the key was used for another request", path="idempotencyKey", code="IDEMPOTENCY_KEY_REUSED"
+            said("the key was used for another request"), path="idempotencyKey", code="IDEMPOTENCY_KEY_REUSED"
         )
     return known
 
@@ -130,7 +131,11 @@ def lock_plant(*, organisation_id: int, external_plant_id: str) -> Plant:
         .first()
     )
     if plant is None:
-        raise NotFound(f"no plant {external_plant_id!r}", path="plant", code="PLANT_NOT_FOUND")
+        raise NotFound(
+            said("no plant %(external_plant_id)s", external_plant_id=repr(external_plant_id)),
+            path="plant",
+            code="PLANT_NOT_FOUND",
+        )
     return plant
 
 
@@ -162,7 +167,9 @@ def store_command(
         try:
             enqueue(commands=[command], at=at, new_id=new_id)
         except (ProtocolError, UndecryptableSecret) as error:  # the connection's facts do not make a message
-            raise Conflict(f"no message can be built: {error}", code=CANNOT_BUILD) from error
+            raise Conflict(
+                said("no message can be built: %(error)s", error=str(error)), code=CANNOT_BUILD
+            ) from error
     return command
 
 
@@ -255,11 +262,13 @@ def cancel(*, organisation_id: int, command_id: int, actor: Actor, reason: str, 
             .first()
         )
         if command is None:
-            raise NotFound("no such command", path="command", code="COMMAND_NOT_FOUND")
+            raise NotFound(said("no such command"), path="command", code="COMMAND_NOT_FOUND")
         if command.kind == Kind.EMERGENCY:
-            raise Conflict("an emergency is released, not cancelled", code="RELEASE_INSTEAD")
+            raise Conflict(said("an emergency is released, not cancelled"), code="RELEASE_INSTEAD")
         if State(command.state) in ENDED:
-            raise Conflict(f"the command is already {command.state}", code="ALREADY_FINAL")
+            raise Conflict(
+                said("the command is already %(state)s", state=command.state), code="ALREADY_FINAL"
+            )
         free = withdraw_unattempted(command_ids=[command.pk], why="cancelled", at=at)
         move = Move(
             command_id=command.pk,
@@ -270,7 +279,8 @@ def cancel(*, organisation_id: int, command_id: int, actor: Actor, reason: str, 
         )
         if command.pk not in free or advance_many(moves=[move], at=at) != [Verdict.APPLIED]:
             raise Conflict(
-                f"the command is {command.state} and may already have been sent", code="ALREADY_SENT"
+                said("the command is %(state)s and may already have been sent", state=command.state),
+                code="ALREADY_SENT",
             )
     command.refresh_from_db()
     return command

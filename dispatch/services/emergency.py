@@ -42,6 +42,7 @@ from plants.models import Plant
 from plants.selectors.alarms import open_platform_alarm_ids
 from plants.services.alarms import clear_platform_alarm, raise_platform_alarm
 from vcp import Emergency, EmergencyType, ProtocolError
+from vcp.said import said
 
 log = structlog.get_logger(__name__)
 NOT_DELIVERED = "EMERGENCY_NOT_DELIVERED"
@@ -138,13 +139,13 @@ def release(
     `NotFound`, or `Conflict` when the plant is not latched.
     """
     if not reason.strip():
-        raise Invalid("a release needs a reason", path="reason", code="REASON_REQUIRED")
+        raise Invalid(said("a release needs a reason"), path="reason", code="REASON_REQUIRED")
     with transaction.atomic():
         plant = lock_plant(organisation_id=organisation_id, external_plant_id=external_plant_id)
         latches = EmergencyLatch.objects.select_for_update(of=("self",)).select_related("command")
         latch = latches.filter(plant=plant, released_at__isnull=True).first()
         if latch is None:
-            raise Conflict("the plant has no emergency to release", code="NOT_LATCHED")
+            raise Conflict(said("the plant has no emergency to release"), code="NOT_LATCHED")
         EmergencyLatch.objects.filter(pk=latch.pk).update(
             released_at=at, released_by_name=actor.name[:150], release_reason=reason[:500]
         )

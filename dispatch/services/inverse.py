@@ -46,6 +46,7 @@ from vcp import (
     parse_payload,
     parse_timestamp,
 )
+from vcp.said import said
 
 How = Retraction.How
 PLAN_REF = "plan:"
@@ -86,7 +87,7 @@ def undoing_of(
     if _is_over(command, asked, at):
         return Undoing(how=How.OVER)
     if isinstance(asked, ScheduleCreate) and command.batch_ref.startswith(PLAN_REF):
-        raise Conflict("a plan's schedule ends with its plan: cancel the plan", code="USE_THE_PLAN")
+        raise Conflict(said("a plan's schedule ends with its plan: cancel the plan"), code="USE_THE_PLAN")
     latch = EmergencyLatch.objects.select_related("command").filter(plant=plant, released_at__isnull=True)
     in_force = latch.first()
     if in_force is not None:
@@ -105,7 +106,7 @@ def undoing_of(
         case ScheduleCreate():
             ends = ScheduleCancel(schedule_id=asked.schedule_id, reason=cut_reason(reason))
             return Undoing(how=How.SCHEDULE_CANCEL, payload=ends, deliver_by_at=ends_at(asked, at))
-    raise Conflict("a cancellation can't be taken back", code="NOTHING_TO_TAKE_BACK")
+    raise Conflict(said("a cancellation can't be taken back"), code="NOTHING_TO_TAKE_BACK")
 
 
 def _is_over(command: Command, asked: CommandPayload, at: datetime) -> bool:
@@ -207,7 +208,7 @@ def _span(payload: Mapping[str, Any], due_at: datetime) -> tuple[datetime, datet
 
 def _undo_devices(command: Command, asked: DeviceBatch, at: datetime) -> Undoing:
     if stop_of(asked) is None:
-        raise Conflict("what its devices did before is not known", code="NOTHING_TO_TAKE_BACK")
+        raise Conflict(said("what its devices did before is not known"), code="NOTHING_TO_TAKE_BACK")
     batches = newer_there(command).filter(kind=Kind.DEVICE, due_at__lte=at)
     stop = stop_of(asked, leave=devices_in(batches.values_list("payload", flat=True)[:_MOST_TARGETS]))
     if stop is None:
@@ -221,7 +222,7 @@ def _undo_mode(plant: Plant, command: Command, asked: Mode, reason: str, at: dat
     if newer is not None:
         return Undoing(how=How.FOLLOWED, by=newer)
     if asked.mode == plant.base_mode and asked.valid_until is None:
-        raise Conflict("it is the plant's base mode", code="NOTHING_TO_TAKE_BACK")
+        raise Conflict(said("it is the plant's base mode"), code="NOTHING_TO_TAKE_BACK")
     payload = base_mode_of(plant, f"Taken back: {reason}")
     return Undoing(how=How.BASE_MODE, payload=payload, deliver_by_at=ends_at(asked, at))
 

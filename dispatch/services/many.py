@@ -51,6 +51,7 @@ from plants.errors import Conflict, DomainError, NotFound, Several
 from plants.models import Asset, Connection, Installation, Plant
 from plants.selectors.connections import SECRET_FIELDS
 from vcp import DeviceBatch, ProtocolError, SiteSetpoint
+from vcp.said import said
 
 MOST_REQUESTS = 5_000
 """In one call: more are asked for in several."""
@@ -228,7 +229,11 @@ class _Call:
             _refuse_other(known.request_digest, request)
             return Submitted(command=known, created=False)
         if plant is None:
-            raise NotFound(f"no plant {request.external_plant_id!r}", path="plant", code="PLANT_NOT_FOUND")
+            raise NotFound(
+                said("no plant %(external_plant_id)s", external_plant_id=repr(request.external_plant_id)),
+                path="plant",
+                code="PLANT_NOT_FOUND",
+            )
         if plant.pk in self._latches:
             refuse_latched(self._latches[plant.pk], request)
         connection = require_usable(
@@ -270,7 +275,9 @@ class _Call:
                 new_id=self._new_id,
             )
         except (ProtocolError, UndecryptableSecret) as error:  # the connection's facts do not make a message
-            raise Conflict(f"no message can be built: {error}", code=CANNOT_BUILD) from error
+            raise Conflict(
+                said("no message can be built: %(error)s", error=str(error)), code=CANNOT_BUILD
+            ) from error
 
     def _store(self, made: Sequence[_New]) -> list[Command]:
         if not made:
@@ -381,5 +388,5 @@ def _same_request(first: _New | None, request: CommandRequest) -> _New | None:
 def _refuse_other(digest: str, request: CommandRequest) -> None:
     if digest != request.digest():
         raise Conflict(
-            "the key was used for another request", path="idempotencyKey", code="IDEMPOTENCY_KEY_REUSED"
+            said("the key was used for another request"), path="idempotencyKey", code="IDEMPOTENCY_KEY_REUSED"
         )

@@ -42,6 +42,7 @@ from dispatch.telling import tell_latches
 from plants.errors import Conflict, Invalid, NotFound, Several
 from plants.models import Connection, Plant
 from vcp import Emergency, EmergencyType
+from vcp.said import said
 
 Noted = Callable[[EmergencyOrder], object]
 BATCH = 500
@@ -80,9 +81,9 @@ def _ids_of(organisation_id: int, selection: Selection) -> list[int]:
         rows = rows.filter(connection_id=selection.connection_id)
     ids = list(rows.order_by("pk").values_list("pk", flat=True)[: MOST_PLANTS + 1])
     if not ids:
-        raise Invalid("no plant is selected", path="selection", code="NOTHING_SELECTED")
+        raise Invalid(said("no plant is selected"), path="selection", code="NOTHING_SELECTED")
     if len(ids) > MOST_PLANTS:
-        raise Invalid(f"more than {MOST_PLANTS} plants", path="selection", code="TOO_MANY")
+        raise Invalid(said("more than %(n)s plants", n=MOST_PLANTS), path="selection", code="TOO_MANY")
     return ids
 
 
@@ -118,7 +119,7 @@ def send_order(
     Raises `Conflict` (SELECTION_CHANGED, IDEMPOTENCY_KEY_REUSED) or `Invalid` (the reason, NOTHING_SELECTED, TOO_MANY).
     """
     if not reason.strip():
-        raise Invalid("an emergency needs a reason", path="reason", code="REASON_REQUIRED")
+        raise Invalid(said("an emergency needs a reason"), path="reason", code="REASON_REQUIRED")
     known = EmergencyOrder.objects.filter(organisation_id=organisation_id, key=key).first()
     if known is not None:
         return _same(known, type, reason, token)
@@ -138,7 +139,7 @@ def send_order(
 def _same(known: EmergencyOrder, type: EmergencyType, reason: str, token: str) -> EmergencyOrder:
     ids = OrderedPlant.objects.filter(order=known).order_by("plant_id").values_list("plant_id", flat=True)
     if (known.type, known.reason, _token_of(list(ids))) != (type.value, reason[:500], token):
-        raise Conflict("the key was used for another order", path="key", code="IDEMPOTENCY_KEY_REUSED")
+        raise Conflict(said("the key was used for another order"), path="key", code="IDEMPOTENCY_KEY_REUSED")
     return known
 
 
@@ -166,7 +167,7 @@ def _store_order(
     ids = _ids_of(organisation_id, selection)
     if _token_of(ids) != token:
         raise Conflict(
-            f"the selection has changed: it has {len(ids)} plants now",
+            said("the selection has changed: it has %(count)s plants now", count=len(ids)),
             path="selection",
             code="SELECTION_CHANGED",
         )
@@ -195,8 +196,7 @@ def _send_batch(order: EmergencyOrder, *, actor: Actor, at: datetime, policy: Po
     waiting = OrderedPlant.objects.select_for_update(of=("self",), skip_locked=True).filter(
         order=order, decided_at__isnull=True
     )
-    rows = list(waiting.order_by("plant_id")[:BATCH])
-    if not rows:
+    if not (rows := list(waiting.order_by("plant_id")[:BATCH])):
         return 0
     plants = {plant.pk: plant for plant in _locked([row.plant_id for row in rows])}
     asked = [(plants[row.plant_id], _request_of(order, plants[row.plant_id])) for row in rows]
@@ -291,15 +291,15 @@ def release_order(
     Raises `Invalid` without a reason, `NotFound`, or `Conflict` (ALREADY_RELEASED).
     """
     if not reason.strip():
-        raise Invalid("a release needs a reason", path="reason", code="REASON_REQUIRED")
+        raise Invalid(said("a release needs a reason"), path="reason", code="REASON_REQUIRED")
     with transaction.atomic():
         # Not its key: a batch that is under way refers to the order, and would wait for us while we wait for it.
         rows = EmergencyOrder.objects.select_for_update(of=("self",), no_key=True)
         order = rows.filter(organisation_id=organisation_id, pk=order_id).first()
         if order is None:
-            raise NotFound("no such order", path="order", code="ORDER_NOT_FOUND")
+            raise NotFound(said("no such order"), path="order", code="ORDER_NOT_FOUND")
         if order.released_at is not None:
-            raise Conflict("the order is released already", code="ALREADY_RELEASED")
+            raise Conflict(said("the order is released already"), code="ALREADY_RELEASED")
         order.released_at, order.released_by_name, order.release_reason = at, actor.name[:150], reason[:500]
         order.save(update_fields=["released_at", "released_by_name", "release_reason"])
         OrderedPlant.objects.filter(order=order, decided_at__isnull=True).update(

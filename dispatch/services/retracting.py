@@ -42,6 +42,7 @@ from dispatch.states import NEVER_SENT, State
 from plants.errors import Conflict, NotFound
 from plants.models import Plant
 from vcp import parse_payload
+from vcp.said import said
 
 TAKES_BACK = "TAKES_BACK"
 
@@ -66,7 +67,7 @@ def retract(
     with transaction.atomic():
         plant, command = _locked(command_id, organisation_id)
         if command.kind == Kind.EMERGENCY:
-            raise Conflict("an emergency is released, not cancelled", code="RELEASE_INSTEAD")
+            raise Conflict(said("an emergency is released, not cancelled"), code="RELEASE_INSTEAD")
         known = Retraction.objects.select_related("by_command").filter(pk=command.pk).first()
         if known is not None and not _came_to_nothing(known):
             return known
@@ -88,7 +89,7 @@ def _locked(command_id: int, organisation_id: int | None) -> tuple[Plant, Comman
         rows = rows.filter(organisation_id=organisation_id)
     found = rows.values_list("organisation_id", "plant__external_plant_id").first()
     if found is None:
-        raise NotFound("no such command", path="command", code="COMMAND_NOT_FOUND")
+        raise NotFound(said("no such command"), path="command", code="COMMAND_NOT_FOUND")
     plant = lock_plant(organisation_id=found[0], external_plant_id=found[1])
     return plant, Command.objects.select_for_update(of=("self",)).get(pk=command_id)
 

@@ -39,6 +39,7 @@ from plants.models import Asset, Connection, ConnectionMode, Installation, Plant
 from plants.selectors.connections import SECRET_FIELDS
 from plants.services.connections import may_send, set_mode
 from vcp import Constraints, Fallback, Family, ProtocolError, Topology, canonical_json, to_wire
+from vcp.said import said
 
 log = structlog.get_logger(__name__)
 _MOST_PLANTS = 10_000
@@ -197,7 +198,10 @@ def republish_plant(
     """
     strange = sorted(set(families) - set(FAMILIES))
     if strange or not families:
-        raise Invalid(f"no family of site config: {', '.join(strange) or 'none'}", path="families")
+        raise Invalid(
+            said("no family of site config: %(names)s", names=", ".join(strange) or said("none")),
+            path="families",
+        )
     plant = (
         Plant.objects.select_for_update(of=("self",), no_key=True)
         .select_related("connection")
@@ -206,7 +210,7 @@ def republish_plant(
         .first()
     )
     if plant is None:
-        raise NotFound("no such plant", path="plantId", code="PLANT_NOT_FOUND")
+        raise NotFound(said("no such plant"), path="plantId", code="PLANT_NOT_FOUND")
     installation_on = not Installation.objects.filter(pk=1, dispatch_enabled=False).exists()
     for family in families:
         require_usable(plant, plant.connection, family, policy=policy, installation_on=installation_on)

@@ -29,6 +29,7 @@ from plants.models import Alarm, AlarmOrigin, Plant
 from plants.services.alarms import clear_platform_alarm, raise_platform_alarm
 from plants.sql import insert_new
 from vcp import Family
+from vcp.said import said
 
 ALARM_CODE = "SITE_CONFIG_DRIFT"
 _NAMED_IN_ALARM = 3
@@ -104,7 +105,7 @@ def ask_now(*, plant: Plant, at: datetime) -> Question:
     """A question about one plant, whenever it was asked before. Raises `Conflict` without its UUID at Voke."""
     if plant.voke_uuid is None:
         raise Conflict(
-            "its UUID at Voke is not known: map the sites first", path="voke_uuid", code="NOT_MAPPED"
+            said("its UUID at Voke is not known: map the sites first"), path="voke_uuid", code="NOT_MAPPED"
         )
     with transaction.atomic():
         before_at = SiteReport.objects.filter(plant=plant).values_list("asked_at", flat=True).first()

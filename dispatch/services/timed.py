@@ -51,6 +51,7 @@ from plants.errors import Conflict, Invalid
 from plants.models import Plant
 from plants.services.alarms import clear_platform_alarm, raise_platform_alarm
 from vcp import DeviceBatch, DeviceCommand, Family, parse_payload, to_wire
+from vcp.said import said
 
 TIMER = Actor(name="timer")
 NOT_STOPPED = "TIMED_STOP_NOT_DONE"
@@ -120,13 +121,14 @@ def check_timed(
 
 def _stop_for(request: CommandRequest) -> DeviceBatch:
     if not isinstance(request.payload, DeviceBatch):
-        raise Invalid("only device commands have a stop", path="payload", code="STOP_UNKNOWN")
+        raise Invalid(said("only device commands have a stop"), path="payload", code="STOP_UNKNOWN")
     asked = request.payload.commands
     unknown, stop = without_stop(request.payload), stop_of(request.payload)
     if unknown or stop is None:
         named = ", ".join(sorted({asked[place].device_id for place in unknown}))
         path = f"payload.commands[{unknown[0]}].command" if unknown else "payload"
-        raise Conflict(f"no stop is known for {named or 'nothing'}", path=path, code="STOP_UNKNOWN")
+        text = said("no stop is known for %(named)s", named=named or said("nothing"))
+        raise Conflict(text, path=path, code="STOP_UNKNOWN")
     return stop
 
 
@@ -134,15 +136,16 @@ def _end_of(
     starts_at: datetime, stop_at: datetime | None, duration: timedelta | None, timed: TimedPolicy
 ) -> datetime:
     if (stop_at is None) == (duration is None):
-        raise Invalid("give an end or a duration", path="stopAt", code="END_REQUIRED")
+        raise Invalid(said("give an end or a duration"), path="stopAt", code="END_REQUIRED")
     ends_at = stop_at if stop_at is not None else starts_at + (duration or timedelta(0))
     if ends_at.utcoffset() is None:
-        raise Invalid("needs a time zone", path="stopAt")
+        raise Invalid(said("needs a time zone"), path="stopAt")
     if ends_at <= starts_at:
-        raise Invalid("is not after the start", path="stopAt", code="END_BEFORE_START")
+        raise Invalid(said("is not after the start"), path="stopAt", code="END_BEFORE_START")
     if ends_at > starts_at + timed.longest:
         hours = timed.longest.total_seconds() / 3600
-        raise Invalid(f"more than {hours:g} h after the start", path="stopAt", code="TOO_LONG")
+        text = said("more than %(hours)s h after the start", hours=hours)
+        raise Invalid(text, path="stopAt", code="TOO_LONG")
     return ends_at
 
 
@@ -153,7 +156,7 @@ def _require_same_end(command: Command, stop_at: datetime | None, duration: time
         return  # its end may have been brought forward since
     if known is None or known.stop_at != asked:
         raise Conflict(
-            "the key was used for another request", path="idempotencyKey", code="IDEMPOTENCY_KEY_REUSED"
+            said("the key was used for another request"), path="idempotencyKey", code="IDEMPOTENCY_KEY_REUSED"
         )
 
 
@@ -230,8 +233,7 @@ def _plan_again(at: datetime, timed: TimedPolicy, limit: int, chance: Callable[[
     )
     found = list(rows[:limit])
     for row in found:
-        stop = row.stop
-        if stop is None:
+        if (stop := row.stop) is None:
             continue
         if stop.state == State.UNCONFIRMED and stop.cause != NEVER_CONFIRMED:
             row.retry_at = at + _LOOK_AGAIN
@@ -388,8 +390,7 @@ def adopt_stop(start: Command, stop: Command, *, at: datetime) -> None:
 
 def end_timed(start: Command, *, cause: str, at: datetime) -> None:
     """There is nothing to stop any more: nothing of the start was sent."""
-    rows = TimedCommand.objects.select_related("start").filter(pk=start.pk, ended_at__isnull=True)
-    found = list(rows)
+    found = list(TimedCommand.objects.select_related("start").filter(pk=start.pk, ended_at__isnull=True))
     if found:
         _end_all(found, cause=cause, at=at)
 

@@ -44,6 +44,7 @@ from metering.tiers import (
 from plants.errors import Invalid, NotFound
 from plants.models import Plant, TelemetryReading
 from vcp import DataQuality
+from vcp.said import said
 
 BREAK_PERIODS = 2
 """Samples further apart than this many expected periods are not joined by a line."""
@@ -142,8 +143,7 @@ def telemetry_series(
     kept = kept_of(rules)
     tier = choose_tier(from_at=from_at, to_at=to_at, points=points, period_s=period_s, at=at, kept=kept)
     if tier is Tier.RAW:
-        series = _raw(asked, points)
-        if series is not None:
+        if (series := _raw(asked, points)) is not None:
             return series
         tier = choose_tier(from_at=from_at, to_at=to_at, points=points, period_s=None, at=at, kept=kept)
     return _of_buckets(asked, grid(tier, from_at=from_at, to_at=to_at, zone=zone, points=points))
@@ -158,7 +158,7 @@ def day_chart(
     """
     check_names("measures", measures, MEASURES)
     if not abs(day - at.date()) < rules.rollups_kept:
-        raise Invalid("quarter-hours of that day are not kept", path="day")
+        raise Invalid(said("quarter-hours of that day are not kept"), path="day")
     bounds = local_day(day, zone=zone_of(plant_id))
     asked = _Asked(
         plant_id=plant_id,
@@ -177,31 +177,32 @@ def check_range(*, from_at: datetime, to_at: datetime, at: datetime) -> None:
     """Raises Invalid unless [from_at, to_at) is aware, forwards, not endless, and within reach of the calendar."""
     for path, moment in (("from_at", from_at), ("to_at", to_at)):
         if moment.tzinfo is None:
-            raise Invalid("needs a time zone", path=path)
+            raise Invalid(said("needs a time zone"), path=path)
         if abs(moment - at) > OLDEST:
-            raise Invalid("lies too far away", path=path)
+            raise Invalid(said("lies too far away"), path=path)
     if to_at <= from_at:
-        raise Invalid("must be after the beginning", path="to_at")
+        raise Invalid(said("must be after the beginning"), path="to_at")
     if to_at - from_at > LONGEST:
-        raise Invalid(f"at most {LONGEST.days} days may be asked for at once", path="from_at")
+        text = said("at most %(days)s days may be asked for at once", days=LONGEST.days)
+        raise Invalid(text, path="from_at")
 
 
 def check_width(width_px: int) -> None:
     """Raises Invalid unless it is the width of a chart."""
     if not 0 < width_px <= WIDEST_PX:
-        raise Invalid(f"must be 1 to {WIDEST_PX} pixels", path="width_px")
+        raise Invalid(said("must be 1 to %(limit)s pixels", limit=WIDEST_PX), path="width_px")
 
 
 def check_names(path: str, names: Sequence[str], known: Iterable[str]) -> None:
     """Raises Invalid unless `names` are some of `known`, each once."""
     if not names or len(set(names)) < len(names):
-        raise Invalid("at least one, each once", path=path)
+        raise Invalid(said("at least one, each once"), path=path)
     known = set(known)
     for place, name in enumerate(names):
         if name not in known:
-            raise Invalid(
-                f"{name!r:.60} is not known; it may be {', '.join(sorted(known))}", path=f"{path}[{place}]"
-            )
+            told, named = f"{name!r:.60}", ", ".join(sorted(known))
+            text = said("%(name)s is not known; it may be %(names)s", name=told, names=named)
+            raise Invalid(text, path=f"{path}[{place}]")
 
 
 def kept_of(rules: RollupRules) -> Kept:
@@ -213,7 +214,7 @@ def zone_of(plant_id: int) -> str:
     """The plant's time zone: one query. Raises NotFound."""
     for zone in Plant.objects.filter(pk=plant_id).order_by().values_list("time_zone", flat=True):
         return zone
-    raise NotFound("no such plant")
+    raise NotFound(said("no such plant"))
 
 
 # --- samples ----------------------------------------------------------------------------------------------------------
@@ -340,8 +341,7 @@ def _together(
         fresh.setdefault(place, []).append(rollup)
     for place in {*fresh, *(place for place, rows in stored.items() if len(rows) > 1)}:
         parts = [_rollup(asked.measures, cell) for cell in stored.get(place, ())] + fresh.get(place, [])
-        summed = sum_up(parts)
-        if summed is not None:
+        if (summed := sum_up(parts)) is not None:
             cells[place] = _cell(asked.measures, summed)
     return cells
 

@@ -21,6 +21,7 @@ from metering.models import MeterDay, MeterHour, MeterQuarter
 from metering.registers import REGISTERS
 from plants.errors import Invalid, NotFound
 from plants.models import Plant
+from vcp.said import said
 
 PAGE_INTERVALS_MAX = 1000
 """Intervals on one page at most; each has a row for each role."""
@@ -112,11 +113,11 @@ def energy_of_plant(
     """
     for path, moment in (("from_at", from_at), ("to_at", to_at)):
         if moment.tzinfo is None:
-            raise Invalid("must have a time zone", path=path)
+            raise Invalid(said("must have a time zone"), path=path)
     if to_at <= from_at:
-        raise Invalid("must lie after the beginning", path="to_at")
+        raise Invalid(said("must lie after the beginning"), path="to_at")
     if not 1 <= limit <= PAGE_INTERVALS_MAX:
-        raise Invalid(f"must be between 1 and {PAGE_INTERVALS_MAX}", path="limit")
+        raise Invalid(said("must be between 1 and %(limit)s", limit=PAGE_INTERVALS_MAX), path="limit")
     found = _rows(plant_id, interval, from_at, to_at, limit)
     groups: dict[tuple[datetime, datetime, str], list[Mapping[str, Any]]] = defaultdict(list)
     starts = sorted({row["start_at"] for row in found})
@@ -139,7 +140,7 @@ def energy_balance(*, plant_id: int, day: date) -> EnergyBalance:
     """The energies of a plant's local day: three queries. Raises NotFound for an unknown plant."""
     zone = Plant.objects.filter(pk=plant_id).values_list("time_zone", flat=True).first()
     if zone is None:
-        raise NotFound("no such plant", path="plant_id")
+        raise NotFound(said("no such plant"), path="plant_id")
     bounds = local_day(day, zone=zone)
     rows = list(
         MeterDay.objects.filter(plant_id=plant_id, day=day)

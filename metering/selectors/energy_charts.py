@@ -34,6 +34,7 @@ from metering.tiers import (
     to_ms,
 )
 from plants.errors import Invalid
+from vcp.said import said
 
 BAR_PX = 2
 BARS_AT_MOST = 500
@@ -136,7 +137,7 @@ def energy_series(
         if found is not None:
             break
         if tier is Tier.DAY:
-            raise Invalid("too many roles for a time so long", path="from_at")
+            raise Invalid(said("too many roles for a time so long"), path="from_at")
         tier = COARSER[tier]
     unread = None
     if live:

@@ -31,6 +31,7 @@ from metering.tiers import (
 from plants.errors import Invalid
 from plants.models import Plant, PlantState
 from vcp import DataQuality
+from vcp.said import said
 
 SUMMABLE = (
     "grid_power_kw",
@@ -93,11 +94,11 @@ def fleet_series(
     plants = Plant.objects.filter(organisation_id=organisation_id)
     if plant_ids is not None:
         if len(plant_ids) > PLANTS_AT_MOST:
-            raise Invalid(f"at most {PLANTS_AT_MOST} plants", path="plant_ids")
+            raise Invalid(said("at most %(limit)s plants", limit=PLANTS_AT_MOST), path="plant_ids")
         plants = plants.filter(pk__in=plant_ids)
     count = plants.order_by()[: PLANTS_AT_MOST + 1].count()
     if count > PLANTS_AT_MOST:
-        raise Invalid(f"more than {PLANTS_AT_MOST} plants: choose some", path="plant_ids")
+        raise Invalid(said("more than %(limit)s plants: choose some", limit=PLANTS_AT_MOST), path="plant_ids")
     points = points_at_most(width_px)
     tier = choose_tier(from_at=from_at, to_at=to_at, points=points, period_s=None, at=at, kept=kept_of(rules))
     buckets = grid(tier, from_at=from_at, to_at=to_at, zone=zone, points=points)
@@ -105,7 +106,7 @@ def fleet_series(
         tier = COARSER[tier]
         buckets = grid(tier, from_at=from_at, to_at=to_at, zone=zone, points=points)
     if count * max(len(buckets.starts), len(buckets.days)) > CELLS_AT_MOST:
-        raise Invalid("too long a time for so many plants", path="from_at")
+        raise Invalid(said("too long a time for so many plants"), path="from_at")
     cells = _summed(plants, measures, buckets)
     return _series(
         cells, begun(buckets, at), measures, count, at, _newest(plants, measures, at=at, rules=rules)

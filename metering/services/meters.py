@@ -42,6 +42,7 @@ from metering.services.register_events import MeterLeaps, StoredEvents
 from plants.errors import Invalid
 from plants.services.partitions import PartitionedTable, Unit
 from plants.sql import insert_or_update
+from vcp.said import said
 
 _LOCK = zlib.crc32(b"metering:meter-rollup")
 _TABLES = tuple(
@@ -131,9 +132,9 @@ def rebuild_meters(
     transaction for some plants and at most a day. Raises Invalid where readings may be gone already.
     """
     if to_at <= from_at:
-        raise Invalid("lies before its beginning", path="to_at")
+        raise Invalid(said("lies before its beginning"), path="to_at")
     if from_at < at - rules.readings_kept + QUARTER:
-        raise Invalid("readings of that time are no longer kept", path="from_at")
+        raise Invalid(said("readings of that time are no longer kept"), path="from_at")
     until = min(to_at, last_ready_start(at=at, rules=rules, stream=Stream.METER) + timedelta(microseconds=1))
     low_us, end_us = (
         -(-to_us(from_at) // QUARTER_US) * QUARTER_US,

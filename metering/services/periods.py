@@ -16,6 +16,7 @@ from metering.selectors.periods import default_period_s
 from metering.services.marks import LONGEST_KNOWN_FOR_S, forget_longest_period
 from plants.errors import Invalid
 from plants.models import Plant
+from vcp.said import said
 
 MOST_S = {Stream.REALTIME: 900.0, Stream.METER: 3600.0}
 LEARNT_FROM = timedelta(days=1)
@@ -30,7 +31,7 @@ def set_period(
 ) -> StreamPeriod:
     """A person sets how far apart readings are expected, 1 s to 15 min (meters: 1 h); None = it is learnt again."""
     if period_s is not None and not 1.0 <= period_s <= MOST_S[stream]:
-        raise Invalid(f"must be from 1 to {MOST_S[stream]:g} seconds", path="period_s")
+        raise Invalid(said("must be from 1 to %(limit)s seconds", limit=MOST_S[stream]), path="period_s")
     source = StreamPeriod.Source.LEARNT if period_s is None else StreamPeriod.Source.SET
     row, _ = StreamPeriod.objects.update_or_create(
         plant=plant,

@@ -18,6 +18,7 @@ from metering.rules import METER_REACH_S
 from metering.selectors.meter_readings import to_moment, to_us
 from metering.services.marks import mark_changed
 from plants.errors import Conflict, Invalid, NotFound
+from vcp.said import said
 
 _NOTE_LENGTH = 500
 _ENERGY_MAX_KWH = 1e9
@@ -142,23 +143,23 @@ def decide_register_event(
     finite energy, an ignored event without energy, or nobody's name.
     """
     if kind not in RegisterEvent.Kind.values:
-        raise Invalid("must be RESET, ROLLOVER, EXCHANGE or IGNORED", path="kind")
+        raise Invalid(said("must be RESET, ROLLOVER, EXCHANGE or IGNORED"), path="kind")
     if energy_kwh is not None and not 0 <= energy_kwh <= _ENERGY_MAX_KWH:
-        raise Invalid("must be at least 0 and at most 1e9 kWh", path="energy_kwh")
+        raise Invalid(said("must be at least 0 and at most 1e9 kWh"), path="energy_kwh")
     if energy_kwh is None and kind == RegisterEvent.Kind.IGNORED:
         raise Invalid(
-            "must be told: where nothing happened, the meter counted something or 0", path="energy_kwh"
+            said("must be told: where nothing happened, the meter counted something or 0"), path="energy_kwh"
         )
     if not who.strip():
-        raise Invalid("must name the person", path="who")
+        raise Invalid(said("must name the person"), path="who")
     if len(note) > _NOTE_LENGTH:
-        raise Invalid(f"must have at most {_NOTE_LENGTH} characters", path="note")
+        raise Invalid(said("must have at most %(limit)s characters", limit=_NOTE_LENGTH), path="note")
     with transaction.atomic():
         row = RegisterEvent.objects.select_for_update().filter(pk=event_id).first()
         if row is None:
-            raise NotFound("no such register event", path="event_id")
+            raise NotFound(said("no such register event"), path="event_id")
         if seen is not None and seen != evidence_of(row):
-            raise Conflict("other readings have come meanwhile; open the page again")
+            raise Conflict(said("other readings have come meanwhile; open the page again"))
         row.kind, row.energy_kwh = RegisterEvent.Kind(kind), energy_kwh
         row.decided_by_name, row.note = who.strip()[:150], note
         row.save(update_fields=["kind", "energy_kwh", "decided_by_name", "note"])

@@ -30,6 +30,7 @@ from metering.services.rollup_postgres import PostgresRollup
 from metering.services.rollup_work import Interval, RollupStore
 from plants.errors import Invalid
 from plants.models import Plant
+from vcp.said import said
 
 _LOCK = zlib.crc32(b"metering:telemetry-rollup")
 HOUR = timedelta(hours=1)
@@ -73,9 +74,9 @@ def rebuild(
     Raises Invalid where readings may be gone already: what they said is known by the rollups alone.
     """
     if to_at <= from_at:
-        raise Invalid("lies before its beginning", path="to_at")
+        raise Invalid(said("lies before its beginning"), path="to_at")
     if from_at < at - rules.readings_kept + QUARTER:
-        raise Invalid("readings of that time are no longer kept", path="from_at")
+        raise Invalid(said("readings of that time are no longer kept"), path="from_at")
     ready = last_ready_start(at=at, rules=rules)
     looked_at = 0
     for chunk in _chunks(_all_quarters(plant_ids, from_at, min(to_at, ready + RESOLUTION)), rules.chunk):

@@ -25,7 +25,7 @@ from plants.models import Asset, Connection, Plant, PlantState, TimeConfigBlock,
 from plants.selectors.overview import with_open_alarms
 from plants.services.plants import save_assets, save_plant
 from plants.services.time_config import Author, set_time_config
-from plants.words import Freshness, freshness, grid_text, label_text, percent_text
+from plants.words import Freshness, freshness, grid_text, label_text, local_text, percent_text
 
 
 @cache
@@ -317,6 +317,6 @@ def _tell_asset(formset: Any, problem: DomainError) -> None:
     wanted, _, field = problem.path.removeprefix("assets[").partition("].")
     for form in formset.forms:
         if form.instance.external_id == wanted:
-            form.add_error(field if field in form.fields else None, problem.message)
+            form.add_error(field if field in form.fields else None, local_text(problem.words))
             return
-    formset.non_form_errors().append(problem.message)
+    formset.non_form_errors().append(local_text(problem.words))

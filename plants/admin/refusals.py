@@ -9,7 +9,9 @@ from django.db import IntegrityError, transaction
 
 from plants.encryption import UndecryptableSecret
 from plants.errors import Conflict, DomainError, Invalid, Several
+from plants.words import local_text
 from vcp import ProtocolError
+from vcp.said import said
 
 # What a service may raise because of what was asked for, or of what happened meanwhile.
 REFUSALS = (DomainError, ProtocolError, UndecryptableSecret, ValidationError, IntegrityError)
@@ -24,15 +26,20 @@ def problems_of(error: Exception) -> list[DomainError]:
         case DomainError():
             return [error]
         case ProtocolError():
-            return [Invalid(error.detail, path=error.path, code=error.code)]
+            return [Invalid(error.words, path=error.path, code=error.code)]
         case ValidationError():
             return _of_validation(error)
         case UndecryptableSecret():
             return [
-                Conflict(f"the connection's stored secret is unusable: {error}", code="UNDECRYPTABLE_SECRET")
+                Conflict(
+                    said("the connection's stored secret is unusable: %(error)s", error=str(error)),
+                    code="UNDECRYPTABLE_SECRET",
+                )
             ]
         case IntegrityError():
-            return [Conflict("somebody saved at the same moment; look again and repeat", code="CONFLICT")]
+            return [
+                Conflict(said("somebody saved at the same moment; look again and repeat"), code="CONFLICT")
+            ]
         case _:
             raise TypeError(f"{type(error).__name__} is not a refusal") from error
 
@@ -59,7 +66,8 @@ def tell(
 
 def sentence(problem: DomainError, *, name_path: bool = False) -> str:
     """A problem's text as a sentence, with its path where no field can show it."""
-    text = problem.message[:1].upper() + problem.message[1:]
+    words = local_text(problem.words)
+    text = words[:1].upper() + words[1:]
     return f"{problem.path}: {text}" if name_path and problem.path else text
 
 

@@ -17,6 +17,7 @@ from plants.errors import DomainError
 from plants.models import TimeConfigBlock
 from plants.selectors.overview import current_blocks
 from plants.time_config import MAX_BLOCKS, Block, minute_text
+from plants.words import local_text
 
 _CLOCK = re.compile(r"([01]?\d|2[0-4]):([0-5]\d)")
 _FIELDS = {
@@ -146,9 +147,9 @@ class BlockFormSet(BaseInlineFormSet):
         found = _PATH.fullmatch(problem.path)
         kept = self.kept
         if found and int(found[1]) < len(kept) and found[2] in _FIELDS:
-            kept[int(found[1])].add_error(_FIELDS[found[2]], problem.message)
+            kept[int(found[1])].add_error(_FIELDS[found[2]], local_text(problem.words))
         else:
-            self.non_form_errors().append(problem.message)
+            self.non_form_errors().append(local_text(problem.words))
 
 
 class BlockInline(ThemedTabularInline):

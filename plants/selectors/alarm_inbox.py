@@ -16,6 +16,7 @@ from plants.errors import Invalid, NotFound
 from plants.models import AlarmCase, AlarmNote, AlarmOccurrence, AlarmOrigin, Plant, User
 from plants.severity import KNOWN
 from plants.texts import numbers_of
+from vcp.said import said
 
 PAGE = 50
 COUNTED = 1000
@@ -146,7 +147,7 @@ def case_of(inbox: Inbox, *, case_id: int) -> AlarmCase:
         _with_names(inbox.cases()).select_related("acknowledged_by", "closed_by").filter(pk=case_id).first()
     )
     if case is None:
-        raise NotFound("no such alarm")
+        raise NotFound(said("no such alarm"))
     return case
 
 
@@ -227,7 +228,7 @@ def _numbers(cursor: str, count: int) -> list[int]:
     parts = cursor.split(".")
     numbers = numbers_of(parts)
     if not len(parts) == len(numbers) == count:
-        raise Invalid("not a place in this list", path="after", code="INVALID_CURSOR")
+        raise Invalid(said("not a place in this list"), path="after", code="INVALID_CURSOR")
     return numbers
 
 
@@ -239,4 +240,4 @@ def _moment(micros: int) -> datetime:
     try:
         return _EPOCH + timedelta(microseconds=micros)
     except OverflowError as error:
-        raise Invalid("not a place in this list", path="after", code="INVALID_CURSOR") from error
+        raise Invalid(said("not a place in this list"), path="after", code="INVALID_CURSOR") from error

@@ -13,6 +13,7 @@ from plants.models import Asset, Connection, Plant, TimeConfigBlock, TimeConfigV
 from plants.selectors.connections import successors_of
 from plants.time_config import Block, Ratings
 from vcp import AssetType
+from vcp.said import said
 
 _USUAL_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
 
@@ -25,7 +26,11 @@ def get_plant(*, organisation_id: int, external_plant_id: str) -> Plant:
         .first()
     )
     if plant is None:
-        raise NotFound(f"no plant {external_plant_id!r}", path="plantId", code="PLANT_NOT_FOUND")
+        raise NotFound(
+            said("no plant %(external_plant_id)s", external_plant_id=repr(external_plant_id)),
+            path="plantId",
+            code="PLANT_NOT_FOUND",
+        )
     return plant
 
 

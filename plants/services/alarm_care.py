@@ -20,6 +20,7 @@ from plants.errors import Conflict, Invalid, NotFound
 from plants.models import AlarmCase, AlarmNote, User
 from plants.services.alarm_filing import tell_screens
 from plants.texts import storable_text
+from vcp.said import said
 
 LONGEST_TEXT = 2000
 LONGEST_REASON = 500
@@ -42,7 +43,8 @@ def acknowledge(*, case_id: int, by: User, request_key: str = "", at: datetime) 
         fresh = AlarmCase.objects.filter(pk=case_id, acknowledged_at__isnull=True)
         if not fresh.update(acknowledged_at=at, acknowledged_by=by, acknowledged_rank=F("rank")):
             raise Conflict(
-                f"{_name(case.acknowledged_by) or 'somebody'} acknowledged it", code=ALREADY_ACKNOWLEDGED
+                said("%(who)s acknowledged it", who=_name(case.acknowledged_by) or said("somebody")),
+                code=ALREADY_ACKNOWLEDGED,
             )
         took = case.owner_id is None
         if took:
@@ -62,7 +64,7 @@ def take_back(*, case_id: int, by: User, request_key: str = "", at: datetime) ->
             return done
         _must_be_open(case)
         if case.acknowledged_at is None:
-            raise Conflict("nobody has acknowledged it", code=NOT_ACKNOWLEDGED)
+            raise Conflict(said("nobody has acknowledged it"), code=NOT_ACKNOWLEDGED)
         owner_words = case.notes.filter(word__in=(_Word.ACKNOWLEDGED, _Word.ASSIGNED))
         last = owner_words.order_by("-pk").first()
         took = last is not None and bool(last.data.get("took"))
@@ -86,7 +88,7 @@ def assign(*, case_id: int, owner: User | None, by: User, request_key: str = "",
             return done
         _must_be_open(case)
         if owner is not None and not may_own(owner, organisation_id=case.organisation_id):
-            raise Invalid("this person can't own the alarm", path="owner", code=NOT_A_MEMBER)
+            raise Invalid(said("this person can't own the alarm"), path="owner", code=NOT_A_MEMBER)
         AlarmCase.objects.filter(pk=case_id).update(owner=owner)
         data = {"from": _name(case.owner), "to": _name(owner)}
         return _note(case, _Word.ASSIGNED, by=by, data=data, request_key=request_key, at=at)
@@ -94,14 +96,14 @@ def assign(*, case_id: int, owner: User | None, by: User, request_key: str = "",
 
 def comment(*, case_id: int, text: str, by: User, request_key: str = "", at: datetime) -> AlarmNote:
     """Say something about it; a closed one too. Raises NotFound, Invalid (REQUIRED, TOO_LONG)."""
-    said = _text(text, path="text", longest=LONGEST_TEXT)
-    if not said:
-        raise Invalid("say something", path="text", code="REQUIRED")
+    words = _text(text, path="text", longest=LONGEST_TEXT)
+    if not words:
+        raise Invalid(said("say something"), path="text", code="REQUIRED")
     with transaction.atomic():
         case = _locked(case_id)
         if (done := _done(case, request_key)) is not None:
             return done
-        return _note(case, _Word.COMMENT, by=by, text=said, request_key=request_key, at=at)
+        return _note(case, _Word.COMMENT, by=by, text=words, request_key=request_key, at=at)
 
 
 def close(*, case_id: int, why: str, by: User, request_key: str = "", at: datetime) -> AlarmNote:
@@ -117,7 +119,7 @@ def close(*, case_id: int, why: str, by: User, request_key: str = "", at: dateti
         _must_be_open(case)
         if case.is_raised and not reason:
             raise Invalid(
-                "its alarm is still raised: say why it can be closed", path="why", code=REASON_REQUIRED
+                said("its alarm is still raised: say why it can be closed"), path="why", code=REASON_REQUIRED
             )
         AlarmCase.objects.filter(pk=case_id).update(
             closed_at=at, closed_by=by, closed_why=reason, is_current=False
@@ -133,7 +135,7 @@ def reopen(*, case_id: int, by: User, request_key: str = "", at: datetime) -> Al
         if (done := _done(case, request_key)) is not None:
             return done
         if case.closed_at is None:
-            raise Conflict("it is not closed", code=NOT_CLOSED)
+            raise Conflict(said("it is not closed"), code=NOT_CLOSED)
         AlarmCase.objects.filter(pk=case_id).update(closed_at=None, closed_by=None, closed_why="")
         _fold_into_again(case)
         return _note(case, _Word.REOPENED, by=by, request_key=request_key, at=at)
@@ -164,13 +166,16 @@ def _locked(case_id: int) -> AlarmCase:
     rows = AlarmCase.objects.select_for_update(of=("self",))
     case = rows.select_related("owner", "acknowledged_by", "closed_by").filter(pk=case_id).first()
     if case is None:
-        raise NotFound("no such alarm")
+        raise NotFound(said("no such alarm"))
     return case
 
 
 def _must_be_open(case: AlarmCase) -> None:
     if case.closed_at is not None:
-        raise Conflict(f"{_name(case.closed_by) or 'somebody'} closed it", code=ALREADY_CLOSED)
+        raise Conflict(
+            said("%(who)s closed it", who=_name(case.closed_by) or said("somebody")),
+            code=ALREADY_CLOSED,
+        )
 
 
 def _done(case: AlarmCase, request_key: str) -> AlarmNote | None:
@@ -182,10 +187,10 @@ def _done(case: AlarmCase, request_key: str) -> AlarmNote | None:
 
 
 def _text(text: str, *, path: str, longest: int) -> str:
-    said = storable_text(text).strip()
-    if len(said) > longest:
-        raise Invalid(f"at most {longest} characters", path=path, code="TOO_LONG")
-    return said
+    words = storable_text(text).strip()
+    if len(words) > longest:
+        raise Invalid(said("at most %(limit)s characters", limit=longest), path=path, code="TOO_LONG")
+    return words
 
 
 def _name(user: User | None) -> str:

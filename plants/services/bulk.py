@@ -35,4 +35,4 @@ def save_sheets(*, sheets: Sequence[PlantSheet], author: Author, at: datetime) -
 
 
 def _under(index: int, problem: DomainError) -> DomainError:
-    return DomainError(problem.message, path=f"[{index}].{problem.path}", code=problem.code)
+    return DomainError(problem.words, path=f"[{index}].{problem.path}", code=problem.code)

@@ -8,6 +8,7 @@ from plants.errors import DomainError, Invalid, Several
 from plants.models import Connection, Plant
 from plants.selectors.connections import SECRET_FIELDS
 from vcp import ConnectionBundle, Family, KeyDecoding, ProtocolError, queue_names, routing_key, sign
+from vcp.said import said
 
 # What services of their own change.
 _KEPT = {
@@ -58,16 +59,18 @@ def _wire_problems(connection: Connection) -> list[DomainError]:
     try:
         routing_key(connection.routing_prefix, Family.COMMAND_MODE)
     except ProtocolError as error:
-        problems.append(Invalid(error.detail, path="routing_prefix"))
+        problems.append(Invalid(error.words, path="routing_prefix"))
     try:
         queue_names(connection.queue_prefix, connection.queues if isinstance(connection.queues, dict) else {})
     except ProtocolError as error:
-        problems.append(Invalid(error.detail, path="queues"))
+        problems.append(Invalid(error.words, path="queues"))
     if not isinstance(connection.queues, dict):
-        problems.append(Invalid("expected an object of queue names", path="queues"))
+        problems.append(Invalid(said("expected an object of queue names"), path="queues"))
     unknown = sorted(set(connection.signed_families) - {family.value for family in Family})
     if unknown:
-        problems.append(Invalid(f"{unknown[0]} is no family of messages", path="signed_families"))
+        problems.append(
+            Invalid(said("%(unknown)s is no family of messages", unknown=unknown[0]), path="signed_families")
+        )
     return problems
 
 
@@ -82,7 +85,7 @@ def replace_secrets(
     if bundle.signing_key:
         sign({}, bundle.signing_key, decoding=key_decoding)
     elif connection.signed_families:
-        raise Invalid("has no signing key, and this connection signs its commands", path="bundle")
+        raise Invalid(said("has no signing key, and this connection signs its commands"), path="bundle")
     facts = {
         "slug": bundle.slug,
         "queue_prefix": bundle.queue_prefix,

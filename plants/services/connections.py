@@ -20,6 +20,7 @@ from vcp import (
     queue_names,
     sign,
 )
+from vcp.said import said
 
 
 def import_bundle(
@@ -70,7 +71,7 @@ def import_bundle(
         with transaction.atomic():
             connection.save(force_insert=True)
     except IntegrityError as error:  # somebody took the name in between
-        raise Invalid("the organisation already has a connection of this name", path="name") from error
+        raise Invalid(said("the organisation already has a connection of this name"), path="name") from error
     return connection
 
 
@@ -83,9 +84,9 @@ def _refuse_rival(connection: Connection) -> None:
             # Which one it is, is nothing for another organisation.
             is_ours = owner == connection.organisation_id
             raise Conflict(
-                f"connection {pk} reads these queues already: replace its secrets instead"
+                said("connection %(pk)s reads these queues already: replace its secrets instead", pk=pk)
                 if is_ours
-                else "these queues can't be read from here: ask whoever runs this installation",
+                else said("these queues can't be read from here: ask whoever runs this installation"),
                 path="bundle",
                 code="CONNECTION_EXISTS",
             )
@@ -98,7 +99,7 @@ def _refuse_bad_key(bundle: ConnectionBundle, key_decoding: KeyDecoding) -> None
     try:
         sign({}, bundle.signing_key, decoding=key_decoding)
     except InvalidSigningKey as error:
-        raise Invalid(error.detail, path="signingKey", code=error.code) from error
+        raise Invalid(error.words, path="signingKey", code=error.code) from error
 
 
 def _problems(error: ValidationError) -> list[DomainError]:
@@ -114,7 +115,9 @@ def set_mode(*, connection: Connection, mode: ConnectionMode, at: datetime) -> N
     """Switch between OBSERVE and ACTIVE; refused when commands could not be signed with what is stored."""
     if mode is ConnectionMode.ACTIVE and connection.signed_families and not connection.signing_key:
         raise Conflict(
-            "the connection has no signing key, so commands that must be signed would be dropped by Voke",
+            said(
+                "the connection has no signing key, so commands that must be signed would be dropped by Voke"
+            ),
             path="signing_key",
             code="SIGNING_KEY_MISSING",
         )
@@ -141,7 +144,9 @@ def attach_plants(*, connection: Connection, external_plant_ids: Sequence[str]) 
     took over from this one, or when two plants of the connection would have the same UUID at Voke.
     """
     if Connection.objects.filter(pk=connection.pk, succeeded_by__isnull=False).exists():
-        raise Conflict("another connection took over from it", path="connection", code="CONNECTION_SUCCEEDED")
+        raise Conflict(
+            said("another connection took over from it"), path="connection", code="CONNECTION_SUCCEEDED"
+        )
     plants = Plant.objects.filter(
         organisation_id=connection.organisation_id, external_plant_id__in=external_plant_ids
     )
@@ -151,7 +156,9 @@ def attach_plants(*, connection: Connection, external_plant_ids: Sequence[str]) 
             return plants.update(connection=connection, site_revision=F("site_revision") + 1)
     except IntegrityError as error:
         raise Conflict(
-            "another plant of the connection has the same Voke UUID", path="voke_uuid", code="VOKE_UUID_TAKEN"
+            said("another plant of the connection has the same Voke UUID"),
+            path="voke_uuid",
+            code="VOKE_UUID_TAKEN",
         ) from error
 
 

@@ -25,6 +25,7 @@ from plants.models import DeadLetter, DeadLetterEvent
 from plants.services.quarantine import PER_PLANT, Place, heads_of, room_of
 from plants.sql import insert_new
 from plants.texts import storable_text
+from vcp.said import said
 
 LETTERS_KEPT = 10_000
 OPEN_KEPT_FOR = timedelta(days=90)
@@ -214,11 +215,15 @@ def discard(*, letter_ids: Sequence[int], actor: str, note: str, at: datetime) -
     """
     wanted = set(letter_ids)
     if not note.strip():
-        raise Invalid("say why these messages are not needed", path="note")
+        raise Invalid(said("say why these messages are not needed"), path="note")
     if len(note.strip()) > _LONGEST_NOTE:
-        raise Invalid(f"at most {_LONGEST_NOTE} characters", path="note")
+        raise Invalid(said("at most %(limit)s characters", limit=_LONGEST_NOTE), path="note")
     if len(wanted) > MOST_DISCARDED:
-        raise Invalid(f"at most {MOST_DISCARDED} letters at once", path="letter_ids", code="TOO_MANY")
+        raise Invalid(
+            said("at most %(limit)s letters at once", limit=MOST_DISCARDED),
+            path="letter_ids",
+            code="TOO_MANY",
+        )
     with transaction.atomic():
         open_ones = DeadLetter.objects.filter(pk__in=wanted, state=OPEN)
         ids = list(

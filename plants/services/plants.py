@@ -12,6 +12,7 @@ from django.db.models import F
 from plants.errors import DomainError, Invalid, Several
 from plants.models import Asset, Connection, Plant, PlantState
 from plants.services.organisations import bump_revision
+from vcp.said import said
 
 # What config.topology and config.constraints are built from: a change must reach Voke.
 SITE_FIELDS = (
@@ -53,7 +54,7 @@ _OTHERS = frozenset({"id", "time_config", "site_revision", "dispatch_enabled", "
 
 def _keep_unchanged(plant: Plant, before: Plant, changed: Collection[str] | None) -> None:
     if before.organisation_id != plant.organisation_id:
-        raise Several([Invalid("a plant stays with its organisation", path="organisation")])
+        raise Several([Invalid(said("a plant stays with its organisation"), path="organisation")])
     for field in Plant._meta.concrete_fields:
         if field.name in _OTHERS or (changed is not None and field.name not in changed):
             setattr(plant, field.attname, getattr(before, field.attname))
@@ -79,7 +80,7 @@ def _problems(plant: Plant) -> list[DomainError]:
         for field, messages in error.message_dict.items():
             problems += [Invalid(text, path="" if field == "__all__" else field) for text in messages]
     if not _is_zone(plant.time_zone):
-        problems.append(Invalid("is not an IANA time zone", path="time_zone"))
+        problems.append(Invalid(said("is not an IANA time zone"), path="time_zone"))
     if plant.connection_id is not None:
         problems += _connection_problems(plant.connection_id, plant.organisation_id)
     return problems
@@ -90,9 +91,9 @@ def _connection_problems(connection_id: int, organisation_id: int) -> list[Domai
     own = Connection.objects.filter(pk=connection_id, organisation_id=organisation_id)
     found = own.values_list("succeeded_by", flat=True)[:1]
     if not found:
-        return [Invalid("belongs to another organisation", path="connection")]
+        return [Invalid(said("belongs to another organisation"), path="connection")]
     if found[0] is not None:
-        text = "another connection took over from it"
+        text = said("another connection took over from it")
         return [Invalid(text, path="connection", code="CONNECTION_SUCCEEDED")]
     return []
 
@@ -128,14 +129,14 @@ def save_assets(*, plant: Plant, changed: Iterable[Asset], removed: Iterable[Ass
 def _strangers(assets: Iterable[Asset], known: Mapping[int, Asset]) -> Iterator[DomainError]:
     for asset in assets:
         if asset.pk is not None and asset.pk not in known:
-            yield Invalid("is not an asset of this plant", path=f"assets[{asset.external_id}]")
+            yield Invalid(said("is not an asset of this plant"), path=f"assets[{asset.external_id}]")
 
 
 def _repeated(assets: Sequence[Asset]) -> Iterator[DomainError]:
     for external_id, count in Counter(asset.external_id for asset in assets).items():
         if count > 1:
             path = f"assets[{external_id}].external_id"
-            yield Invalid("two assets of a plant have the same id", path=path)
+            yield Invalid(said("two assets of a plant have the same id"), path=path)
 
 
 def _differs(asset: Asset, before: Mapping[int, Asset]) -> bool:

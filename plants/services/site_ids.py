@@ -11,6 +11,7 @@ from plants.errors import Conflict
 from plants.models import Plant
 from plants.services.organisations import bump_revision
 from plants.services.succession import lock_plants
+from vcp.said import said
 
 _AT_ONCE = 500
 
@@ -54,7 +55,7 @@ def note_site_ids(
                 )
         except IntegrityError as error:
             raise Conflict(
-                "another plant of the connection has the same Voke UUID",
+                said("another plant of the connection has the same Voke UUID"),
                 path="voke_uuid",
                 code="VOKE_UUID_TAKEN",
             ) from error

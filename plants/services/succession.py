@@ -17,6 +17,7 @@ from plants.errors import Conflict
 from plants.models import Alarm, AlarmOrigin, Connection, Plant
 from plants.selectors.connections import SECRET_FIELDS
 from vcp import KeyDecoding, ProtocolError, sign
+from vcp.said import said
 
 
 def lock_pair(*, old_id: int, new_id: int) -> tuple[Connection, Connection]:
@@ -39,16 +40,20 @@ def lock_pair(*, old_id: int, new_id: int) -> tuple[Connection, Connection]:
 
 def _refuse_unfit(old: Connection, new: Connection) -> None:
     if old.pk == new.pk:
-        raise Conflict("a connection can't take over from itself", code="TAKEOVER_OF_ITSELF")
+        raise Conflict(said("a connection can't take over from itself"), code="TAKEOVER_OF_ITSELF")
     if old.organisation_id != new.organisation_id:
-        raise Conflict("the connections belong to two organisations", code="ANOTHER_ORGANISATION")
+        raise Conflict(said("the connections belong to two organisations"), code="ANOTHER_ORGANISATION")
     if old.succeeded_by_id is not None:
         raise Conflict(
-            f"connection {old.name!r} was taken over already", path="old", code="CONNECTION_SUCCEEDED"
+            said("connection %(name)s was taken over already", name=repr(old.name)),
+            path="old",
+            code="CONNECTION_SUCCEEDED",
         )
     if new.succeeded_by_id is not None:
         raise Conflict(
-            f"connection {new.name!r} was taken over itself", path="new", code="CONNECTION_SUCCEEDED"
+            said("connection %(name)s was taken over itself", name=repr(new.name)),
+            path="new",
+            code="CONNECTION_SUCCEEDED",
         )
 
 
@@ -59,19 +64,21 @@ def _refuse_unsigning(new: Connection) -> None:
     try:
         if not new.signing_key:
             raise Conflict(
-                "the new connection has no signing key", path="signing_key", code="SIGNING_KEY_MISSING"
+                said("the new connection has no signing key"), path="signing_key", code="SIGNING_KEY_MISSING"
             )
         sign({}, str(new.signing_key), decoding=KeyDecoding(new.key_decoding))
     except UndecryptableSecret as error:
         raise Conflict(
-            "the new connection's signing key can't be decrypted",
+            said("the new connection's signing key can't be decrypted"),
             path="signing_key",
             code="SECRET_UNREADABLE",
         ) from error
     except ProtocolError as error:
-        raise Conflict(error.detail, path="signing_key", code=error.code) from error
+        raise Conflict(error.words, path="signing_key", code=error.code) from error
     except ValueError as error:
-        raise Conflict("no such key decoding", path="key_decoding", code="INVALID_SIGNING_KEY") from error
+        raise Conflict(
+            said("no such key decoding"), path="key_decoding", code="INVALID_SIGNING_KEY"
+        ) from error
 
 
 def lock_plants(*, plant_ids: Sequence[int]) -> None:
@@ -99,7 +106,7 @@ def move_plants(*, old_id: int, new_id: int) -> list[int]:
             )
     except IntegrityError as error:
         raise Conflict(
-            "two plants of the new connection would have the same Voke UUID",
+            said("two plants of the new connection would have the same Voke UUID"),
             path="voke_uuid",
             code="VOKE_UUID_TAKEN",
         ) from error

@@ -6,6 +6,7 @@ from typing import Any
 from django.utils.safestring import SafeString
 
 from plants.admin.marks import NOTHING, Family, Look, chip, zone_name
+from plants.words import local_stored
 from schedules.conflicts import Code
 from schedules.models import OPEN, PlanVersion
 from schedules.selectors.versions import slots_of
@@ -14,7 +15,8 @@ from schedules.slots import PlannedSlot, span_text
 
 def news(problems: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Findings that tell something: that a slot is over can be seen."""
-    return [one for one in problems if one.get("code") != Code.PAST or one.get("slot") is None]
+    told = [one for one in problems if one.get("code") != Code.PAST or one.get("slot") is None]
+    return [{**one, "text": local_stored(one)} for one in told]
 
 
 def finding_chips(version: PlanVersion) -> list[SafeString]:

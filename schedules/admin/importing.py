@@ -15,6 +15,7 @@ from plants.admin.pages import Page, PageForm, posted, run_page, show_page
 from plants.admin.refusals import REFUSALS, problems_of, texts_of
 from plants.errors import NotFound
 from plants.models import Organisation
+from plants.words import local_text
 from schedules.admin.looks import counted
 from schedules.csv_plans import COLUMNS, MAX_BYTES, MAX_ROWS
 from schedules.models import PlanUpload
@@ -78,7 +79,8 @@ def confirm_view(model_admin: "ModelAdmin[Any]", request: HttpRequest, upload_id
     try:
         upload = find_upload(upload_id=upload_id, by=person)
     except NotFound as gone:
-        messages.warning(request, f"{gone.message[:1].upper()}{gone.message[1:]}.")
+        words = local_text(gone.words)
+        messages.warning(request, f"{words[:1].upper()}{words[1:]}.")
         return redirect("admin:schedules_dayplan_import")
     if request.method == "POST" and request.POST.get("do") == "drop":
         drop_upload(upload_id=upload.pk)

@@ -136,8 +136,9 @@ def problem_lines(problems: Iterable[Problem], slots: Sequence[PlannedSlot], *, 
 
 
 def problems_json(problems: Iterable[Problem]) -> list[dict[str, object]]:
-    """The findings as a version keeps them."""
-    return [stored_problem(one) for one in problems]
+    """The findings as a version keeps them, in English."""
+    kept = [stored_problem(one) for one in problems]
+    return [{name: value for name, value in one.items() if name != "said"} for one in kept]
 
 
 def preview_json(preview: ImportPreview) -> Json:

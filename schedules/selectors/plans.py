@@ -28,6 +28,7 @@ from schedules.models import (
 from schedules.selectors.marks import mark_of
 from schedules.selectors.proof import strongest
 from schedules.slots import PlannedSlot
+from vcp.said import said
 
 MOST_LISTED = 200
 MOST_EVENTS = 500
@@ -182,7 +183,9 @@ def plan_of_day(
     found = list(versions.order_by("-number")[:MOST_LISTED])
     version = _wanted(found, version_id)
     if version is None:
-        raise NotFound(f"nothing is planned for {day}", path="day", code="PLAN_NOT_FOUND")
+        raise NotFound(
+            said("nothing is planned for %(day)s", day=day.isoformat()), path="day", code="PLAN_NOT_FOUND"
+        )
     turns = SlotRun.objects.select_related("command__verification").order_by("turn")
     slots = version.slots.select_related("proof").order_by("start_at")
     slots = slots.prefetch_related(Prefetch("runs", queryset=turns))

@@ -12,6 +12,7 @@ from schedules.diffs import SlotChange, diff
 from schedules.mapping import planned
 from schedules.models import DayPlan, PlanSlot, PlanState, PlanVersion
 from schedules.slots import PlannedSlot
+from vcp.said import said
 
 MOST_VERSIONS = 200
 _RANK = {PlanState.DONE: 1, PlanState.PUBLISHED: 2, PlanState.DRAFT: 3, PlanState.CHECKED: 3}
@@ -61,7 +62,7 @@ def version_of(*, organisation_id: int, version_id: int) -> PlanVersion:
     rows = PlanVersion.objects.select_related("plan__plant").filter(plan__organisation_id=organisation_id)
     found = rows.filter(pk=version_id).first()
     if found is None:
-        raise NotFound("no such plan", path="version", code="PLAN_NOT_FOUND")
+        raise NotFound(said("no such plan"), path="version", code="PLAN_NOT_FOUND")
     return found
 
 
@@ -96,7 +97,7 @@ def diff_of(*, organisation_id: int, version_id: int, other_id: int | None = Non
     else:
         before = version_of(organisation_id=organisation_id, version_id=other_id)
         if before.plan_id != after.plan_id:
-            raise Invalid("the two are plans of different days", path="other", code="OTHER_DAY")
+            raise Invalid(said("the two are plans of different days"), path="other", code="OTHER_DAY")
     slots = slots_of(version_ids=[one.pk for one in (before, after) if one is not None])
     was = [] if before is None else slots.get(before.pk, [])
     return VersionDiff(before=before, after=after, changes=diff(was, slots.get(after.pk, [])))
@@ -106,16 +107,22 @@ def export_plans(*, organisation_id: int, version_ids: Iterable[int]) -> str:
     """Versions as CSV that an import takes back, by plant and day; `Invalid` (TOO_MANY_ROWS) beyond what it takes."""
     ids = sorted(set(version_ids))
     if len(ids) > MAX_ROWS:
-        raise Invalid(f"more than {MAX_ROWS} plans", path="versions", code="TOO_MANY_ROWS")
+        raise Invalid(
+            said("more than %(limit)s plans", limit=MAX_ROWS), path="versions", code="TOO_MANY_ROWS"
+        )
     rows = PlanVersion.objects.filter(Among(ids), plan__organisation_id=organisation_id)
     versions = list(
         rows.select_related("plan__plant").order_by("plan__plant__external_plant_id", "plan__day", "number")
     )
     if len(versions) != len(ids):
-        raise NotFound("no such plan", path="version", code="PLAN_NOT_FOUND")
+        raise NotFound(said("no such plan"), path="version", code="PLAN_NOT_FOUND")
     counted = PlanSlot.objects.filter(Among(ids, of="version_id")).order_by()[: MAX_ROWS + 1].count()
     if counted > MAX_ROWS:
-        raise Invalid(f"more than {MAX_ROWS} rows: export fewer plans", path="versions", code="TOO_MANY_ROWS")
+        raise Invalid(
+            said("more than %(limit)s rows: export fewer plans", limit=MAX_ROWS),
+            path="versions",
+            code="TOO_MANY_ROWS",
+        )
     slots = slots_of(version_ids=ids)
     return write_plans(
         (version.plan.plant.external_plant_id, version.plan.time_zone, slots.get(version.pk, []))

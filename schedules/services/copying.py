@@ -26,6 +26,7 @@ from schedules.models import IN_FORCE, OPEN, DayPlan, Origin, PlanState, PlanVer
 from schedules.services.drafts import Draft, lock_plans, refuse_days, save_drafts
 from schedules.slots import PlannedSlot, Span, grid_of_day
 from vcp import SetpointType
+from vcp.said import said
 
 MOST_DAYS = 62
 _Wall = tuple[time, int]
@@ -62,7 +63,7 @@ def copy_day(
         source = _source(organisation_id, external_plant_id, from_day, version_id)
         slots = [planned(row) for row in source.slots.order_by("start_at")]
         if not slots:
-            raise Conflict("the day has no slots to copy", code="NOTHING_PLANNED")
+            raise Conflict(said("the day has no slots to copy"), code="NOTHING_PLANNED")
         keys = [(external_plant_id, day) for day in to_days]
         plans = lock_plans(organisation_id=organisation_id, days=keys, at=at)
         minutes = source.plan.plant.slot_minutes
@@ -88,12 +89,14 @@ def copy_day(
 
 def _refuse_days(from_day: date, to_days: Sequence[date]) -> None:
     if not to_days:
-        raise Invalid("name a day to copy to", path="toDays", code="NO_DAYS")
+        raise Invalid(said("name a day to copy to"), path="toDays", code="NO_DAYS")
     if len(to_days) > MOST_DAYS:
-        raise Invalid(f"at most {MOST_DAYS} days at once", path="toDays", code="TOO_MANY_DAYS")
+        raise Invalid(
+            said("at most %(limit)s days at once", limit=MOST_DAYS), path="toDays", code="TOO_MANY_DAYS"
+        )
     refuse_days(to_days, path="toDays")
     if from_day in to_days:
-        raise Invalid("a day is not copied onto itself", path="toDays", code="SAME_DAY")
+        raise Invalid(said("a day is not copied onto itself"), path="toDays", code="SAME_DAY")
 
 
 def _source(
@@ -111,7 +114,11 @@ def _source(
         states = (*IN_FORCE, *OPEN)
         found = next((newest[state] for state in states if state in newest), None)
     if found is None:
-        raise NotFound(f"nothing is planned for {from_day}", path="fromDay", code="PLAN_NOT_FOUND")
+        raise NotFound(
+            said("nothing is planned for %(from_day)s", from_day=from_day.isoformat()),
+            path="fromDay",
+            code="PLAN_NOT_FOUND",
+        )
     return found
 
 
@@ -121,7 +128,10 @@ def _refuse_other_length(source: PlanVersion, slots: Iterable[PlannedSlot], minu
         (span.start_at, span.end_at) for span in grid_of_day(plan.day, zone=plan.time_zone, minutes=minutes)
     }
     if any((slot.start_at, slot.end_at) not in grid for slot in slots):
-        text = f"the day was planned in slots of another length than the plant's {minutes} minutes"
+        text = said(
+            "the day was planned in slots of another length than the plant's %(minutes)s minutes",
+            minutes=minutes,
+        )
         raise Conflict(text, code="SLOT_LENGTH_DIFFERS")
 
 
@@ -130,7 +140,9 @@ def _refuse_edited(plans: Sequence[DayPlan]) -> None:
     days = sorted(edited)
     if days:
         named = ", ".join(f"{day:%Y-%m-%d}" for day in days)
-        raise Conflict(f"there are drafts already: {named}", path="toDays", code="DRAFT_EXISTS")
+        raise Conflict(
+            said("there are drafts already: %(named)s", named=named), path="toDays", code="DRAFT_EXISTS"
+        )
 
 
 def _copied(

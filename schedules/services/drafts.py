@@ -27,6 +27,7 @@ from schedules.models import OPEN, DayPlan, Origin, PlanEvent, PlanSlot, PlanSta
 from schedules.selectors.marks import marks_of
 from schedules.slots import FIRST_DAY, LAST_DAY, PlannedSlot
 from schedules.telling import tell_plan
+from vcp.said import said
 
 MOST_SLOTS = 400
 """A day of 25 hours has 300 slots of five minutes."""
@@ -113,21 +114,27 @@ def _sorted(draft: Draft) -> list[PlannedSlot]:
 
 def _refuse_too_much(drafts: Sequence[Draft]) -> None:
     if len(drafts) > MOST_PLANS:
-        raise Invalid(f"at most {MOST_PLANS} days at once", path="drafts", code="TOO_MANY_PLANS")
+        raise Invalid(
+            said("at most %(limit)s days at once", limit=MOST_PLANS), path="drafts", code="TOO_MANY_PLANS"
+        )
     if len({(one.external_plant_id, one.day) for one in drafts}) < len(drafts):
-        raise Invalid("names a day of a plant twice", path="drafts", code="TWICE")
+        raise Invalid(said("names a day of a plant twice"), path="drafts", code="TWICE")
     refuse_days([one.day for one in drafts], path="day")
     for draft in drafts:
         if len(draft.slots) > MOST_SLOTS:
-            raise Invalid(f"at most {MOST_SLOTS} slots", path="slots", code="TOO_MANY_SLOTS")
+            raise Invalid(
+                said("at most %(limit)s slots", limit=MOST_SLOTS), path="slots", code="TOO_MANY_SLOTS"
+            )
         if len({slot.start_at for slot in draft.slots}) < len(draft.slots):
-            raise Invalid("two slots begin at the same time", path="slots", code="TWICE")
+            raise Invalid(said("two slots begin at the same time"), path="slots", code="TWICE")
 
 
 def refuse_days(days: Iterable[date], *, path: str) -> None:
     """Raises `Invalid` (DAY_OUT_OF_RANGE) for a day that can't be planned."""
     if any(not FIRST_DAY <= day <= LAST_DAY for day in days):
-        text = f"lies outside of {FIRST_DAY:%Y} to {LAST_DAY:%Y}"
+        text = said(
+            "lies outside of %(limit)s to %(limit2)s", limit=f"{FIRST_DAY:%Y}", limit2=f"{LAST_DAY:%Y}"
+        )
         raise Invalid(text, path=path, code="DAY_OUT_OF_RANGE")
 
 
@@ -159,7 +166,7 @@ def _plants_of(organisation_id: int, names: set[str]) -> dict[str, Plant]:
     rows = Plant.objects.filter(organisation_id=organisation_id, external_plant_id__in=sorted(names))
     plants = {plant.external_plant_id: plant for plant in rows.only("external_plant_id", "time_zone")}
     for name in sorted(names - plants.keys()):
-        raise NotFound(f"no plant {name!r}", path="plant", code="PLANT_NOT_FOUND")
+        raise NotFound(said("no plant %(name)s", name=repr(name)), path="plant", code="PLANT_NOT_FOUND")
     return plants
 
 
@@ -177,7 +184,11 @@ def _refuse_changed(plans: Sequence[DayPlan], drafts: Sequence[Draft]) -> None:
     marks = marks_of(plan_ids=[plan.pk for plan in plans])
     for plan, draft in zip(plans, drafts, strict=True):
         if draft.seen is not None and marks.get(plan.pk, 0) != draft.seen:
-            text = f"somebody else changed the plan of {draft.external_plant_id} for {draft.day} meanwhile"
+            text = said(
+                "somebody else changed the plan of %(external_plant_id)s for %(day)s meanwhile",
+                external_plant_id=draft.external_plant_id,
+                day=draft.day.isoformat(),
+            )
             raise Conflict(text, code="PLAN_CHANGED")
 
 
@@ -228,7 +239,7 @@ def discard_draft(*, organisation_id: int, version_id: int, actor: Actor, at: da
     with transaction.atomic():
         version = lock_version(organisation_id=organisation_id, version_id=version_id)
         if version.state not in OPEN:
-            raise Conflict(f"the version is {version.state}", code="NOT_A_DRAFT")
+            raise Conflict(said("the version is %(state)s", state=version.state), code="NOT_A_DRAFT")
         PlanVersion.objects.filter(pk=version.pk).update(state=PlanState.CANCELLED, ended_at=at)
         note_event(version.plan, version, "DISCARDED", actor=actor.name, at=at)
 
@@ -241,7 +252,7 @@ def lock_version(*, organisation_id: int, version_id: int) -> PlanVersion:
         .first()
     )
     if plan is None:
-        raise NotFound("no such plan", path="version", code="PLAN_NOT_FOUND")
+        raise NotFound(said("no such plan"), path="version", code="PLAN_NOT_FOUND")
     return PlanVersion.objects.select_related("plan__plant").get(pk=version_id)
 
 
@@ -250,7 +261,7 @@ def check_version(*, organisation_id: int, version_id: int, actor: Actor, at: da
     with transaction.atomic():
         version = lock_version(organisation_id=organisation_id, version_id=version_id)
         if version.state not in OPEN:
-            raise Conflict(f"the version is {version.state}", code="NOT_A_DRAFT")
+            raise Conflict(said("the version is %(state)s", state=version.state), code="NOT_A_DRAFT")
         problems = find_problems(version, at=at)
         passed = not blocks_publication(problems)
         PlanVersion.objects.filter(pk=version.pk).update(
@@ -278,7 +289,8 @@ def stored_problem(problem: Problem) -> dict[str, object]:
         "slot": problem.slot,
         "code": problem.code.value,
         "severity": problem.severity.value,
-        "text": problem.text,
+        "text": str(problem.text),
+        "said": problem.text.packed(),
         "limit": problem.limit,
         "overBy": problem.over_by,
         "nearest": problem.nearest,

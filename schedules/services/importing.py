@@ -26,6 +26,7 @@ from schedules.selectors.marks import marks_of
 from schedules.selectors.versions import newest_versions, plans_by_key, slots_of
 from schedules.services.drafts import Draft, save_drafts
 from schedules.slots import PlannedSlot
+from vcp.said import said
 
 _MOST_TOLD = 200
 """So many wrong rows are told one by one when an import is refused."""
@@ -108,8 +109,8 @@ def confirm_import(
     if preview.digest != digest:
         same_file = preview.digest.partition("-")[0] == digest.partition("-")[0]
         if same_file:
-            raise Conflict("plans of this file changed since the preview", code="PLAN_CHANGED")
-        raise Conflict("this is not the file of the preview", path="file", code="FILE_CHANGED")
+            raise Conflict(said("plans of this file changed since the preview"), code="PLAN_CHANGED")
+        raise Conflict(said("this is not the file of the preview"), path="file", code="FILE_CHANGED")
     return store_import(organisation_id=organisation_id, preview=preview, actor=actor, at=at, name=name)
 
 
@@ -120,7 +121,7 @@ def store_import(
     if preview.problems:
         raise Several([_told(one) for one in preview.problems[:_MOST_TOLD]])
     if not preview.plans:
-        raise Invalid("has no rows", path="file", code="NO_ROWS")
+        raise Invalid(said("has no rows"), path="file", code="NO_ROWS")
     drafts = [
         Draft(external_plant_id=one.external_plant_id, day=one.day, slots=one.slots, seen=one.mark)
         for one in preview.plans
@@ -132,7 +133,9 @@ def store_import(
 
 def _told(problem: RowProblem) -> DomainError:
     path = f"file[{problem.row}].{problem.column}" if problem.column else f"file[{problem.row}]"
-    return Invalid(f"line {problem.row}: {problem.text}", path=path, code=problem.code)
+    return Invalid(
+        said("line %(row)s: %(text)s", row=problem.row, text=problem.text), path=path, code=problem.code
+    )
 
 
 def _digest(content: bytes, plans: Sequence[PlanPreview]) -> str:

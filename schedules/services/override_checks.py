@@ -10,6 +10,7 @@ from plants.errors import Conflict, Invalid
 from schedules.models import Override
 from schedules.policy import SchedulePolicy
 from vcp import Family, Priority, SiteSetpoint, format_timestamp, parse_payload
+from vcp.said import said
 
 
 def as_override(payload: SiteSetpoint, *, at: datetime, until_at: datetime) -> SiteSetpoint:
@@ -20,16 +21,18 @@ def as_override(payload: SiteSetpoint, *, at: datetime, until_at: datetime) -> S
 def require_reason(reason: str) -> None:
     """`Invalid` (REASON_MISSING) for an empty one."""
     if not reason.strip():
-        raise Invalid("say why", path="reason", code="REASON_MISSING")
+        raise Invalid(said("say why"), path="reason", code="REASON_MISSING")
 
 
 def require_end(until_at: datetime, *, at: datetime, policy: SchedulePolicy) -> None:
     """`Invalid` (BAD_END, TOO_LONG) for an end that is over or too far off."""
     if until_at.utcoffset() is None or until_at <= at:
-        raise Invalid("must lie ahead", path="until", code="BAD_END")
+        raise Invalid(said("must lie ahead"), path="until", code="BAD_END")
     if until_at > at + policy.override_most:
         hours = policy.override_most.total_seconds() / 3600
-        raise Invalid(f"an override lasts {hours:g} hours at most", path="until", code="TOO_LONG")
+        raise Invalid(
+            said("an override lasts %(hours)s hours at most", hours=hours), path="until", code="TOO_LONG"
+        )
 
 
 def check_override(
@@ -62,7 +65,7 @@ def begun_under(
     asked = as_override(payload, at=found.begun_at, until_at=until_at)
     if found.plant_id != plant_id or _on_the_wire(asked_of(found)) != _on_the_wire(asked):
         raise Conflict(
-            "the key was used for another request", path="idempotencyKey", code="IDEMPOTENCY_KEY_REUSED"
+            said("the key was used for another request"), path="idempotencyKey", code="IDEMPOTENCY_KEY_REUSED"
         )
     return found
 
@@ -70,7 +73,9 @@ def begun_under(
 def require_open(override: Override) -> None:
     """`Conflict` (NOT_OPEN) for one that has ended."""
     if override.ended_at is not None:
-        raise Conflict(f"the override ended ({override.end_cause})", code="NOT_OPEN")
+        raise Conflict(
+            said("the override ended (%(end_cause)s)", end_cause=override.end_cause), code="NOT_OPEN"
+        )
 
 
 def asked_of(override: Override) -> SiteSetpoint:

@@ -55,6 +55,7 @@ from schedules.services.runs import Turned, lock_free_plants, write_runs
 from schedules.services.standing import LONGEST_SLOT, OVERRIDDEN, override_text
 from schedules.telling import tell_override, tell_overrides
 from vcp import Priority, SiteSetpoint, to_wire
+from vcp.said import said
 
 BATCH = 500
 _CAME_TO_NOTHING = NEVER_SENT | {State.REJECTED, State.RETURNED, State.REFUSED}
@@ -289,9 +290,8 @@ def end_override(
 def _lock(organisation_id: int, override_id: int) -> Override:
     """The override with its plant locked; the plant before it, as everywhere."""
     rows = Override.objects.filter(organisation_id=organisation_id, pk=override_id)
-    found = rows.values_list("plant__external_plant_id", flat=True).first()
-    if found is None:
-        raise NotFound("no such override", path="override", code="OVERRIDE_NOT_FOUND")
+    if (found := rows.values_list("plant__external_plant_id", flat=True).first()) is None:
+        raise NotFound(said("no such override"), path="override", code="OVERRIDE_NOT_FOUND")
     lock_plant(organisation_id=organisation_id, external_plant_id=found)
     return rows.select_related("plant").get()
 

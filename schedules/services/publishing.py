@@ -33,6 +33,7 @@ from django.db import DatabaseError, transaction
 from dispatch.requests import Actor
 from plants.errors import Conflict, DomainError, Invalid, NotFound, Several
 from plants.models import Plant, ScheduleCarrier
+from schedules.conflict_texts import fitting
 from schedules.conflicts import Code, Problem, Severity, news_of
 from schedules.mapping import planned
 from schedules.models import OPEN, DayPlan, Origin, PlanState, PlanVersion
@@ -49,7 +50,8 @@ from schedules.services.drafts import (
     save_drafts,
     stored_problem,
 )
-from schedules.slots import number_text, span_text
+from schedules.slots import span_text
+from vcp.said import joined, said, said_many
 
 logger = structlog.get_logger(__name__)
 
@@ -95,7 +97,7 @@ def publish(
             version = lock_version(organisation_id=organisation_id, version_id=version_id)
             plant = _lock_plant(version.plan)
             if seen is not None and review_marks_of(plan_ids=[version.plan_id]).get(version.plan_id) != seen:
-                raise Conflict("somebody changed the plan meanwhile; look again", code="PLAN_CHANGED")
+                raise Conflict(said("somebody changed the plan meanwhile; look again"), code="PLAN_CHANGED")
             _require_publishable(version, at=at, accept_warnings=accept_warnings)
             _put_in_force(version, ScheduleCarrier(plant.schedule_carrier), actor=actor, at=at, policy=policy)
     except _NotPublished as refused:
@@ -112,20 +114,30 @@ def _lock_plant(plan: DayPlan) -> Plant:
 
 def _require_publishable(version: PlanVersion, *, at: datetime, accept_warnings: bool) -> None:
     if version.state != PlanState.CHECKED:
-        raise Conflict(f"the version is {version.state}; check it first", code="NOT_CHECKED")
+        raise Conflict(
+            said("the version is %(state)s; check it first", state=version.state), code="NOT_CHECKED"
+        )
     if not version.slots.exists():
-        raise Conflict("the plan has no slots; cancel the published one instead", code="NOTHING_PLANNED")
+        raise Conflict(
+            said("the plan has no slots; cancel the published one instead"), code="NOTHING_PLANNED"
+        )
     problems = find_problems(version, at=at)
     errors = _errors_of(problems, version)
     if errors:
         raise _NotPublished(Several(errors))
     warnings = news_of(problems)
     if warnings and not accept_warnings:
-        text = f"{len(warnings)} warnings stand against it: accept them"
+        text = said_many(
+            "%(count)s warning stands against it: accept it",
+            "%(count)s warnings stand against it: accept them",
+            len(warnings),
+        )
         raise Conflict(text, code="WARNINGS_NOT_ACCEPTED")
     new = {one.code for one in warnings} - {Code(one["code"]) for one in version.problems}
     if new:
-        text = f"there are warnings that the last check did not find: {', '.join(sorted(new))}"
+        text = said(
+            "there are warnings that the last check did not find: %(names)s", names=", ".join(sorted(new))
+        )
         raise _NotPublished(Conflict(text, code="NEW_WARNINGS"))
     version.problems = [stored_problem(one) for one in problems]
 
@@ -141,9 +153,9 @@ def _errors_of(problems: Iterable[Problem], version: PlanVersion) -> list[Domain
 
 def _told(problem: Problem, times: Sequence[str]) -> Invalid:
     path = "slots" if problem.slot is None else f"slots[{problem.slot}]"
-    text = problem.text if problem.slot is None else f"{times[problem.slot]} {problem.text}"
+    text = problem.text if problem.slot is None else joined(" ", [times[problem.slot], problem.text])
     if problem.nearest is not None:
-        text += f"; {number_text(problem.nearest)} {problem.nearest_unit} would fit"
+        text = fitting(text, value=problem.nearest, unit=problem.nearest_unit)
     return Invalid(text, path=path, code=problem.code.value)
 
 
@@ -181,7 +193,7 @@ def _move(version: PlanVersion, to: PlanState, **changes: object) -> None:
     """Guarded by the state that was read under the plan's lock: whoever changes versions holds it."""
     moved = PlanVersion.objects.filter(pk=version.pk, state=version.state).update(state=to, **changes)
     if moved != 1:
-        raise Conflict("the version changed meanwhile", code="PLAN_CHANGED")
+        raise Conflict(said("the version changed meanwhile"), code="PLAN_CHANGED")
     version.state = to
     for name, value in changes.items():
         setattr(version, name, value)
@@ -222,7 +234,11 @@ def publish_many(
     """
     wanted = list(dict.fromkeys(version_ids))
     if len(wanted) > MOST_AT_ONCE:
-        raise Invalid(f"at most {MOST_AT_ONCE} plans at once", path="versions", code="TOO_MANY_PLANS")
+        raise Invalid(
+            said("at most %(limit)s plans at once", limit=MOST_AT_ONCE),
+            path="versions",
+            code="TOO_MANY_PLANS",
+        )
     answers = []
     for version_id in wanted:
         try:
@@ -241,7 +257,7 @@ def publish_many(
             logger.warning(
                 "plan not published", action="publish", version=version_id, error=type(error).__name__
             )
-            failed = Conflict("the database failed; try again", code="DATABASE_FAILED")
+            failed = Conflict(said("the database failed; try again"), code="DATABASE_FAILED")
             answers.append(Published(version_id=version_id, error=failed))
         else:
             answers.append(Published(version_id=version_id, version=version))
@@ -265,11 +281,13 @@ def republish(
         version = lock_version(organisation_id=organisation_id, version_id=version_id)
         plan = version.plan
         if version.state != PlanState.PUBLISHED:
-            raise Conflict(f"the version is {version.state}", code="NOT_PUBLISHED")
+            raise Conflict(said("the version is %(state)s", state=version.state), code="NOT_PUBLISHED")
         if version.carrier == plan.plant.schedule_carrier:
-            raise Conflict(f"it is carried by {version.carrier} already", code="SAME_CARRIER")
+            raise Conflict(
+                said("it is carried by %(carrier)s already", carrier=version.carrier), code="SAME_CARRIER"
+            )
         if plan.versions.filter(state__in=OPEN).exists():
-            raise Conflict("somebody edits this day: publish or discard the draft", code="DRAFT_EXISTS")
+            raise Conflict(said("somebody edits this day: publish or discard the draft"), code="DRAFT_EXISTS")
         draft = Draft(
             external_plant_id=plan.plant.external_plant_id,
             day=plan.day,
@@ -312,12 +330,12 @@ def cancel_plan(
     Raises `Invalid` (REASON_MISSING), `NotFound`, `Conflict` (NOT_PUBLISHED).
     """
     if not reason.strip():
-        raise Invalid("say why", path="reason", code="REASON_MISSING")
+        raise Invalid(said("say why"), path="reason", code="REASON_MISSING")
     with transaction.atomic():
         version = lock_version(organisation_id=organisation_id, version_id=version_id)
         _lock_plant(version.plan)
         if version.state != PlanState.PUBLISHED:
-            raise Conflict(f"the version is {version.state}", code="NOT_PUBLISHED")
+            raise Conflict(said("the version is %(state)s", state=version.state), code="NOT_PUBLISHED")
         _move(version, PlanState.CANCELLED, ended_at=at)
         withdraw_schedules(version, successor=None, actor=actor, at=at, policy=policy)
         if version.carrier == ScheduleCarrier.DISPATCHER:

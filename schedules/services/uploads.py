@@ -9,6 +9,7 @@ from plants.errors import Invalid, NotFound
 from plants.models import User
 from schedules.csv_plans import MAX_BYTES
 from schedules.models import PlanUpload
+from vcp.said import said
 
 KEPT = timedelta(days=1)
 MOST_WAITING = 5
@@ -18,7 +19,9 @@ MOST_WAITING = 5
 def keep_upload(*, organisation_id: int, content: bytes, name: str, by: User, at: datetime) -> PlanUpload:
     """Store a file as it came; `Invalid` (TOO_LARGE) beyond what an import takes."""
     if len(content) > MAX_BYTES:
-        raise Invalid(f"larger than {MAX_BYTES // 1024 // 1024} MB", path="file", code="TOO_LARGE")
+        raise Invalid(
+            said("larger than %(limit)s MB", limit=MAX_BYTES // 1024 // 1024), path="file", code="TOO_LARGE"
+        )
     kept = PlanUpload.objects.create(
         organisation_id=organisation_id, name=name[:200], content=content, made_at=at, by=by
     )
@@ -31,7 +34,9 @@ def find_upload(*, upload_id: int, by: User) -> PlanUpload:
     """A person's own file; `NotFound` when it is somebody else's or gone."""
     found = PlanUpload.objects.select_related("organisation").filter(pk=upload_id, by=by).first()
     if found is None:
-        raise NotFound("the file is not kept any more; upload it again", path="file", code="UPLOAD_GONE")
+        raise NotFound(
+            said("the file is not kept any more; upload it again"), path="file", code="UPLOAD_GONE"
+        )
     return found
 
 

@@ -15,6 +15,7 @@ from plants.models import Organisation
 from trading_api.auth import current_pepper, hash_secret, new_secret
 from trading_api.errors import ClientIdTaken
 from trading_api.models import Credential
+from vcp.said import said
 
 # Interpretation: Voke takes 1 to 120 characters as clientId; ours are such that need no escaping anywhere.
 _CLIENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
@@ -35,10 +36,11 @@ def issue_credentials(
     chosen = client_id or f"{organisation.slug}-{secrets.token_hex(4)}"
     if not _CLIENT_ID.fullmatch(chosen):
         raise Invalid(
-            "1 to 120 letters, digits, '.', '_' or '-', starting with a letter or digit", path="client_id"
+            said("1 to 120 letters, digits, '.', '_' or '-', starting with a letter or digit"),
+            path="client_id",
         )
     if len(label) > 80:
-        raise Invalid("at most 80 characters", path="label")
+        raise Invalid(said("at most 80 characters"), path="label")
     secret, pepper = new_secret(), current_pepper()
     credential, made = Credential.objects.get_or_create(
         client_id=chosen,
@@ -83,4 +85,4 @@ def _change(credential: Credential, **fields: Any) -> None:
     """By a statement of its own, never by saving the object at hand: its revision may be an old one."""
     with transaction.atomic():
         if not Credential.objects.filter(pk=credential.pk).update(**fields):
-            raise NotFound("no such credential", path="credential")
+            raise NotFound(said("no such credential"), path="credential")

@@ -30,6 +30,7 @@ from trading_api.errors import UpdateNotOpen
 from trading_api.mapping import Outcome
 from trading_api.models import ConfigUpdateRequest, HeldBecause, ServedVersion, UpdateState
 from trading_api.telling import tell_update
+from vcp.said import said
 
 _HELD_MESSAGES = {
     HeldBecause.POLICY: "Held: a person reviews the updates of this plant.",
@@ -96,7 +97,7 @@ def _locked(**plant: Any) -> Plant:
     found = Plant.objects.select_for_update(no_key=True).filter(**plant).first()
     if found is None:
         name = plant.get("external_plant_id", "")
-        raise NotFound(f"no plant {name!r}", path="plantId", code="PLANT_NOT_FOUND")
+        raise NotFound(said("no plant %(name)s", name=repr(name)), path="plantId", code="PLANT_NOT_FOUND")
     return found
 
 
@@ -274,7 +275,7 @@ def _open_update(update_id: int) -> tuple[ConfigUpdateRequest, Plant]:
     """The request and its plant under lock; whether it is open is asked again by `_decide`."""
     request = ConfigUpdateRequest.objects.filter(pk=update_id).first()
     if request is None:
-        raise NotFound("no such config update", path="update_id")
+        raise NotFound(said("no such config update"), path="update_id")
     plant = _locked(pk=request.plant_id)
     return request, plant
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from django.db import transaction
 
 from plants.errors import Conflict, Invalid
+from vcp.said import said
 from watch.errors import SendError
 from watch.mail import parse_addresses
 from watch.models import Notification, NotificationChannel, NotificationState
@@ -21,7 +22,7 @@ def save_channel(
     channel.name = channel.name.strip()
     taken = NotificationChannel.objects.filter(name=channel.name).exclude(pk=channel.pk)
     if taken.exists():
-        raise Conflict("another channel has this name", path="name")
+        raise Conflict(said("another channel has this name"), path="name")
     if channel.kind == Kind.EMAIL:
         _check_email(channel)
     else:
@@ -49,10 +50,12 @@ def _check_webhook(channel: NotificationChannel, new_secret: str, allow_http: bo
         raise Invalid(str(error), path="url") from error
     if new_secret:
         if len(new_secret) < SECRET_AT_LEAST:
-            raise Invalid(f"must have at least {SECRET_AT_LEAST} characters", path="new_secret")
+            raise Invalid(
+                said("must have at least %(limit)s characters", limit=SECRET_AT_LEAST), path="new_secret"
+            )
         channel.secret = new_secret
     elif not channel.secret:
-        raise Invalid("a webhook needs a secret to be signed with", path="new_secret")
+        raise Invalid(said("a webhook needs a secret to be signed with"), path="new_secret")
 
 
 def delete_channel(*, channel_id: int, at: datetime) -> None:
@@ -63,5 +66,5 @@ def delete_channel(*, channel_id: int, at: datetime) -> None:
             channel=channel, state=NotificationState.PENDING, claimed_until__gt=at
         )
         if under_way.exists():
-            raise Conflict("a message of it is being sent; try again in a minute")
+            raise Conflict(said("a message of it is being sent; try again in a minute"))
         channel.delete()

@@ -38,6 +38,9 @@ export async function proofChart(place, { again = false } = {}) {
 /** Old data stays; without any, the place says why it is empty and offers another try. */
 function failed(place) {
   if (place.childElementCount) return;
+  const said = document.createElement("p");
+  said.className = "dim";
+  said.textContent = t("The chart could not be loaded.");
   const button = document.createElement("button");
   button.type = "button";
   button.className = "btn sm";
@@ -46,5 +49,5 @@ function failed(place) {
     place.replaceChildren();
     proofChart(place, { again: true });
   });
-  place.append(button);
+  place.append(said, button);
 }
