@@ -72,6 +72,7 @@ TEXTS: Final = (
     gettext_noop("State"),
     gettext_noop("Tap a block to change it."),
     gettext_noop("That did not work. Nothing is shown as done."),
+    gettext_noop("The chart could not be loaded."),
     gettext_noop("The list is in order again"),
     gettext_noop("The server can't be reached. Nothing was changed."),
     gettext_noop("The server hears no news at present: values stand still, commands are carried out."),

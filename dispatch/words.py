@@ -112,6 +112,7 @@ _SOURCES: Mapping[str, str] = {
     ProofSource.METER: _("meter"),
 }
 _NO_SOURCE = _("no telemetry")
+_MOST_NAMES, _ROOM_FOR_NAMES = 4, 40
 OUTCOME_WORDS: Mapping[str, str] = {
     Outcome.PENDING: _("Waiting"),
     Outcome.CONFIRMED: _("Confirmed"),
@@ -197,18 +198,39 @@ def _number(payload: Mapping[str, Any], name: str) -> float:
 
 
 def _batch_title(commands: object) -> str:
+    """One device by its name; several that do the same by what they do, others by as many names as a title holds."""
     items = [item for item in commands if isinstance(item, Mapping)] if isinstance(commands, list) else []
     if len(items) == 1:
         return device_text(items[0])
-    devices = ", ".join([*(str(item.get("deviceId")) for item in items[:4]), *("…" for _ in items[4:5])])
+    asked = {_device_action(item) for item in items}
+    action = asked.pop() if len(asked) == 1 else ""
     counted = ngettext("%(count)d device: %(names)s", "%(count)d devices: %(names)s", len(items))
-    return counted % {"count": len(items), "names": devices}
+    if action:
+        told = gettext("%(action)s each") % {"action": action} if action[-1:] in "W%" else action
+        return counted % {"count": len(items), "names": told}
+    return counted % {
+        "count": len(items),
+        "names": _some_names([str(item.get("deviceId")) for item in items]),
+    }
+
+
+def _some_names(names: list[str]) -> str:
+    shown = names[:1]
+    for name in names[1:_MOST_NAMES]:
+        if sum(map(len, shown)) + len(name) > _ROOM_FOR_NAMES:
+            break
+        shown.append(name)
+    return ", ".join([*shown, *("…" for _more in names[len(shown) : len(shown) + 1])])
 
 
 def device_text(command: Mapping[str, Any]) -> str:
     """One device command: `B1: charge 40 kW`."""
+    return f"{command.get('deviceId')}: {_device_action(command)}"
+
+
+def _device_action(command: Mapping[str, Any]) -> str:
     word = str(command.get("command") or "").partition("_")[2] or str(command.get("command") or "")
-    text = f"{command.get('deviceId')}: {label_text(word).lower()}"
+    text = label_text(word).lower()
     params = command.get("params")
     if isinstance(params, Mapping):
         if params.get("powerKw") is not None:

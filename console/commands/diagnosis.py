@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from console.commands.life import Life
-from dispatch.diagnosis import Check, Confidence, Result
+from dispatch.diagnosis import Check, Confidence, NextStep, Result
 from dispatch.diagnosis_words import Words, cause_words, confidence_word, evidence_lines, step_words
 from dispatch.models import Diagnosis, DiagnosisStage, Proof
 from dispatch.states import State
@@ -33,7 +33,10 @@ class Evidence:
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """The diagnosis of one silence; without a `cause` it is still looked for."""
+    """The diagnosis of one silence; without a `cause` it is still looked for.
+
+    `forbids`: its next step is to leave it alone, which a page that warns of sending it again has said already.
+    """
 
     silence: str
     cause: Words | None
@@ -42,6 +45,7 @@ class Card:
     decisive: Sequence[Evidence]
     others: Sequence[Evidence]
     step: Words | None
+    forbids: bool
     stage: str
     ended: str
     asks_log: bool
@@ -81,6 +85,7 @@ def card_of(life: Life) -> Card | None:
         decisive=decisive,
         others=[one for one, counts in found if not counts],
         step=step_words(row.next_step) if row.next_step else None,
+        forbids=row.next_step == NextStep.TRUST_MEASUREMENT,
         stage="" if row.stage == DiagnosisStage.DONE else str(DiagnosisStage(row.stage).label),
         ended=_ended(row),
         asks_log=row.stage == DiagnosisStage.LOG,

@@ -162,6 +162,7 @@ def command_context(
         "report": report_text(life, verdict, card, entries),
         "offers_cancel": is_offered(life),
         "offers_check": _offers_check(life, card),
+        "has_next": verdict.do_not_resend or (card is not None and card.step is not None),
         "linked": linked_of(life),
         "notice": notice,
         "query": asked.get("list", ""),

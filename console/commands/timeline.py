@@ -281,11 +281,23 @@ def awaited(life: Life) -> tuple[str, datetime | None]:
         case State.QUEUED:
             if command.deliver_by_at is None:
                 return _("Waits for the relay; is sent until it is delivered or withdrawn"), None
-            return _("Waits for the relay; must be sent by"), command.deliver_by_at
+            return _due_or_past(
+                life,
+                command.deliver_by_at,
+                _("Waits for the relay; must be sent by"),
+                _("Waits for the relay; had to be sent by"),
+            )
         case State.SENT:
-            return _("Voke's answer is due"), command.ack_due_at
+            return _due_or_past(
+                life, command.ack_due_at, _("Voke's answer is due"), _("Voke's answer was due")
+            )
         case State.ACCEPTED | State.PARTIAL | State.EXECUTING:
-            return _("The report of its execution is due"), command.execution_due_at
+            return _due_or_past(
+                life,
+                command.execution_due_at,
+                _("The report of its execution is due"),
+                _("The report of its execution was due"),
+            )
         case State.QUEUED_BY_VOKE:
             return _("Voke sends it on when the site is back"), None
         case State.UNCONFIRMED:
@@ -294,3 +306,7 @@ def awaited(life: Life) -> tuple[str, datetime | None]:
             return _("May still be completed or fail"), None
         case _:
             return "", None
+
+
+def _due_or_past(life: Life, due_at: datetime | None, ahead: str, past: str) -> tuple[str, datetime | None]:
+    return past if due_at is not None and due_at <= life.at else ahead, due_at

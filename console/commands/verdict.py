@@ -12,7 +12,7 @@ from typing import Final
 
 from django.utils.translation import gettext as _
 
-from console.commands.details import detail_lines
+from console.commands.details import detail_lines, result_text
 from console.commands.life import Life
 from console.commands.timeline import awaited
 from console.commands.words import dated_text, is_overdue, missed_text, precise_text
@@ -95,8 +95,14 @@ def _verdict(life: Life) -> str:
 
 
 def _due(life: Life) -> str:
+    """When Voke's answer is due, or was."""
     moment: datetime | None = awaited(life)[1]
-    return "" if moment is None else precise_text(moment, life.zone)[:-4]
+    if moment is None:
+        return ""
+    told = (
+        _("Voke's answer was due at %(due)s.") if moment <= life.at else _("Voke's answer is due at %(due)s.")
+    )
+    return told % {"due": precise_text(moment, life.zone)[:-4]}
 
 
 # --- by state ---------------------------------------------------------------------------------------------------------
@@ -128,10 +134,7 @@ def _queued(life: Life) -> Says:
 
 
 def _sent(life: Life) -> Says:
-    text = _("The broker confirmed it and a queue at Voke took it.")
-    due = _due(life)
-    if due:
-        text += " " + _("Voke's answer is due at %(due)s.") % {"due": due}
+    text = f"{_('The broker confirmed it and a queue at Voke took it.')} {_due(life)}".rstrip()
     return _says(life, _("Sent, Voke has not answered yet"), text)
 
 
@@ -148,8 +151,8 @@ def _accepted(life: Life) -> Says:
 
 def _partial(life: Life) -> Says:
     ack = life.ack
-    told = " ".join(detail_lines({} if ack is None else {"results": ack.detail.get("results")}))
-    return _says(life, _("Accepted for some of its devices only"), f"{told}." if told else "")
+    told = "" if ack is None else result_text(ack.detail.get("results"))
+    return _says(life, _("Accepted for some of its devices only"), told)
 
 
 def _by_voke(life: Life) -> Says:
@@ -221,8 +224,9 @@ def _failed(life: Life) -> Says:
 
 def _refused_with(life: Life, title: str, detail: Mapping[str, object]) -> Says:
     told = " ".join(detail_lines({name: value for name, value in detail.items() if name != "results"}))
-    cause = f"{cause_text(life.command.cause)}." if life.command.cause else ""
-    return _says(life, title, " ".join(part for part in (cause, told) if part))
+    cause = cause_text(life.command.cause) if life.command.cause else ""
+    known = f"{cause}." if cause and cause != title else ""
+    return _says(life, title, " ".join(part for part in (known, told) if part))
 
 
 def _returned(life: Life) -> Says:

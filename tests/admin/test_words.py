@@ -127,6 +127,25 @@ def test_a_plant_that_never_sent_has_no_data():
             "S1: reduce percent 37.5 %",
         ),
         ("device", {"commands": [{"deviceId": f"B{n}"} for n in range(6)]}, "6 devices: B0, B1, B2, B3, …"),
+        (
+            "device",
+            {"commands": [{"deviceId": f"BATTERY-{n}-OF-THE-NORTHERN-HALL"} for n in range(3)]},
+            "3 devices: BATTERY-0-OF-THE-NORTHERN-HALL, …",
+        ),
+        (
+            "device",
+            {
+                "commands": [
+                    {"deviceId": one, "command": "BESS_CHARGE", "params": {"powerKw": 40}} for one in "AB"
+                ]
+            },
+            "2 devices: charge 40 kW each",
+        ),
+        (
+            "device",
+            {"commands": [{"deviceId": one, "command": "BESS_STOP"} for one in "AB"]},
+            "2 devices: stop",
+        ),
     ],
 )
 def test_a_command_is_called_by_what_it_asks_for(kind, payload, title):
