@@ -32,6 +32,7 @@ from link.amqp_timed import TimedConnection
 from link.broker import LinkError, LinkTarget
 from link.names import NameRefused, NameTimeout, NameUnknown, resolve
 from vcp import AmqpsAddress, InvalidBundle, parse_amqps_uri
+from vcp.said import said, told_by
 
 CLOSE_S: Final = 1.0
 """How long an orderly close may take before the socket is reset."""
@@ -173,7 +174,7 @@ class AmqpsLink:
         """Close in order, within about a second; never raises."""
         if self._failure is not None:
             return
-        self._failure = LinkError("the link is closed")
+        self._failure = LinkError(said("the link is closed"))
         self._give_up_in(CLOSE_S)
         # An orderly end is a courtesy: the broker notices the reset that follows as well.
         with suppress(*LIBRARY_ERRORS):
@@ -290,7 +291,7 @@ def open_link(target: LinkTarget, *, role: str, ca_file: str | None, times: Link
         return AmqpsLink(connection, times)
     except ChannelClosed as error:
         connection.drop()
-        raise LinkError(f"the broker opens no channel: {error}") from error
+        raise LinkError(said("the broker opens no channel: %(error)s", error=told_by(error))) from error
 
 
 def _address(target: LinkTarget) -> AmqpsAddress:
@@ -299,7 +300,9 @@ def _address(target: LinkTarget) -> AmqpsAddress:
     except InvalidBundle as error:
         # Without its cause: a traceback must not show the address, which holds the key.
         raise LinkError(
-            f"the stored AMQPS address can't be used: {error.detail}", code="BAD_ADDRESS", permanent=True
+            said("the stored AMQPS address can't be used: %(detail)s", detail=error.detail),
+            code="BAD_ADDRESS",
+            permanent=True,
         ) from None
 
 
@@ -313,11 +316,11 @@ def _places(address: AmqpsAddress, *, within_s: float) -> list[str]:
     try:
         return resolve(address.host, address.port, timeout_s=within_s)
     except NameRefused as error:
-        raise LinkError(str(error), code="ADDRESS_REFUSED", permanent=True) from error
+        raise LinkError(told_by(error), code="ADDRESS_REFUSED", permanent=True) from error
     except NameTimeout as error:
-        raise LinkError("the name server did not tell the host's address in time") from error
+        raise LinkError(said("the name server did not tell the host's address in time")) from error
     except NameUnknown as error:
-        raise LinkError(f"the host's name does not resolve: {error}") from error
+        raise LinkError(said("the host's name does not resolve: %(error)s", error=told_by(error))) from error
 
 
 def _socket_settings(times: LinkTimes) -> dict[int, int]:
@@ -334,7 +337,9 @@ def _check_ca_file(ca_file: str | None) -> None:
     try:
         ssl.create_default_context(cafile=ca_file)
     except OSError as error:
-        reason = error.strerror if error.errno in (errno.ENOENT, errno.EACCES) else "it holds no certificates"
+        known = error.strerror if error.errno in (errno.ENOENT, errno.EACCES) else None
         raise LinkError(
-            f"the CA file can't be used: {reason}", code="CA_FILE_UNUSABLE", permanent=True
+            said("the CA file can't be used: %(reason)s", reason=known or said("it holds no certificates")),
+            code="CA_FILE_UNUSABLE",
+            permanent=True,
         ) from error

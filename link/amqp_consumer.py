@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from link.amqp_connection import AmqpsLink
 from link.amqp_errors import ChannelClosed, queue_error
 from link.broker import Delivery, LinkError, Tally
+from vcp.said import said
 
 
 class DeliveryTag(NamedTuple):
@@ -55,7 +56,9 @@ class AmqpsConsumer:
                 if not self._link.read_frame(until):
                     break
         except ChannelClosed as error:
-            raise self._link.fail(LinkError(f"the broker closed the channel: {error}")) from error
+            raise self._link.fail(
+                LinkError(said("the broker closed the channel: %(error)s", error=str(error)))
+            ) from error
         self._require_all_consumers()
         return [self._arrived.popleft() for _ in range(min(max_messages, len(self._arrived)))]
 
@@ -72,7 +75,7 @@ class AmqpsConsumer:
         numbers = self._numbers_of(deliveries)
         wanted = set(numbers)
         if len(wanted) != len(numbers) or not wanted <= self._unacknowledged.keys():
-            raise LinkError("a delivery is not open on this link", code="UNKNOWN_DELIVERY")
+            raise LinkError(said("a delivery is not open on this link"), code="UNKNOWN_DELIVERY")
         for number, multiple in acknowledgements(self._unacknowledged, wanted):
             self._link.call(self._link.channel.basic_ack, number, multiple)
         for number in numbers:
@@ -83,7 +86,9 @@ class AmqpsConsumer:
         try:
             self._link.tick()
         except ChannelClosed as error:
-            raise self._link.fail(LinkError(f"the broker closed the channel: {error}")) from error
+            raise self._link.fail(
+                LinkError(said("the broker closed the channel: %(error)s", error=str(error)))
+            ) from error
         self._require_all_consumers()
 
     def waiting(self) -> int | None:
@@ -120,14 +125,17 @@ class AmqpsConsumer:
     def _numbers_of(self, deliveries: Sequence[Delivery]) -> list[int]:
         tags = [delivery.tag for delivery in deliveries]
         if not all(isinstance(tag, DeliveryTag) and tag.link is self._link for tag in tags):
-            raise LinkError("a delivery came from another link", code="UNKNOWN_DELIVERY")
+            raise LinkError(said("a delivery came from another link"), code="UNKNOWN_DELIVERY")
         return [tag.number for tag in tags]
 
     def _require_all_consumers(self) -> None:
         if self._cancelled is not None:
             raise self._link.fail(
                 LinkError(
-                    f"the broker ended the consumer of the queue {self._cancelled}", code="CONSUMER_CANCELLED"
+                    said(
+                        "the broker ended the consumer of the queue %(cancelled)s", cancelled=self._cancelled
+                    ),
+                    code="CONSUMER_CANCELLED",
                 )
             )
 

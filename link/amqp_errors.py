@@ -10,6 +10,7 @@ import ssl
 from amqp.exceptions import AMQPError, ConnectionForced
 
 from link.broker import LinkError
+from vcp.said import said
 
 _ACCESS_REFUSED = 403
 _NOT_FOUND = 404
@@ -36,43 +37,63 @@ def connect_error(error: Exception) -> LinkError:
     """Why no connection came about."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return LinkError(
-            f"the broker's certificate was not accepted: {error.verify_message}",
+            said(
+                "the broker's certificate was not accepted: %(verify_message)s",
+                verify_message=error.verify_message,
+            ),
             code="REFUSED_CERTIFICATE",
             permanent=True,
         )
     if isinstance(error, ssl.SSLError):
-        return LinkError(f"no TLS connection with the broker: {error.reason}", code="TLS_FAILED")
+        return LinkError(
+            said("no TLS connection with the broker: %(reason)s", reason=error.reason), code="TLS_FAILED"
+        )
     if not isinstance(error, AMQPError):
         return link_error(error)
     text = str(error.reply_text)
     if error.reply_code == _ACCESS_REFUSED:
         return LinkError(
-            "the broker refused user name or API key", code="REFUSED_CREDENTIALS", permanent=True
+            said("the broker refused user name or API key"), code="REFUSED_CREDENTIALS", permanent=True
         )
     if error.reply_code in _VHOST_REFUSED and "limit" in text:
-        return LinkError(f"too many connections: {text}", code="CONNECTION_LIMIT")
+        return LinkError(said("too many connections: %(text)s", text=text), code="CONNECTION_LIMIT")
     if error.reply_code in _VHOST_REFUSED:
-        return LinkError("the broker refused the vhost", code="REFUSED_VHOST", permanent=True)
+        return LinkError(said("the broker refused the vhost"), code="REFUSED_VHOST", permanent=True)
     return link_error(error)
 
 
 def queue_error(closed: ChannelClosed, queue: str) -> LinkError:
     """Why a queue can't be consumed."""
     if closed.code == _NOT_FOUND:
-        return LinkError(f"there is no queue {queue}", code="QUEUE_MISSING", permanent=True)
+        return LinkError(
+            said("there is no queue %(queue)s", queue=queue), code="QUEUE_MISSING", permanent=True
+        )
     if closed.code == _ACCESS_REFUSED:
-        return LinkError(f"the key may not read the queue {queue}", code="QUEUE_FORBIDDEN", permanent=True)
-    return LinkError(f"the queue {queue} can't be consumed: {closed}", code="QUEUE_UNAVAILABLE")
+        return LinkError(
+            said("the key may not read the queue %(queue)s", queue=queue),
+            code="QUEUE_FORBIDDEN",
+            permanent=True,
+        )
+    return LinkError(
+        said("the queue %(queue)s can't be consumed: %(closed)s", queue=queue, closed=str(closed)),
+        code="QUEUE_UNAVAILABLE",
+    )
 
 
 def link_error(error: Exception) -> LinkError:
     """How a connection ended that had come about."""
     if isinstance(error, ConnectionForced) and error.method_sig is None:
-        return LinkError("the broker was silent for two heartbeats", code="HEARTBEAT_MISSED")
+        return LinkError(said("the broker was silent for two heartbeats"), code="HEARTBEAT_MISSED")
     if isinstance(error, AMQPError):
-        return LinkError(f"the broker closed the link: {error.reply_code} {error.reply_text}")
+        return LinkError(
+            said(
+                "the broker closed the link: %(reply_code)s %(reply_text)s",
+                reply_code=error.reply_code,
+                reply_text=error.reply_text,
+            )
+        )
     if isinstance(error, TimeoutError):
-        return LinkError("the broker did not answer in time")
+        return LinkError(said("the broker did not answer in time"))
     if isinstance(error, OSError):
-        return LinkError(f"the link broke: {error.strerror or error}")
-    return LinkError(f"the broker broke the protocol: {type(error).__name__}")
+        return LinkError(said("the link broke: %(strerror)s", strerror=error.strerror or str(error)))
+    return LinkError(said("the broker broke the protocol: %(name)s", name=type(error).__name__))

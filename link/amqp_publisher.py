@@ -22,6 +22,7 @@ from link.amqp_encoding import publish_frames
 from link.amqp_errors import ChannelClosed
 from link.broker import Clock, Fate, LinkError, Outgoing, Sent
 from vcp import EXCHANGE
+from vcp.said import said
 
 _CHUNK_BYTES = 16_384
 
@@ -73,7 +74,9 @@ class AmqpsPublisher:
         try:
             self._link.tick()
         except ChannelClosed as error:
-            raise self._link.fail(LinkError(f"the broker closed the channel: {error}")) from error
+            raise self._link.fail(
+                LinkError(said("the broker closed the channel: %(error)s", error=str(error)))
+            ) from error
 
     def close(self) -> None:
         """Close the link, within about a second; never raises."""
@@ -149,7 +152,7 @@ class AmqpsPublisher:
         """Write a few messages at once."""
         left_s = self._deadline - monotonic()
         if left_s <= 0:
-            raise self._link.fail(LinkError("the link was too slow for the window"))
+            raise self._link.fail(LinkError(said("the link was too slow for the window")))
         self._link.write_within(left_s)
         for entry, _ in chunk:
             self._tag += 1
@@ -163,7 +166,7 @@ class AmqpsPublisher:
                 continue
             if self._link.blocked:
                 return
-            raise self._link.fail(LinkError(f"no confirm within {self._limit_s:g} s"))
+            raise self._link.fail(LinkError(said("no confirm within %(limit_s)s s", limit_s=self._limit_s)))
 
     def _restart_channel(self, book: Window) -> None:
         """py-amqp has opened the channel again, without confirms; tags start at 1."""
@@ -175,7 +178,9 @@ class AmqpsPublisher:
         try:
             self._link.call(self._link.channel.confirm_select)
         except ChannelClosed as error:
-            raise self._link.fail(LinkError(f"the broker gives no confirms: {error}")) from error
+            raise self._link.fail(
+                LinkError(said("the broker gives no confirms: %(error)s", error=str(error)))
+            ) from error
 
     def _on_ack(self, tag: int, multiple: bool) -> None:
         self._window.settle(tag, multiple=multiple, fate=Fate.CONFIRMED)

@@ -13,9 +13,10 @@ from link.checkup_broker import check_login, check_publish, check_queues, check_
 from link.checkup_evidence import check_clock, check_events, check_signature
 from link.checkup_network import check_address, check_host, check_port, check_tls
 from link.checkup_rest import check_rest
-from link.checkup_results import AFTER_FAILURE, CheckResult, Step, Verdict, skipped
+from link.checkup_results import AFTER_FAILURE, STEP_NAMES, CheckResult, Step, Verdict, skipped
 from link.checkup_walk import CheckOptions, Walk
 from plants.models import Connection
+from vcp.said import Said, said
 
 _SHORTEST_SECRET = 8
 __all__ = ["CHECKS", "CheckOptions", "CheckResult", "Step", "Verdict", "checks"]
@@ -66,16 +67,18 @@ def checks(connection: Connection, *, clock: Clock, options: CheckOptions) -> It
 def _answer(check: Check, walk: Walk) -> CheckResult:
     if check.network and not walk.options.over_network:
         return skipped(
-            check.step, "the link is within this process, without a network", code="NOT_APPLICABLE"
+            check.step, said("the link is within this process, without a network"), code="NOT_APPLICABLE"
         )
     needed = None if check.needs is None else walk.results[check.needs]
     if needed is not None and needed.blocks:
-        return skipped(check.step, f"not tried: {_first_failed(walk)} failed", code=AFTER_FAILURE)
+        return skipped(
+            check.step, said("not tried: %(step)s failed", step=_first_failed(walk)), code=AFTER_FAILURE
+        )
     return check.ask(walk)
 
 
-def _first_failed(walk: Walk) -> str:
-    return next(one.step.value for one in walk.results.values() if one.verdict is Verdict.FAILED)
+def _first_failed(walk: Walk) -> Said:
+    return next(STEP_NAMES[one.step] for one in walk.results.values() if one.verdict is Verdict.FAILED)
 
 
 def _without_secrets(result: CheckResult, walk: Walk) -> CheckResult:
@@ -84,4 +87,7 @@ def _without_secrets(result: CheckResult, walk: Walk) -> CheckResult:
     # A short one is a word of the language too: to strike it out would tell it.
     if len(password) < _SHORTEST_SECRET or password not in result.words:
         return result
-    return replace(result, words=result.words.replace(password, "***"))
+    words = result.words.with_texts(lambda text: text.replace(password, "***"))
+    if password in words:  # in what is no fact of it: what is left is the English text
+        words = Said(words.replace(password, "***"))
+    return replace(result, words=words)

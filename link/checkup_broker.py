@@ -16,6 +16,7 @@ from link.checkup_results import CheckResult, Facts, Step, Verdict, ok, problem,
 from link.checkup_walk import Walk
 from plants.models import ConnectionMode
 from vcp import REQUIRED_SCOPE, Family
+from vcp.said import Said, joined, said, told_by
 
 PROBE_TAIL = "schedule.probe.unroutable"
 _HEARTBEAT_S = 10
@@ -36,17 +37,22 @@ def check_login(walk: Walk) -> CheckResult:
         walk.link = open_link(target, role="esm check", ca_file=walk.options.ca_file, times=times)
     except LinkError as error:
         if error.code not in ("REFUSED_VHOST", "CONNECTION_LIMIT"):
-            return problem(Step.LOGIN, error.code, str(error))
+            return problem(Step.LOGIN, error.code, told_by(error))
         walk.vhost_refused = error
-    return ok(Step.LOGIN, f"{user} is logged in", facts={"user": user})
+    return ok(Step.LOGIN, said("%(user)s is logged in", user=user), facts={"user": user})
 
 
 def check_vhost(walk: Walk) -> CheckResult:
     """Whether the key may enter its vhost."""
     vhost, refused = walk.connection.vhost, walk.vhost_refused
     if refused is not None:
-        return problem(Step.VHOST, refused.code, f"{vhost}: {refused}", facts={"vhost": vhost})
-    return ok(Step.VHOST, f"{vhost} is open to the key", facts={"vhost": vhost})
+        return problem(
+            Step.VHOST,
+            refused.code,
+            said("%(vhost)s: %(refused)s", vhost=vhost, refused=told_by(refused)),
+            facts={"vhost": vhost},
+        )
+    return ok(Step.VHOST, said("%(vhost)s is open to the key", vhost=vhost), facts={"vhost": vhost})
 
 
 # --- queues -----------------------------------------------------------------------------------------------------------
@@ -56,7 +62,7 @@ def check_queues(walk: Walk) -> CheckResult:
     """All four event queues: there, readable, and how much waits where the broker tells it."""
     target = walk.known_target()
     faults: list[tuple[str, str]] = []
-    told: list[str] = []
+    told: list[Said] = []
     consumers: dict[str, int] = {}
     try:
         for queue in target.queues.to_partner:
@@ -67,16 +73,18 @@ def check_queues(walk: Walk) -> CheckResult:
             depth = _depth(walk, queue)
             if depth is not None:
                 walk.waiting[queue], consumers[queue] = depth
-                told.append(f"{queue} {depth[0]} waiting")
+                told.append(said("%(queue)s %(count)s waiting", queue=queue, count=depth[0]))
     except LinkError as error:
-        return problem(Step.QUEUES, error.code, str(error))
+        return problem(Step.QUEUES, error.code, told_by(error))
     if faults:
-        names = "; ".join(f"{queue} {_FAULTS[fault]}" for fault, queue in faults)
+        names = joined("; ", [joined(" ", [queue, _FAULTS[fault]]) for fault, queue in faults])
         return problem(Step.QUEUES, faults[0][0], names, facts={"queues": len(faults)})
     facts: Facts = {"waiting": dict(walk.waiting), "consumers": dict(consumers)}
     alone = [queue for queue, count in walk.waiting.items() if count and not consumers[queue]]
-    words = (
-        f"{len(target.queues.to_partner)} event queues are readable: {', '.join(told) or 'depth not told'}"
+    words = said(
+        "%(count)s event queues are readable: %(names)s",
+        count=len(target.queues.to_partner),
+        names=joined(", ", told) or said("depth not told"),
     )
     if alone:
         return problem(Step.QUEUES, "NOT_CONSUMED", words, verdict=Verdict.WARNING, facts=facts)
@@ -84,9 +92,9 @@ def check_queues(walk: Walk) -> CheckResult:
 
 
 _FAULTS = {
-    "QUEUE_MISSING": "does not exist",
-    "QUEUE_FORBIDDEN": "may not be read",
-    "QUEUE_UNAVAILABLE": "can't be consumed",
+    "QUEUE_MISSING": said("does not exist"),
+    "QUEUE_FORBIDDEN": said("may not be read"),
+    "QUEUE_UNAVAILABLE": said("can't be consumed"),
 }
 
 
@@ -134,7 +142,9 @@ def check_publish(walk: Walk) -> CheckResult:
     if quiet and not walk.options.publish:
         return skipped(
             Step.PUBLISH,
-            "the connection only observes, so nothing is published; add --publish to try it all the same",
+            said(
+                "the connection only observes, so nothing is published; add --publish to try it all the same"
+            ),
             code="NOT_ASKED",
         )
     key = f"{connection.routing_prefix}.{PROBE_TAIL}"
@@ -144,11 +154,13 @@ def check_publish(walk: Walk) -> CheckResult:
         )
         sent = publisher.publish([_probe(walk, key)])[0]
     except LinkError as error:
-        return problem(Step.PUBLISH, error.code, str(error))
+        return problem(Step.PUBLISH, error.code, told_by(error))
     match sent.fate:
         case Fate.RETURNED:
             return ok(
-                Step.PUBLISH, f"{key} may be written (the probe came back: {sent.detail})", facts={"key": key}
+                Step.PUBLISH,
+                said("%(key)s may be written (the probe came back: %(detail)s)", key=key, detail=sent.detail),
+                facts={"key": key},
             )
         case Fate.CONFIRMED:
             return problem(Step.PUBLISH, "PROBE_ROUTED", key, verdict=Verdict.WARNING, facts={"key": key})

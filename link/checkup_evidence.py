@@ -5,7 +5,7 @@ only one; silence is a proof of the contrary when unsigned commands of the same 
 signed with the key that is stored now is found out by verifying our own bytes with it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,9 +13,9 @@ from dispatch.answered import AnsweredMessage, sent_lately
 from dispatch.models import Outcome
 from link.checkup_results import CheckResult, Facts, Step, Verdict, ok, problem, skipped
 from link.checkup_walk import Walk
-from plants.advice import advice
+from plants.advice import english_advice
 from plants.encryption import UndecryptableSecret
-from plants.models import LinkState
+from plants.models import LinkState, StreamHealth
 from plants.selectors.link_health import SKEW_WARNING_MS, StreamState, silence_of
 from plants.words import age_text
 from vcp import (
@@ -26,9 +26,18 @@ from vcp import (
     sign,
     verify_body,
 )
+from vcp.said import Numeral, Said, joined, said, told_by
 
 SKEW_LIMIT_MS = 300_000
 """Voke's replay tolerance [inferred]: a command that is further off is dropped."""
+
+
+_Stream = StreamHealth.Stream
+_STREAMS: Mapping[StreamHealth.Stream, Said] = {
+    _Stream.REALTIME: said("realtime"),
+    _Stream.METER: said("meter"),
+    _Stream.STATUS: said("status"),
+}
 
 
 # --- events -----------------------------------------------------------------------------------------------------------
@@ -38,7 +47,7 @@ def check_events(walk: Walk) -> CheckResult:
     """Whether events arrive, per stream, and since when not."""
     if walk.connection.retired_at is not None:
         return skipped(
-            Step.EVENTS, "the connection is retired: another one took over its plants", code="RETIRED"
+            Step.EVENTS, said("the connection is retired: another one took over its plants"), code="RETIRED"
         )
     if walk.connection.succeeded_by_id is not None:
         return _drains(walk)
@@ -46,15 +55,15 @@ def check_events(walk: Walk) -> CheckResult:
         return problem(Step.EVENTS, "NO_PLANTS", verdict=Verdict.UNKNOWN)
     health = walk.health()
     facts: Facts = {one.stream.value.lower(): _instant(one.last_at) for one in health.streams}
-    heard = ", ".join(_heard(one, at=walk.at) for one in health.streams)
+    heard = joined(", ", [_heard(one, at=walk.at) for one in health.streams])
     consume = health.consume
     if consume.state is LinkState.SLOW:
         return _slow(walk, heard=heard, facts=facts)
     if consume.state is not LinkState.CONNECTED:
-        why = f"{consume.last_error}; " if consume.last_error and consume.code != "NO_PROCESS" else ""
+        why = [consume.last_error] if consume.last_error and consume.code != "NO_PROCESS" else []
         verdict = Verdict.FAILED if consume.code else Verdict.UNKNOWN  # without a code it only connects
         code = consume.code or "TOO_EARLY"
-        return problem(Step.EVENTS, code, f"{why}{heard}", verdict=verdict, facts=facts)
+        return problem(Step.EVENTS, code, joined("; ", [*why, heard]), verdict=verdict, facts=facts)
     silence = silence_of(health.streams, consume)
     if silence is not None:
         return _silent(walk, code=silence[1], since=silence[2], heard=heard, facts=facts)
@@ -63,40 +72,52 @@ def check_events(walk: Walk) -> CheckResult:
     return ok(Step.EVENTS, heard, facts=facts)
 
 
-def _slow(walk: Walk, *, heard: str, facts: Facts) -> CheckResult:
+def _slow(walk: Walk, *, heard: Said, facts: Facts) -> CheckResult:
     """Messages arrive; where they wait, at the broker too, it is for our database and not for our link."""
     consume = walk.health().consume
     since = consume.unstored_since or consume.since
-    lasted = (
-        ""
-        if since is None
-        else f"{consume.unstored_count} wait, the oldest for {age_text(walk.at - since)}; "
-    )
+    lasted = []
+    if since is not None:
+        age = age_text(walk.at - since)
+        lasted = [said("%(count)s wait, the oldest for %(age)s", count=consume.unstored_count, age=age)]
     told: Facts = {**facts, "unstored": consume.unstored_count, "unstored_since": _instant(since)}
-    return problem(Step.EVENTS, consume.code, f"{lasted}{heard}", facts=told)
+    return problem(Step.EVENTS, consume.code, joined("; ", [*lasted, heard]), facts=told)
 
 
 def _drains(walk: Walk) -> CheckResult:
     """Whatever arrives or not is no sign of health any more: what counts is whether its queues are read to the end."""
     connection = walk.connection
     code = connection.draining_code or "DRAINING_LAST_LOOK"
-    note = f" ({connection.draining_note})" if connection.draining_note else ""
-    words = f"another connection took over its plants. {advice(code).title}{note}. {advice(code).action}"
+    advised, note = english_advice(code), connection.draining_note
+    title = Said(advised.title)
+    words = said(
+        "another connection took over its plants. %(title)s. %(action)s",
+        title=said("%(title)s (%(note)s)", title=title, note=note) if note else title,
+        action=Said(advised.action),
+    )
     return skipped(Step.EVENTS, words, code=code)
 
 
-def _silent(walk: Walk, *, code: str, since: datetime | None, heard: str, facts: Facts) -> CheckResult:
+def _silent(walk: Walk, *, code: str, since: datetime | None, heard: Said, facts: Facts) -> CheckResult:
     waiting = sum(walk.waiting.values())
     if waiting and code in ("NOTHING_EVER_ARRIVED", "NOTHING_ARRIVES"):
         code = "HALF_OPEN"  # Voke does deliver: the fault lies between the queue and our consumer
-    lasted = f"silent for {age_text(walk.at - since)}; " if since is not None else ""
+    lasted = [said("silent for %(age)s", age=age_text(walk.at - since))] if since is not None else []
     verdict = Verdict.WARNING if code == "METER_SILENT" else Verdict.FAILED
-    return problem(Step.EVENTS, code, f"{lasted}{heard}", verdict=verdict, facts=facts)
+    return problem(
+        Step.EVENTS,
+        code,
+        joined("; ", [*lasted, heard]),
+        verdict=verdict,
+        facts=facts,
+    )
 
 
-def _heard(stream: StreamState, *, at: datetime) -> str:
-    name = stream.stream.value.lower()
-    return f"{name} never" if stream.last_at is None else f"{name} {age_text(at - stream.last_at)} ago"
+def _heard(stream: StreamState, *, at: datetime) -> Said:
+    name = _STREAMS[stream.stream]
+    if stream.last_at is None:
+        return said("%(stream)s never", stream=name)
+    return said("%(stream)s %(age)s ago", stream=name, age=age_text(at - stream.last_at))
 
 
 def _instant(at: datetime | None) -> str | None:
@@ -125,16 +146,18 @@ def check_signature(walk: Walk) -> CheckResult:
     try:
         key = str(connection.signing_key or "")
     except UndecryptableSecret as error:
-        return problem(Step.SIGNATURE, "SECRET_UNREADABLE", str(error))
+        return problem(Step.SIGNATURE, "SECRET_UNREADABLE", told_by(error))
     if not key:
         if not must_sign:
-            return skipped(Step.SIGNATURE, "nothing is signed on this connection", code="NOTHING_SIGNED")
+            return skipped(
+                Step.SIGNATURE, said("nothing is signed on this connection"), code="NOTHING_SIGNED"
+            )
         return problem(Step.SIGNATURE, "SIGNING_KEY_MISSING")
     decoding = KeyDecoding(connection.key_decoding)
     try:
         sign({}, key, decoding=decoding)
     except InvalidSigningKey as error:
-        return problem(Step.SIGNATURE, "SIGNING_KEY_UNUSABLE", error.detail)
+        return problem(Step.SIGNATURE, "SIGNING_KEY_UNUSABLE", error.words)
     sent = sent_lately(connection_id=connection.pk)
     overdue_before = walk.at - timedelta(seconds=walk.options.ack_timeout_s)
     found = _weigh(sent, key=key, decoding=decoding, overdue_before=overdue_before)
@@ -188,18 +211,25 @@ def _verdict(found: _Evidence, *, at: datetime) -> CheckResult:
         "signed_with_another_key": found.other_key,
     }
     if found.last_answer_at is not None:
-        words = (
-            f"{found.signed_answered} signed commands were answered, the last {age_text(at - found.last_answer_at)} "
-            f"ago; {found.signed_silent} were not"
+        words = said(
+            "%(signed_answered)s signed commands were answered, the last %(at)s ago; %(signed_silent)s were not",
+            signed_answered=found.signed_answered,
+            at=age_text(at - found.last_answer_at),
+            signed_silent=found.signed_silent,
         )
         return ok(Step.SIGNATURE, words, facts=facts)
     if found.signed_silent and found.unsigned_answered:
-        words = (
-            f"{found.signed_silent} signed ones without an answer, {found.unsigned_answered} others with one"
+        words = said(
+            "%(signed_silent)s signed ones without an answer, %(unsigned_answered)s others with one",
+            signed_silent=found.signed_silent,
+            unsigned_answered=found.unsigned_answered,
         )
         return problem(Step.SIGNATURE, "SIGNATURE_NOT_ACCEPTED", words, facts=facts)
     if found.signed_silent:
-        words = f"{found.signed_silent} signed commands and nothing to compare them with"
+        words = said(
+            "%(signed_silent)s signed commands and nothing to compare them with",
+            signed_silent=found.signed_silent,
+        )
         return problem(Step.SIGNATURE, "NOTHING_ANSWERED", words, verdict=Verdict.WARNING, facts=facts)
     if found.signed_pending:
         return problem(Step.SIGNATURE, "ANSWER_PENDING", verdict=Verdict.UNKNOWN, facts=facts)
@@ -211,17 +241,21 @@ def _verdict(found: _Evidence, *, at: datetime) -> CheckResult:
 
 def check_clock(walk: Walk) -> CheckResult:
     """Our clock against the timestamps of what arrives."""
-    skews = {
-        one.stream.value.lower(): one.skew_ms for one in walk.health().streams if one.skew_ms is not None
-    }
+    skews = {one.stream: one.skew_ms for one in walk.health().streams if one.skew_ms is not None}
     if not skews:
         return problem(Step.CLOCK, "NO_TIMESTAMPS", verdict=Verdict.UNKNOWN)
     # The least is the nearest to the truth: what waited in a queue makes the difference larger, never smaller.
     least = min(skews.values(), key=abs)
-    words = ", ".join(f"{name} {skew / 1000:+.1f} s" for name, skew in skews.items())
-    facts: Facts = {f"{name}_skew_ms": skew for name, skew in skews.items()}
+    words = joined(
+        ", ",
+        [
+            said("%(stream)s %(skew)s s", stream=_STREAMS[name], skew=Numeral(f"{skew / 1000:+.1f}"))
+            for name, skew in skews.items()
+        ],
+    )
+    facts: Facts = {f"{name.value.lower()}_skew_ms": skew for name, skew in skews.items()}
     if abs(least) > SKEW_LIMIT_MS:
         return problem(Step.CLOCK, "CLOCK_BEYOND_TOLERANCE", words, facts=facts)
     if abs(least) > SKEW_WARNING_MS:
         return problem(Step.CLOCK, "CLOCK_SKEW", words, verdict=Verdict.WARNING, facts=facts)
-    return ok(Step.CLOCK, f"our clock minus Voke's: {words}", facts=facts)
+    return ok(Step.CLOCK, said("our clock minus Voke's: %(words)s", words=words), facts=facts)

@@ -17,6 +17,7 @@ from link.names import NameRefused, NameTimeout, NameUnknown, resolve
 from link.targets import target_of
 from plants.encryption import UndecryptableSecret
 from vcp import InvalidBundle, ProtocolError, parse_amqps_uri
+from vcp.said import Said, joined, said, said_many, told_by
 
 EXPIRES_SOON = timedelta(days=14)
 _MOST_ADDRESSES = 4
@@ -41,13 +42,19 @@ def check_address(walk: Walk) -> CheckResult:
         walk.target = target_of(connection)
         walk.address = parse_amqps_uri(walk.target.amqps_uri)
     except UndecryptableSecret as error:
-        return problem(Step.ADDRESS, "SECRET_UNREADABLE", str(error))
+        return problem(Step.ADDRESS, "SECRET_UNREADABLE", told_by(error))
     except InvalidBundle as error:
-        return problem(Step.ADDRESS, "BAD_ADDRESS", error.detail)
+        return problem(Step.ADDRESS, "BAD_ADDRESS", error.words)
     except ProtocolError as error:
-        return problem(Step.ADDRESS, "BAD_ADDRESS", f"queue names: {error.detail}")
+        return problem(Step.ADDRESS, "BAD_ADDRESS", said("queue names: %(detail)s", detail=error.words))
     address = walk.address
-    words = f"{address.host} port {address.port}, user {address.username}, vhost {connection.vhost}"
+    words = said(
+        "%(host)s port %(port)s, user %(username)s, vhost %(vhost)s",
+        host=address.host,
+        port=address.port,
+        username=address.username,
+        vhost=connection.vhost,
+    )
     return ok(
         Step.ADDRESS, words, facts={"host": address.host, "port": address.port, "vhost": connection.vhost}
     )
@@ -60,28 +67,47 @@ def check_host(walk: Walk) -> CheckResult:
         walk.addresses = resolve(address.host, address.port, timeout_s=walk.options.connect_timeout_s)
     except NameTimeout:
         return problem(
-            Step.HOST, "NAME_TIMEOUT", f"{address.host}: no answer in time", facts={"host": address.host}
+            Step.HOST,
+            "NAME_TIMEOUT",
+            said("%(host)s: no answer in time", host=address.host),
+            facts={"host": address.host},
         )
     except NameRefused as error:
-        return problem(Step.HOST, "ADDRESS_REFUSED", str(error), facts={"host": address.host})
+        return problem(Step.HOST, "ADDRESS_REFUSED", told_by(error), facts={"host": address.host})
     except NameUnknown as error:
-        return problem(Step.HOST, "NAME_UNKNOWN", f"{address.host}: {error}", facts={"host": address.host})
+        return problem(
+            Step.HOST,
+            "NAME_UNKNOWN",
+            said("%(host)s: %(error)s", host=address.host, error=told_by(error)),
+            facts={"host": address.host},
+        )
     found = ", ".join(walk.addresses[:_MOST_ADDRESSES])
-    return ok(Step.HOST, f"{address.host} is {found}", facts={"addresses": found})
+    return ok(
+        Step.HOST, said("%(host)s is %(found)s", host=address.host, found=found), facts={"addresses": found}
+    )
 
 
 def check_port(walk: Walk) -> CheckResult:
     """TCP: whichever of the addresses answers first in their order."""
     port = walk.known_address().port
-    refusals: list[tuple[str, str]] = []
+    refusals: list[tuple[str, Said]] = []
     for place in walk.addresses[:_MOST_ADDRESSES]:
         try:
             socket.create_connection((place, port), timeout=walk.options.connect_timeout_s).close()
         except OSError as error:
-            refusals.append((_tcp_code(error), f"{place} port {port}: {_reason(error)}"))
+            refusals.append(
+                (
+                    _tcp_code(error),
+                    said("%(place)s port %(port)s: %(why)s", place=place, port=port, why=_reason(error)),
+                )
+            )
             continue
         walk.addresses = [place]
-        return ok(Step.PORT, f"{place} port {port} answers", facts={"address": place, "port": port})
+        return ok(
+            Step.PORT,
+            said("%(place)s port %(port)s answers", place=place, port=port),
+            facts={"address": place, "port": port},
+        )
     code, words = refusals[0]
     return problem(Step.PORT, code, words, facts={"port": port})
 
@@ -94,8 +120,12 @@ def _tcp_code(error: OSError) -> str:
     return "HOST_UNREACHABLE"
 
 
-def _reason(error: OSError) -> str:
-    return "no answer in time" if isinstance(error, TimeoutError) else (error.strerror or "no connection")
+def _reason(error: OSError) -> Said:
+    if isinstance(error, TimeoutError):
+        return said("no answer in time")
+    if error.strerror:
+        return Said(error.strerror)
+    return told_by(error) if error.args else said("no connection")
 
 
 def check_tls(walk: Walk) -> CheckResult:
@@ -104,14 +134,20 @@ def check_tls(walk: Walk) -> CheckResult:
     try:
         context = ssl.create_default_context(cafile=options.ca_file)
     except OSError as error:  # SSLError is one too: a file without certificates
-        return problem(Step.TLS, "CA_FILE_UNUSABLE", error.strerror or "it holds no certificates")
+        return problem(
+            Step.TLS,
+            "CA_FILE_UNUSABLE",
+            Said(error.strerror) if error.strerror else said("it holds no certificates"),
+        )
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         version, certificate = _handshake(walk, context, server_name=address.host)
     except ssl.SSLCertVerificationError as error:
         return _refused_certificate(walk, error)
     except OSError as error:
-        words = str(error.reason or "no TLS") if isinstance(error, ssl.SSLError) else _reason(error)
+        words = _reason(error)
+        if isinstance(error, ssl.SSLError):
+            words = Said(error.reason) if error.reason else said("no TLS")
         return problem(Step.TLS, "TLS_FAILED", words)
     return _judged(certificate, version=version, at=walk.at)
 
@@ -127,7 +163,7 @@ def _handshake(walk: Walk, context: ssl.SSLContext, *, server_name: str) -> tupl
         try:
             return secure.version() or "", x509.load_der_x509_certificate(content)
         except ValueError as error:
-            raise OSError("its certificate can't be read") from error
+            raise OSError(said("its certificate can't be read")) from error
 
 
 def _judged(certificate: x509.Certificate, *, version: str, at: datetime) -> CheckResult:
@@ -139,7 +175,13 @@ def _judged(certificate: x509.Certificate, *, version: str, at: datetime) -> Che
         "days_left": days,
         "issuer": certificate.issuer.rfc4514_string(),
     }
-    words = f"{version}, certificate valid for {days} days (until {until:%Y-%m-%d}), host name fits"
+    words = said_many(
+        "%(version)s, certificate valid for %(count)s day (until %(until)s), host name fits",
+        "%(version)s, certificate valid for %(count)s days (until %(until)s), host name fits",
+        days,
+        version=version,
+        until=until.date().isoformat(),
+    )
     if until - at < EXPIRES_SOON:
         return problem(Step.TLS, "CERTIFICATE_EXPIRES_SOON", words, verdict=Verdict.WARNING, facts=facts)
     return ok(Step.TLS, words, facts=facts)
@@ -147,7 +189,7 @@ def _judged(certificate: x509.Certificate, *, version: str, at: datetime) -> Che
 
 def _refused_certificate(walk: Walk, error: ssl.SSLCertVerificationError) -> CheckResult:
     code = _VERIFY_CODES.get(error.verify_code, "REFUSED_CERTIFICATE")
-    words = error.verify_message
+    words = Said(error.verify_message)
     unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
     try:
@@ -155,10 +197,20 @@ def _refused_certificate(walk: Walk, error: ssl.SSLCertVerificationError) -> Che
     except OSError:  # it was there a moment ago: what is known already must do
         return problem(Step.TLS, code, words)
     since, until = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    seen = f"for {', '.join(_names(certificate)) or 'no host'}, valid {since:%Y-%m-%d} to {until:%Y-%m-%d}"
+    seen = said(
+        "for %(names)s, valid %(since)s to %(until)s",
+        names=joined(", ", _names(certificate)) or said("no host"),
+        since=since.date().isoformat(),
+        until=until.date().isoformat(),
+    )
     issuer = certificate.issuer.rfc4514_string()
     facts: Facts = {"valid_until": until.isoformat(), "issuer": issuer}
-    return problem(Step.TLS, code, f"{words} ({seen}, signed by {issuer})", facts=facts)
+    return problem(
+        Step.TLS,
+        code,
+        said("%(words)s (%(seen)s, signed by %(issuer)s)", words=words, seen=seen, issuer=issuer),
+        facts=facts,
+    )
 
 
 def _names(certificate: x509.Certificate) -> list[str]:

@@ -7,6 +7,7 @@ from link.checkup_walk import Walk
 from link.rest import RestError, RestForbidden, RestLimits, Site, Sites, VokeRest
 from plants.encryption import UndecryptableSecret
 from plants.selectors.plants import resolve_sites
+from vcp.said import Said, joined, said, said_many, told_by
 
 _MOST_NAMED = 5
 _READ_SCOPE = "vcp:read"
@@ -25,14 +26,14 @@ def check_rest(walk: Walk) -> CheckResult:
         with VokeRest(base_url=connection.rest_base_url, api_key=key, limits=limits) as rest:
             sites = rest.sites()
     except UndecryptableSecret as error:
-        return problem(Step.REST, "SECRET_UNREADABLE", str(error))
+        return problem(Step.REST, "SECRET_UNREADABLE", told_by(error))
     except RestError as error:
         # A key that was never given the scope is no fault: everything over AMQP works without it.
         expected = (
             isinstance(error, RestForbidden) and connection.scopes and _READ_SCOPE not in connection.scopes
         )
         verdict = Verdict.WARNING if expected else Verdict.FAILED
-        return problem(Step.REST, error.code, str(error), verdict=verdict, facts={"status": error.status})
+        return problem(Step.REST, error.code, told_by(error), verdict=verdict, facts={"status": error.status})
     return _compare(walk, sites)
 
 
@@ -49,26 +50,32 @@ def _compare(walk: Walk, listed: Sites) -> CheckResult:
         "unknown_to_us": len(strange),
         "unknown_to_voke": len(missing),
     }
-    words = (
-        f"the key reads; Voke lists {listed.total} sites, {len(sites) - len(strange)} of them are plants here"
+    words = said_many(
+        "the key reads; Voke lists %(count)s site, %(known)s of them are plants here",
+        "the key reads; Voke lists %(count)s sites, %(known)s of them are plants here",
+        listed.total,
+        known=len(sites) - len(strange),
     )
-    if strange or missing:
+    differing = []
+    if strange:
+        differing.append(said("not ours: %(names)s", names=_named(_ids(strange))))
+    if missing:
+        differing.append(said("not at Voke: %(names)s", names=_named(missing)))
+    if differing:
         return problem(
             Step.REST,
             "SITES_DIFFER",
-            f"{words}{_told('; not ours: ', _named(strange))}{_told('; not at Voke: ', missing)}",
+            joined("; ", [words, *differing]),
             verdict=Verdict.WARNING,
             facts=facts,
         )
     return ok(Step.REST, words, facts=facts)
 
 
-def _named(sites: Sequence[Site]) -> list[str]:
+def _ids(sites: Sequence[Site]) -> list[str]:
     return [site.external_plant_id or site.site_id for site in sites]
 
 
-def _told(lead: str, names: Sequence[str]) -> str:
-    if not names:
-        return ""
-    more = len(names) - _MOST_NAMED
-    return lead + ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+def _named(names: Sequence[str]) -> Said:
+    some, more = joined(", ", names[:_MOST_NAMED]), len(names) - _MOST_NAMED
+    return said("%(names)s and %(count)s more", names=some, count=more) if more > 0 else some

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from django.utils.translation import gettext_noop as _
 
-from plants.advice import Advice, advice, translated
+from plants.advice import Advice, english_advice
 
 CHECK_ADVICE: Mapping[str, Advice] = {
     # --- the way to the broker ---
@@ -243,5 +243,5 @@ CHECK_ADVICE: Mapping[str, Advice] = {
 
 
 def words_of(code: str) -> Advice:
-    """What a code of a check means and what to do about it."""
-    return translated(CHECK_ADVICE[code]) if code in CHECK_ADVICE else advice(code)
+    """What a code of a check means and what to do about it, in English: results remember it, pages translate it."""
+    return CHECK_ADVICE[code] if code in CHECK_ADVICE else english_advice(code)

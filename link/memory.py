@@ -31,6 +31,7 @@ from membroker import (
     VHost,
 )
 from membroker import Delivery as BrokerDelivery
+from vcp.said import said
 
 _FATES = {
     Published.ROUTED: (Fate.CONFIRMED, ""),
@@ -92,7 +93,7 @@ class MemoryPublisher:
 
     def _require_open(self) -> None:
         if self._closed:
-            raise LinkError("the link is closed")
+            raise LinkError(said("the link is closed"))
 
 
 class MemoryConsumer:
@@ -116,7 +117,7 @@ class MemoryConsumer:
                     break
                 taken += more
         except ConsumerClosed as error:
-            raise LinkError("the broker ended the consumer", code="CONSUMER_CANCELLED") from error
+            raise LinkError(said("the broker ended the consumer"), code="CONSUMER_CANCELLED") from error
         for delivery in taken:
             self._came += 1
             self._open[delivery.delivery_tag] = self._came
@@ -131,9 +132,9 @@ class MemoryConsumer:
         try:
             self._consumer.ack([delivery.tag for delivery in deliveries])
         except UnknownDelivery as error:
-            raise LinkError("a delivery is not open on this link", code="UNKNOWN_DELIVERY") from error
+            raise LinkError(said("a delivery is not open on this link"), code="UNKNOWN_DELIVERY") from error
         except ConsumerClosed as error:
-            raise LinkError("the broker ended the consumer", code="CONSUMER_CANCELLED") from error
+            raise LinkError(said("the broker ended the consumer"), code="CONSUMER_CANCELLED") from error
         for delivery in deliveries:
             del self._open[delivery.tag.delivery_tag]
 

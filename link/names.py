@@ -11,6 +11,7 @@ import threading
 from django.conf import settings
 
 from link.public import is_public
+from vcp.said import said
 
 
 class NameUnknown(Exception):
@@ -46,8 +47,8 @@ def resolve(host: str, port: int, *, timeout_s: float) -> list[str]:
     except queue.Empty:
         raise NameTimeout(host) from None
     if isinstance(answer, OSError | UnicodeError):
-        raise NameUnknown(getattr(answer, "strerror", None) or "not a host name") from answer
+        raise NameUnknown(getattr(answer, "strerror", None) or said("not a host name")) from answer
     if not settings.CONNECT_ALLOW_PRIVATE and not all(is_public(place) for place in answer):
         # Not which address: whoever names hosts here shall not learn what our name servers know.
-        raise NameRefused(f"{host} leads to an address that is not public")
+        raise NameRefused(said("%(host)s leads to an address that is not public", host=host))
     return answer

@@ -46,6 +46,7 @@ from link.rest_shapes import (
     site_config_of,
     site_of,
 )
+from vcp.said import said, told_by
 
 __all__ = [
     "RestCertificate",
@@ -179,9 +180,9 @@ class VokeRest:
             status, headers, content = self._read(path, params)
             self._told_at = told_at(headers)
         except httpx.TimeoutException as error:
-            raise RestTimeout("no complete answer in time") from error
+            raise RestTimeout(said("no complete answer in time")) from error
         except httpx.InvalidURL as error:
-            raise RestInsecure("the address can't be used") from error
+            raise RestInsecure(said("the address can't be used")) from error
         except httpx.TransportError as error:
             raise _transport_error(error) from error
         return _document(status, content, headers)
@@ -205,7 +206,7 @@ class VokeRest:
             except (httpx.ConnectError, httpx.ConnectTimeout):
                 if number == len(self._places):
                     raise
-        raise RestUnreachable("the host has no address")
+        raise RestUnreachable(said("the host has no address"))
 
     def _bounded(self, response: httpx.Response) -> Iterator[bytes]:
         """The body's pieces, as long as time and size allow: each piece alone may come just in time for ever."""
@@ -213,9 +214,11 @@ class VokeRest:
         for piece in response.iter_bytes():
             size += len(piece)
             if size > self._limits.bytes:
-                raise RestGarbled(f"more than {self._limits.bytes} bytes", status=response.status_code)
+                raise RestGarbled(
+                    said("more than %(bytes)s bytes", bytes=self._limits.bytes), status=response.status_code
+                )
             if monotonic() > until:
-                raise RestTimeout("no complete answer in time", status=response.status_code)
+                raise RestTimeout(said("no complete answer in time"), status=response.status_code)
             yield piece
 
     def _require_safe(self) -> None:
@@ -228,17 +231,17 @@ class VokeRest:
         try:
             url = httpx.URL(self._base_url)
         except httpx.InvalidURL as error:
-            raise RestInsecure("the address can't be used") from error
+            raise RestInsecure(said("the address can't be used")) from error
         if url.scheme not in ("https", "http") or not url.host or url.userinfo:
-            raise RestInsecure("the address is no plain https:// address")
+            raise RestInsecure(said("the address is no plain https:// address"))
         try:
             places = resolve(url.host, url.port or 443, timeout_s=self._limits.connect_s)
         except NameRefused as error:
-            raise RestInsecure(str(error)) from error
+            raise RestInsecure(told_by(error)) from error
         except (NameUnknown, NameTimeout) as error:
-            raise RestUnreachable(f"the host {url.host} does not resolve") from error
+            raise RestUnreachable(said("the host %(host)s does not resolve", host=url.host)) from error
         if url.scheme == "http" and not all(_is_near(one) for one in places):
-            raise RestInsecure("the key would travel in clear text")
+            raise RestInsecure(said("the key would travel in clear text"))
         self._places = places[:MOST_PLACES]
 
 
@@ -255,8 +258,8 @@ def _transport_error(error: httpx.TransportError) -> RestError:
             return RestCertificate(cause.verify_message)
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, httpx.ConnectError):
-        return RestUnreachable("no connection came about")
-    return RestUnreachable(f"the connection broke: {type(error).__name__}")
+        return RestUnreachable(said("no connection came about"))
+    return RestUnreachable(said("the connection broke: %(name)s", name=type(error).__name__))
 
 
 def _document(status: int, content: bytes, headers: Mapping[str, str]) -> Any:
@@ -266,13 +269,15 @@ def _document(status: int, content: bytes, headers: Mapping[str, str]) -> Any:
         document = None
     if 200 <= status < 300:
         if document is None:
-            raise RestGarbled("the answer is no JSON", status=status)
+            raise RestGarbled(said("the answer is no JSON"), status=status)
         return document
     voke_code = document.get("code") if isinstance(document, dict) else None
     told = voke_code[:_LONGEST_CODE] if isinstance(voke_code, str) else ""
     words = f"{status} {told}".strip()
     if status < 400:
-        raise RestGarbled(f"{status}: a redirection, which is not followed", status=status)
+        raise RestGarbled(
+            said("%(status)s: a redirection, which is not followed", status=status), status=status
+        )
     default = RestUnavailable if status >= 500 else RestRejected
     raise BY_STATUS.get(status, default)(
         words, status=status, voke_code=told, retry_after_s=retry_after_s(headers)

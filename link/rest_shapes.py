@@ -15,6 +15,7 @@ from typing import Any
 from link.rest_errors import RestGarbled
 from plants.texts import storable_text
 from vcp import Family, ProtocolError, parse_timestamp
+from vcp.said import said
 
 _MOST_ROWS = 5_000
 _DEEPEST = 50
@@ -98,26 +99,26 @@ def page_of(document: Any) -> tuple[list[Any], Members]:
         return document, {"total": len(document)}
     if isinstance(document, dict) and isinstance(document.get("data"), list):
         return document["data"], _object(document.get("meta")) or {}
-    raise RestGarbled("the answer is no list of sites")
+    raise RestGarbled(said("the answer is no list of sites"))
 
 
 def site_of(row: Any) -> Site:
     """One site of a list. Raises `RestGarbled` when it has no id."""
     if not isinstance(row, dict):
-        raise RestGarbled("a site is no object")
+        raise RestGarbled(said("a site is no object"))
     site_id = row.get("siteId") or row.get("id")
     if not isinstance(site_id, str):
-        raise RestGarbled("a site has no id")
+        raise RestGarbled(said("a site has no id"))
     return Site(site_id=site_id, external_plant_id=_text(row, "externalPlantId"), name=_text(row, "name"))
 
 
 def site_config_of(document: Any, *, site_id: str) -> SiteConfig:
     """The answer about one site. Raises `RestGarbled` when it is none, or about another site."""
     if not isinstance(document, dict):
-        raise RestGarbled("the answer is no site config")
+        raise RestGarbled(said("the answer is no site config"))
     told_id = document.get("siteId", site_id)
     if not isinstance(told_id, str) or told_id.casefold() != site_id.casefold():
-        raise RestGarbled("the answer is about another site")
+        raise RestGarbled(said("the answer is about another site"))
     raw = _storable(document)
     schedule = _object(raw.get("activeSchedule"))
     return SiteConfig(
@@ -135,7 +136,7 @@ def logged_commands_of(document: Any) -> list[VokeCommand]:
     """The commands of the last 24 hours, in Voke's order. Raises `RestGarbled` when it is no such list."""
     rows = document.get("commands") if isinstance(document, dict) else document
     if not isinstance(rows, list):
-        raise RestGarbled("the answer is no list of commands")
+        raise RestGarbled(said("the answer is no list of commands"))
     return _commands_of(_storable(rows))
 
 
@@ -184,7 +185,7 @@ def _moment(value: Any) -> datetime | None:
 def _storable(value: Any, depth: int = 0) -> Any:
     """The same JSON as every database stores it: texts without what PostgreSQL refuses, no deeper than is sane."""
     if depth > _DEEPEST:
-        raise RestGarbled(f"nested deeper than {_DEEPEST}")
+        raise RestGarbled(said("nested deeper than %(limit)s", limit=_DEEPEST))
     match value:
         case str():
             return storable_text(value)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from link.broker import Consumer, LinkError
+from vcp.said import said
 
 ASK_EVERY_S = 15.0
 LONGEST_RENEWAL_S = 900.0
@@ -45,7 +46,10 @@ class Silence:
         if waiting is None:
             return self._renewal_is_due()
         if waiting and self._suspected:
-            raise LinkError(f"{waiting} messages wait in the queues and none was delivered", code="HALF_OPEN")
+            raise LinkError(
+                said("%(waiting)s messages wait in the queues and none was delivered", waiting=waiting),
+                code="HALF_OPEN",
+            )
         self._suspected = waiting > 0
         if not waiting:
             self._ask_at = self._now() + ASK_EVERY_S

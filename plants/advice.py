@@ -278,7 +278,12 @@ _UNKNOWN = Advice(
 
 def advice(code: str) -> Advice:
     """The words for a code; a code that is not known gets general ones."""
-    return translated(ADVICE.get(code, _UNKNOWN))
+    return translated(english_advice(code))
+
+
+def english_advice(code: str) -> Advice:
+    """The same in English, whatever page is made."""
+    return ADVICE.get(code, _UNKNOWN)
 
 
 def translated(words: Advice) -> Advice:

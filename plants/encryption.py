@@ -10,6 +10,8 @@ from cryptography.fernet import Fernet, InvalidToken
 from django.conf import settings
 from django.db import models
 
+from vcp.said import said
+
 _FERNET_START = "gAAAA"  # of every token: its version byte and the zeros of its time, in base64
 
 
@@ -45,14 +47,16 @@ def decrypt(stored: str) -> str:
     """The clear text; raises `UndecryptableSecret` without ever quoting what was stored."""
     version, token = version_of(stored), stored.partition("$")[2]
     if not version:
-        raise UndecryptableSecret("not in the form VERSION$TOKEN")
+        raise UndecryptableSecret(said("not in the form VERSION$TOKEN"))
     key = settings.FIELD_KEYS.get(version)
     if key is None:
-        raise UndecryptableSecret(f"key version {version!r} is not in FIELD_KEYS")
+        raise UndecryptableSecret(said("key version %(version)s is not in FIELD_KEYS", version=repr(version)))
     try:
         return _fernet(key).decrypt(token.encode()).decode()
     except (InvalidToken, UnicodeError):  # whose own texts and arguments may hold what was stored
-        raise UndecryptableSecret(f"does not decrypt under key version {version!r}") from None
+        raise UndecryptableSecret(
+            said("does not decrypt under key version %(version)s", version=repr(version))
+        ) from None
 
 
 class Secret(str):

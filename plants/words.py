@@ -62,10 +62,14 @@ def local_text(text: str) -> str:
     return text.local(_PAGE) if isinstance(text, Said) else text
 
 
+def local_packed(kept: object) -> str:
+    """A sentence that was packed into JSON, in the page's language; a plain text as it is."""
+    return local_text(unpacked(kept)) if isinstance(kept, dict) else str(kept or "")
+
+
 def local_stored(row: Mapping[str, Any], *, text: str = "text") -> str:
     """The sentence that a stored row keeps in `said`, in the page's language; a row without has only its `text`."""
-    packed = row.get("said")
-    return local_text(unpacked(packed)) if isinstance(packed, dict) else str(row.get(text) or "")
+    return local_packed(row.get("said") or row.get(text))
 
 
 def power_text(power_kw: float) -> str:

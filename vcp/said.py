@@ -101,6 +101,12 @@ def unpacked(row: Mapping[str, Any]) -> Said:
     return _made(str(row["text"]), str(row.get("many", "")), int(row.get("count", 1)), facts)
 
 
+def told_by(error: BaseException) -> Said:
+    """What an exception says: the sentence that it was made with, or its text."""
+    first = error.args[0] if error.args else ""
+    return first if isinstance(first, Said) else Said(str(error))
+
+
 def _made(pattern: str, many: str, counted: int, facts: Mapping[str, Fact]) -> Said:
     chosen = many if many and counted != 1 else pattern
     told = {name: _text(fact) if isinstance(fact, float) else fact for name, fact in facts.items()}

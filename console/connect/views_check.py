@@ -1,35 +1,38 @@
 """The checks of a connection, one by one as they come: the same code as `manage.py check_connection`."""
 
 from collections.abc import Callable
+from functools import partial
 
 from django.conf import settings
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 from django.views.decorators.http import require_GET, require_http_methods
 
 from console.access import ConsoleRequest, page
 from console.connect import runs
 from console.connect.steps import CHECK, check_subject, connection_of, stages
+from console.language import stored
 from esm import clock
 from link.checkup import CHECKS, CheckOptions, CheckResult, checks
 from people.rights import Right
 from plants.models import Connection
 from plants.selectors.connections import SECRET_FIELDS
+from plants.words import local_packed
 
 _TITLES = {
-    "address": "Stored address",
-    "host": "Host name",
-    "port": "Port",
-    "tls": "TLS and certificate",
-    "login": "Login",
-    "vhost": "Virtual host",
-    "queues": "Queues",
-    "publish": "May publish",
-    "events": "Events arrive",
-    "signature": "Signature accepted",
-    "clock": "Clocks",
-    "rest": "REST key and sites",
+    "address": gettext_noop("Stored address"),
+    "host": gettext_noop("Host name"),
+    "port": gettext_noop("Port"),
+    "tls": gettext_noop("TLS and certificate"),
+    "login": gettext_noop("Login"),
+    "vhost": gettext_noop("Virtual host"),
+    "queues": gettext_noop("Queues"),
+    "publish": gettext_noop("May publish"),
+    "events": gettext_noop("Events arrive"),
+    "signature": gettext_noop("Signature accepted"),
+    "clock": gettext_noop("Clocks"),
+    "rest": gettext_noop("REST key and sites"),
 }
 
 
@@ -62,7 +65,7 @@ def lines(request: ConsoleRequest, connection_id: int) -> HttpResponse:
 
 def _context(connection: Connection) -> dict[str, object]:
     run = runs.read(check_subject(connection), at=clock.now())
-    told = {} if run is None else {line["step"]: line for line in run.lines}
+    told = {} if run is None else {line["step"]: _told(line) for line in run.lines}
     steps = [
         {"step": one.step.value, "title": gettext(_TITLES[one.step.value]), "line": told.get(one.step.value)}
         for one in CHECKS
@@ -92,15 +95,23 @@ def _line(result: CheckResult) -> runs.Line:
         "step": result.step.value,
         "verdict": result.verdict.value,
         "code": result.code,
-        "words": result.words,
-        "fix": result.fix,
+        "words": result.words.packed(),
+        "fix": result.fix.packed(),
     }
 
 
+def _told(line: runs.Line) -> runs.Line:
+    """A line in the page's language: the run had none, and knew nothing of who would read it."""
+    return {**line, "words": local_packed(line["words"]), "fix": local_packed(line["fix"])}
+
+
 def _mail(run: runs.Run | None) -> str:
-    """A text for Voke's people: what was found, without a secret; '' when nothing failed."""
+    """A text for Voke's people, in English: what was found, without a secret; '' when nothing failed."""
     if run is None or not any(line["verdict"] == "FAILED" for line in run.lines):
         return ""
-    found = [f"{line['verdict']:<8} {_TITLES[line['step']]}: {line['words']}" for line in run.lines]
+    found = [
+        f"{line['verdict']:<8} {_TITLES[line['step']]}: {stored(partial(local_packed, line['words']))}"
+        for line in run.lines
+    ]
     begun = f"{run.begun_at:%Y-%m-%d %H:%M:%S} UTC"
-    return "\n".join([gettext("We checked our connection to Voke at %(at)s:") % {"at": begun}, "", *found])
+    return "\n".join([f"We checked our connection to Voke at {begun}:", "", *found])

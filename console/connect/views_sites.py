@@ -26,7 +26,8 @@ from plants.selectors.connections import SECRET_FIELDS
 from plants.services.connections import attach_plants
 from plants.services.site_ids import note_site_ids
 from plants.texts import number_of
-from plants.words import local_text
+from plants.words import local_packed, local_text
+from vcp.said import said, told_by
 
 MOST_SITES = 500
 MOST_OFFERED = 1000
@@ -94,13 +95,13 @@ def _work(connection_id: int) -> runs.Work:
     def work(tell: Callable[[runs.Line], None]) -> None:
         connection = Connection.objects.defer(*SECRET_FIELDS).get(pk=connection_id)
         if not connection.rest_base_url:
-            tell({"error": gettext("The connection names no REST address.")})
+            tell({"error": said("The connection names no REST address.").packed()})
             return
         try:
             with client_of(connection, current_report_options(), pause=threading.Event().wait) as rest:
                 found = rest.sites()
         except (RestError, UndecryptableSecret) as error:
-            tell({"error": str(error), "code": getattr(error, "code", "SECRET_UNREADABLE")})
+            tell({"error": told_by(error).packed(), "code": getattr(error, "code", "SECRET_UNREADABLE")})
             return
         for site in found.sites[:MOST_SITES]:
             tell({"site_id": site.site_id, "external_plant_id": site.external_plant_id, "name": site.name})
@@ -111,7 +112,7 @@ def _work(connection_id: int) -> runs.Work:
 def _context(request: ConsoleRequest, connection: Connection) -> dict[str, object]:
     run = runs.read(_subject(connection), at=clock.now())
     told = [] if run is None else list(run.lines)
-    error = next((line for line in told if "error" in line), None)
+    error = next(({**line, "error": local_packed(line["error"])} for line in told if "error" in line), None)
     offered = list(
         Plant.objects.filter(organisation=request.viewer.organisation).order_by("name", "pk")[:MOST_OFFERED]
     )

@@ -21,7 +21,7 @@ from plants.errors import Conflict, DomainError, Invalid, Several
 from plants.models import Connection, ConnectionMode, Plant
 from plants.services.connections import may_send
 from vcp import Emergency, EmergencyType, Family, ScheduleCreate, SiteSetpoint, must_be_signed, to_wire
-from vcp.said import said
+from vcp.said import said, told_by
 
 _FARTHEST = timedelta(days=3660)
 
@@ -88,7 +88,8 @@ def _refuse_unsignable(connection: Connection, family: Family) -> None:
         missing = not connection.signing_key
     except UndecryptableSecret as error:
         raise Conflict(
-            said("the connection's stored secret is unusable: %(error)s", error=str(error)), code=CANNOT_BUILD
+            said("the connection's stored secret is unusable: %(error)s", error=told_by(error)),
+            code=CANNOT_BUILD,
         ) from error
     if missing:
         raise Conflict(

@@ -41,7 +41,7 @@ from plants.encryption import UndecryptableSecret
 from plants.errors import Conflict, DomainError, NotFound, Several
 from plants.models import Asset, Connection, Installation, Plant
 from vcp import Emergency, EmergencyType, ProtocolError, SiteSetpoint
-from vcp.said import said
+from vcp.said import said, told_by
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +168,7 @@ def store_command(
             enqueue(commands=[command], at=at, new_id=new_id)
         except (ProtocolError, UndecryptableSecret) as error:  # the connection's facts do not make a message
             raise Conflict(
-                said("no message can be built: %(error)s", error=str(error)), code=CANNOT_BUILD
+                said("no message can be built: %(error)s", error=told_by(error)), code=CANNOT_BUILD
             ) from error
     return command
 

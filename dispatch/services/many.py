@@ -51,7 +51,7 @@ from plants.errors import Conflict, DomainError, NotFound, Several
 from plants.models import Asset, Connection, Installation, Plant
 from plants.selectors.connections import SECRET_FIELDS
 from vcp import DeviceBatch, ProtocolError, SiteSetpoint
-from vcp.said import said
+from vcp.said import said, told_by
 
 MOST_REQUESTS = 5_000
 """In one call: more are asked for in several."""
@@ -276,7 +276,7 @@ class _Call:
             )
         except (ProtocolError, UndecryptableSecret) as error:  # the connection's facts do not make a message
             raise Conflict(
-                said("no message can be built: %(error)s", error=str(error)), code=CANNOT_BUILD
+                said("no message can be built: %(error)s", error=told_by(error)), code=CANNOT_BUILD
             ) from error
 
     def _store(self, made: Sequence[_New]) -> list[Command]:

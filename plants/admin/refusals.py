@@ -11,7 +11,7 @@ from plants.encryption import UndecryptableSecret
 from plants.errors import Conflict, DomainError, Invalid, Several
 from plants.words import local_text
 from vcp import ProtocolError
-from vcp.said import said
+from vcp.said import said, told_by
 
 # What a service may raise because of what was asked for, or of what happened meanwhile.
 REFUSALS = (DomainError, ProtocolError, UndecryptableSecret, ValidationError, IntegrityError)
@@ -32,7 +32,7 @@ def problems_of(error: Exception) -> list[DomainError]:
         case UndecryptableSecret():
             return [
                 Conflict(
-                    said("the connection's stored secret is unusable: %(error)s", error=str(error)),
+                    said("the connection's stored secret is unusable: %(error)s", error=told_by(error)),
                     code="UNDECRYPTABLE_SECRET",
                 )
             ]
