@@ -46,6 +46,7 @@ TEXTS: Final = (
     gettext_noop("limit {n}"),
     gettext_noop("Live updates paused {age}, reconnecting"),
     gettext_noop("locked"),
+    gettext_noop("Newest"),
     gettext_noop("No data"),
     gettext_noop("No slot was changed by both."),
     gettext_noop("Not saved"),

@@ -38,11 +38,18 @@ def is_error(message: ConsoleMessage) -> bool:
 
 @pytest.fixture
 def open_page(browser: Browser, live_server) -> Iterator[Callable[..., Page]]:
-    """`open_page(width=390, theme="dark")`: a fresh profile; at the end no page may have logged an error."""
+    """`open_page(width=390, theme="dark")`: a fresh profile; at the end no page may have logged an error.
+
+    `provokes`: what stands in the errors that the test itself brings about.
+    """
     contexts: list[BrowserContext] = []
     errors: list[str] = []
 
-    def make(*, width: int = 1440, theme: str = "light") -> Page:
+    def make(*, width: int = 1440, theme: str = "light", provokes: str | None = None) -> Page:
+        def note(text: str) -> None:
+            if provokes is None or provokes not in text:
+                errors.append(text)
+
         context = browser.new_context(
             base_url=live_server.url,
             viewport={"width": width, "height": 900},
@@ -52,8 +59,8 @@ def open_page(browser: Browser, live_server) -> Iterator[Callable[..., Page]]:
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(60_000)
-        page.on("console", lambda message: errors.append(message.text) if is_error(message) else None)
-        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: note(message.text) if is_error(message) else None)
+        page.on("pageerror", lambda error: note(str(error)))
         return page
 
     with clock.frozen(AT):

@@ -5,6 +5,7 @@ import { showChart } from "./alarms_chart.js";
 import { onSwipe } from "./alarms_swipe.js";
 import { onTopic, onResync } from "./live.js";
 import { paced } from "./pace.js";
+import { fetched } from "./renew.js";
 import { say, t, tn, toast } from "./words.js";
 
 const page = document.getElementById("alarms");
@@ -12,7 +13,7 @@ const rows = document.getElementById("alarm-rows");
 const pane = document.getElementById("alarm-case");
 const news = document.getElementById("alarm-news");
 const WIDE = matchMedia("(min-width: 1181px)");
-const ASK_EVERY_MS = 250, AGAIN_MS = 2000, ASKED_AT_ONCE = 50;
+const ASK_EVERY_MS = 250, ASKED_AT_ONCE = 50;
 
 const rowOf = (id) => document.getElementById(`alarm-${id}`);
 const links = () => [...rows.querySelectorAll(".al-row > a")];
@@ -102,13 +103,14 @@ async function askNow() {
   ids.forEach((id) => wanted.delete(id));
   const address = new URL(page.dataset.changed + page.dataset.query, location.href);
   address.searchParams.set("ids", ids.join(","));
-  try {
-    const answer = await fetch(address, { headers: { "HX-Request": "true" } });
-    if (answer.ok) apply(new DOMParser().parseFromString(await answer.text(), "text/html"));
-  } catch {
-    ids.forEach((id) => wanted.add(id)); // asked again with the next change; live.js says that the line is down
+  const text = await fetched(address);
+  if (!text) {
+    if (text === false) ids.forEach((id) => wanted.add(id));
+    return text;
   }
-  if (wanted.size > 0 && navigator.onLine) setTimeout(askSoon, AGAIN_MS);
+  apply(new DOMParser().parseFromString(text, "text/html"));
+  if (wanted.size > 0) askSoon();
+  return true;
 }
 function apply(answer) {
   const tabs = answer.getElementById("alarm-tabs");

@@ -3,6 +3,7 @@
 import { onResync, onTopic } from "./live.js";
 import { proofChart } from "./commands_proof.js";
 import { paced } from "./pace.js";
+import { fetched } from "./renew.js";
 
 const root = document.querySelector("[data-commands]");
 const list = document.getElementById("list");
@@ -15,18 +16,13 @@ const life = () => document.getElementById("life");
 const rowOf = (id) => document.getElementById(`row-${id}`);
 const filters = () => new URLSearchParams(list.querySelector("#news")?.dataset.query ?? "");
 
-async function fetched(address, headers = {}) {
-  const answer = await fetch(address, { headers: { "HX-Request": "true", ...headers }, credentials: "same-origin" });
-  return answer.ok && answer.status === 200 ? answer.text() : null;
-}
-
 // --- the list ---------------------------------------------------------------------------------------------------------
 
 const changed = new Set();
 const rowsSoon = paced(async () => {
   const ids = [...changed].filter((one) => rowOf(one)).slice(0, MOST_ROWS);
   changed.clear();
-  if (ids.length) await showRows(ids);
+  return ids.length ? showRows(ids) : undefined;
 }, NEWS_MS);
 const something = paced(countNews, NEWS_MS);
 
@@ -40,7 +36,10 @@ async function showRows(ids) {
   query.set("ids", ids.join(","));
   if (life()) query.set("chosen", life().dataset.id);
   const text = await fetched(`${root.dataset.rows}?${query}`);
-  if (text === null) return;
+  if (!text) {
+    if (text === false) ids.forEach((id) => changed.add(id));
+    return text;
+  }
   const made = new DOMParser().parseFromString(text, "text/html");
   for (const fresh of made.querySelectorAll("a[data-id]")) {
     const old = rowOf(fresh.dataset.id);
@@ -49,15 +48,17 @@ async function showRows(ids) {
     now.classList.add("changed");
     chip.replaceWith(now); // in place: the row keeps its focus and its size
   }
+  return true;
 }
 
 async function countNews() {
   const news = list.querySelector("#news");
-  if (!news?.dataset.than) return;
+  if (!news?.dataset.than) return undefined;
   const query = filters();
   query.set("than", news.dataset.than);
   const text = await fetched(`${root.dataset.news}?${query}`);
-  if (text !== null && news.isConnected) news.innerHTML = text.trim();
+  if (typeof text === "string" && news.isConnected) news.innerHTML = text.trim();
+  return text;
 }
 
 // New ones come in when asked for, or when nobody points at the list or works in it.
@@ -97,13 +98,13 @@ function lifeChanged(id) {
 /** The command as the database holds it now; what is chosen, typed or selected in its page stays. */
 async function refreshLife() {
   const old = life();
-  if (!old || document.querySelector("#dialogs dialog[open]")) return;
+  if (!old || document.querySelector("#dialogs dialog[open]")) return undefined;
   if (!getSelection().isCollapsed && old.contains(getSelection().anchorNode)) return lifeChanged(old.dataset.id);
   const text = await fetched(old.dataset.self, { "HX-Target": "command" });
-  if (text === null || life() !== old) return;
+  if (!text || life() !== old) return text;
   const made = new DOMParser().parseFromString(text, "text/html");
   const fresh = made.getElementById("life");
-  if (!fresh) return;
+  if (!fresh) return undefined;
   const before = new Set([...old.querySelectorAll(".tl > li:not(.ahead)")].map((one) => one.textContent));
   for (const line of fresh.querySelectorAll(".tl > li:not(.ahead)")) {
     if (!before.has(line.textContent)) line.classList.add("new");
@@ -126,6 +127,7 @@ async function refreshLife() {
   }
   refreshMessages(made);
   proofChart(document.getElementById("proof-chart"), { again: true });
+  return true;
 }
 
 /** Messages that came since; the one that is read stays open. */
@@ -189,9 +191,9 @@ onTopic("command", null, ({ data }) => {
 onTopic("diagnosis", null, ({ data }) => lifeChanged(data.command));
 onResync(() => {
   const rows = [...list.querySelectorAll(".rws > a")].map((row) => row.dataset.id);
-  if (rows.length) showRows(rows.slice(0, MOST_ROWS));
+  rows.slice(0, MOST_ROWS).forEach(rowChanged);
   something();
-  refreshLife();
+  lifeSoon();
 });
 proofChart(document.getElementById("proof-chart"));
 if (pane.firstElementChild?.id === "life") mark();

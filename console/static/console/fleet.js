@@ -3,6 +3,7 @@
 import "./acting_hold.js";
 import { onResync, onTopic } from "./live.js";
 import { paced } from "./pace.js";
+import { fetched } from "./renew.js";
 import { batteryWord, gridWord, say, setText, showPower, t, tn } from "./words.js";
 
 const card = document.querySelector("section.fleet");
@@ -63,21 +64,21 @@ function renew(id) {
 async function fetchRows() {
   const ids = [...waiting].filter(rowOf).slice(0, 50);
   waiting.clear();
-  if (!ids.length) return;
-  try {
-    const answer = await fetch(`${card.dataset.rows}?ids=${ids.join(",")}`, { headers: { "HX-Request": "true" } });
-    if (!answer.ok || answer.headers.get("HX-Redirect")) return;
-    const holder = document.createElement("template");
-    holder.innerHTML = await answer.text();
-    let done = 0;
-    for (const fresh of holder.content.querySelectorAll("tr.pr")) {
-      replace(fresh);
-      // A page of rows at once would hold up a frame.
-      if (++done % 5 === 0 && !document.hidden) await new Promise(requestAnimationFrame);
-    }
-  } catch {
-    // The bar of live updates says that the server can't be reached; the values go on ageing.
+  if (!ids.length) return undefined;
+  const text = await fetched(`${card.dataset.rows}?ids=${ids.join(",")}`);
+  if (!text) {
+    if (text === false) for (const id of ids) waiting.add(id);
+    return text;
   }
+  const holder = document.createElement("template");
+  holder.innerHTML = text;
+  let done = 0;
+  for (const fresh of holder.content.querySelectorAll("tr.pr")) {
+    replace(fresh);
+    // A page of rows at once would hold up a frame.
+    if (++done % 5 === 0 && !document.hidden) await new Promise(requestAnimationFrame);
+  }
+  return true;
 }
 function replace(fresh) {
   const row = rowOf(fresh.dataset.id);
@@ -119,7 +120,7 @@ function showMoved() {
 function refreshList() {
   moved.clear();
   showMoved();
-  window.htmx.ajax("GET", location.pathname + location.search, { target: "#fleet-list", swap: "outerHTML" });
+  window.htmx.ajax("GET", location.pathname + location.search, { source: "#fleet-list", target: "#fleet-list", swap: "outerHTML" });
 }
 changed?.addEventListener("click", () => { refreshList(); say(t("The list is in order again")); });
 card?.addEventListener("pointerenter", () => { pointerIn = true; });
@@ -180,7 +181,7 @@ let cameFrom = null;
 async function peek(id) {
   const url = card.dataset.peek.replace(/\/0\/$/, `/${id}/`);
   cameFrom = rowOf(id)?.querySelector(".pl a") ?? null;
-  await window.htmx.ajax("GET", url, { target: "#sheet", swap: "innerHTML" });
+  await window.htmx.ajax("GET", url, { source: "#sheet", target: "#sheet", swap: "innerHTML" });
   sheet.hidden = false;
   sheet.querySelector("[data-focus]")?.focus();
 }
@@ -233,7 +234,7 @@ function listen() {
   for (const stop of leave) stop();
   const ids = rows().map((row) => row.dataset.id), ofThese = ids.map((id) => `p${id}`);
   leave = [];
-  if (!ids.length) return;
+  if (!ids.length) return undefined;
   leave.push(onTopic("plant", ids, onTile));
   for (const topic of ["command", "plan", "diagnosis"]) leave.push(onTopic(topic, ofThese, onRowEvent));
   for (const topic of ["alarm", "override", "latch"]) leave.push(onTopic(topic, null, onRowEvent));

@@ -2,6 +2,7 @@
 
 import { onResync, onTopic } from "./live.js";
 import { paced } from "./pace.js";
+import { fetched } from "./renew.js";
 import { setText } from "./words.js";
 
 const LOOK_EVERY_MS = 500;
@@ -11,14 +12,9 @@ export function follow(doc, model, chart, tables, { onMark }) {
 
   async function look() {
     const version = doc.published?.id ?? "";
-    let answer = null;
-    try {
-      const response = await fetch(`${doc.urls.state}?version=${model.editable ? version : (doc.version?.id ?? version)}`);
-      if (!response.ok) return;
-      answer = await response.json();
-    } catch {
-      return; // the live bar tells that nothing comes
-    }
+    const text = await fetched(`${doc.urls.state}?version=${model.editable ? version : (doc.version?.id ?? version)}`);
+    if (!text) return text;
+    const answer = JSON.parse(text);
     if (answer.outcomes) chart.show({ outcomes: answer.outcomes });
     model.lock(answer.locked, null);
     tables.show();
@@ -26,6 +22,7 @@ export function follow(doc, model, chart, tables, { onMark }) {
     onMark(answer.mark);
     const other = document.getElementById("newer-version");
     if (other) other.hidden = (answer.published ?? null) === (doc.published?.state === "PUBLISHED" ? doc.published.id : null);
+    return true;
   }
 
   function counts(found) {

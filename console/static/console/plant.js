@@ -5,6 +5,7 @@ import { fillTable } from "./day_chart_tip.js";
 import { Flow } from "./flow.js";
 import { onResync, onTopic } from "./live.js";
 import { paced } from "./pace.js";
+import { fetched } from "./renew.js";
 import { serverNow, setText, t } from "./words.js";
 
 const RENEW_ASSETS_MS = 10_000;
@@ -149,10 +150,10 @@ document.body.addEventListener("htmx:afterSwap", (event) => {
 // Last commands: chips change in place at once; rows come and go only while nobody points at them.
 const renewLast = paced(async () => {
   const list = document.getElementById("last");
-  const answer = await fetch(list.dataset.last).catch(() => null);
-  if (!answer?.ok) return; // the next event asks again
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("last");
-  if (!fresh) return;
+  const text = await fetched(list.dataset.last);
+  if (!text) return text;
+  const fresh = new DOMParser().parseFromString(text, "text/html").getElementById("last");
+  if (!fresh) return undefined;
   if (!list.matches(":hover, :focus-within")) return void list.replaceWith(fresh);
   for (const row of list.querySelectorAll("[data-command]")) {
     const now = fresh.querySelector(`[data-command="${row.dataset.command}"] .chip`);
@@ -160,6 +161,7 @@ const renewLast = paced(async () => {
     if (now && chip && now.outerHTML !== chip.outerHTML) chip.replaceWith(now);
   }
   list.addEventListener("mouseleave", renewLast, { once: true });
+  return true;
 }, RENEW_LAST_MS);
 onTopic("command", [`p${plant}`], renewLast);
 onResync((topics) => {

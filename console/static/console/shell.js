@@ -15,8 +15,11 @@ document.body.addEventListener("htmx:configRequest", (event) => {
   event.detail.headers["X-CSRFToken"] = document.body.dataset.csrf ?? "";
   if (performance.now() - acted < PRESENT_MS) event.detail.headers["X-By-Person"] = "1";
 });
-document.body.addEventListener("htmx:sendError", () => toast(t("The server can't be reached. Nothing was changed.")));
+// What a page renews by itself may fail: the next time it works, and the bar of live data tells of a server that is away.
+const isAsked = ({ verb, triggeringEvent: by }) => verb !== "get" || !by || by.isTrusted || by.type === "load";
+document.body.addEventListener("htmx:sendError", (event) => isAsked(event.detail.requestConfig) && toast(t("The server can't be reached. Nothing was changed.")));
 document.body.addEventListener("htmx:responseError", (event) => {
+  if (!isAsked(event.detail.requestConfig)) return;
   const id = event.detail.xhr.getResponseHeader("X-Request-Id");
   toast(`${t("That did not work. Nothing is shown as done.")} ${event.detail.xhr.status}${id ? `, ${id}` : ""}`);
 });
