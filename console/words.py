@@ -83,7 +83,7 @@ def amount(value: float, unit: str = "kW") -> SafeString:
     if size >= 999.5 and unit.startswith("k"):
         number, unit = decimal_text(size / 1000, 2), f"M{unit[1:]}"
     else:
-        number = decimal_text(size, 1 if 0 < size < 9.95 else 0)
+        number = decimal_text(size, 1 if 0.05 <= size < 9.95 else 0)
     return format_html('{}<span class="u">{}</span>', number, unit)
 
 

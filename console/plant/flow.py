@@ -5,9 +5,10 @@ rating of the plant; its chevron says where to, its words say the same. Interpre
 its chargers (consumption = grid + PV - battery), so where chargers tell their power the load is shown without it.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from django.utils.translation import gettext
 
@@ -17,12 +18,17 @@ from plants.words import IDLE_BELOW_KW, Freshness, freshness, local_number, perc
 from vcp import AssetType
 
 NARROWEST_PX, WIDEST_PX = 3.0, 16.0
+MEGAWATT_FROM_KW = 999.5
 PV_TYPES = (AssetType.FVE, AssetType.INVERTER)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bay:
-    """One source or sink. `into`: its power flows into the bus, None = it is idle or not known. `x_pct`: its place."""
+    """One source or sink. `into`: its power flows into the bus, None = it is idle or not known. `x_pct`: its place.
+
+    `hue`: "idle" without a flow, as a colour would tell of one. `details`: its detail by the hue of either
+    direction where they differ.
+    """
 
     name: str
     icon: str
@@ -34,6 +40,8 @@ class Bay:
     detail: str
     into: bool | None
     width_px: float
+    title: str
+    details: Mapping[str, str]
 
     @property
     def up(self) -> bool | None:
@@ -66,6 +74,7 @@ class Flow:
     rating_kw: float
     measured_at: datetime | None
     is_stale: bool
+    is_of_today: bool
     sentence: str
 
     @property
@@ -130,36 +139,51 @@ def flow_of(
         rating_kw=rating_kw,
         measured_at=measured_at,
         is_stale=freshness(measured_at, at=at) is Freshness.OLD,
+        is_of_today=measured_at is not None and _same_day(measured_at, at, zone=plant.time_zone),
         sentence=_sentence([*parts[0], *parts[1]]),
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Draft:
-    """A bay before it has its place."""
+    """A bay before it has its place. `title`: what it is, whatever it does."""
 
     name: str
+    title: str
     icon: str
     hue: str
     power_kw: float | None
     word: str
     detail: str
     into: bool
+    details: Mapping[str, str] = field(default_factory=dict)
 
 
 def _grid(plant: Plant, power_kw: float | None) -> _Draft:
     exports = power_kw is not None and power_kw < 0
-    limit = plant.max_export_kw if exports else plant.max_import_kw
-    detail = "" if limit is None else gettext("limit %(power)s") % {"power": local_number(f"{limit:g}")}
+    details = {"imp": _limit(plant.max_import_kw), "exp": _limit(plant.max_export_kw)}
     return _Draft(
         name="grid",
+        title=gettext("Grid"),
         icon="utility-pole",
         hue="exp" if exports else "imp",
         power_kw=power_kw,
         word=grid_word(power_kw) or gettext("Grid"),
-        detail=detail,
+        detail=details["exp" if exports else "imp"],
+        details=details,
         into=not exports,
     )
+
+
+def _limit(power_kw: float | None) -> str:
+    return "" if power_kw is None else gettext("limit %(power)s") % {"power": _rated(power_kw, "")}
+
+
+def _rated(power_kw: float, unit: str) -> str:
+    """`412 kWp` of the unit `\u202fkWp`, `400` of none; from a megawatt on it has its own."""
+    if power_kw >= MEGAWATT_FROM_KW:
+        return power_text(power_kw) + unit.removeprefix("\u202fkW")
+    return local_number(f"{power_kw:g}") + unit
 
 
 def _pv(plant: Plant, power_kw: float | None) -> _Draft:
@@ -167,11 +191,12 @@ def _pv(plant: Plant, power_kw: float | None) -> _Draft:
     idle = power_kw is not None and abs(power_kw) < IDLE_BELOW_KW
     return _Draft(
         name="pv",
+        title=gettext("PV"),
         icon="solar-panel",
         hue="pv",
         power_kw=power_kw,
         word=gettext("PV") if power_kw is None else gettext("Idle") if idle else gettext("Producing"),
-        detail="" if not peak else f"{local_number(f'{peak:g}')}\u202fkWp",
+        detail="" if not peak else _rated(peak, "\u202fkWp"),
         into=True,
     )
 
@@ -180,6 +205,7 @@ def _battery(power_kw: float | None, soc_pct: float | None) -> _Draft:
     gives = power_kw is not None and power_kw < 0
     return _Draft(
         name="battery",
+        title=gettext("Battery"),
         icon="battery-charging",
         hue="dis" if gives else "chg",
         power_kw=power_kw,
@@ -190,22 +216,27 @@ def _battery(power_kw: float | None, soc_pct: float | None) -> _Draft:
 
 
 def _sink(name: str, *, icon: str, power_kw: float | None, word: str) -> _Draft:
-    return _Draft(name=name, icon=icon, hue=name, power_kw=power_kw, word=word, detail="", into=False)
+    return _Draft(
+        name=name, title=word, icon=icon, hue=name, power_kw=power_kw, word=word, detail="", into=False
+    )
 
 
 def _placed(drafts: Sequence[_Draft], rating_kw: float, *, is_top: bool) -> list[Bay]:
     """Side by side with equal room; a bay that is idle or not known has a thin line without direction."""
+    still = [one.power_kw is None or abs(one.power_kw) < IDLE_BELOW_KW for one in drafts]
     return [
         Bay(
             name=one.name,
+            title=one.title,
             icon=one.icon,
-            hue=one.hue,
+            hue="idle" if still[number] else one.hue,
             is_top=is_top,
             x_pct=round(100 * (2 * number + 1) / (2 * len(drafts)), 2),
             power_kw=one.power_kw,
             word=one.word,
             detail=one.detail,
-            into=None if one.power_kw is None or abs(one.power_kw) < IDLE_BELOW_KW else one.into,
+            details=one.details,
+            into=None if still[number] else one.into,
             width_px=width_px(one.power_kw, rating_kw),
         )
         for number, one in enumerate(drafts)
@@ -233,8 +264,15 @@ def _rating(plant: Plant, assets: Sequence[Asset], powers: Sequence[float | None
     return max([value for value in known if value], default=1.0)
 
 
-def _through(grid_kw: float | None, pv_kw: float | None, battery_kw: float | None) -> float:
+def _through(grid_kw: float | None, pv_kw: float | None, battery_kw: float | None) -> float | None:
+    if grid_kw is None and pv_kw is None and battery_kw is None:
+        return None
     return max(grid_kw or 0, 0) + max(pv_kw or 0, 0) + max(-(battery_kw or 0), 0)
+
+
+def _same_day(one: datetime, other: datetime, *, zone: str) -> bool:
+    wall = ZoneInfo(zone)
+    return one.astimezone(wall).date() == other.astimezone(wall).date()
 
 
 def _sentence(bays: Sequence[Bay]) -> str:
@@ -242,7 +280,7 @@ def _sentence(bays: Sequence[Bay]) -> str:
     told = [
         f"{bay.word} {power_text(bay.power_kw)}" if bay.into is not None and bay.power_kw is not None
         else gettext("%(what)s: no data") % {"what": bay.word} if bay.power_kw is None
-        else f"{bay.name} {gettext('idle')}"
+        else gettext("%(what)s idle") % {"what": bay.title}
         for bay in bays
     ]  # fmt: skip
     return f"{', '.join(told)}."

@@ -22,6 +22,7 @@ from plants.selectors.overview import count_open_alarms_of_plant, raised_alarms_
 from plants.selectors.plants import assets_of, plant_by_id
 from plants.words import label_text
 from schedules.selectors.plans import plans_of
+from vcp import DataQuality
 
 COMMANDS_SHOWN = 7
 
@@ -55,6 +56,17 @@ class Head:
     @property
     def measured_at(self) -> datetime | None:
         return None if self.state is None else self.state.measured_at
+
+    @property
+    def quality(self) -> str:
+        """The quality of the newest sample where it is not simply good, as a word."""
+        word = "" if self.state is None else self.state.data_quality or ""
+        return "" if word == DataQuality.GOOD else label_text(word)
+
+    @property
+    def qualities(self) -> list[tuple[str, str]]:
+        """The words of those that a later sample may have."""
+        return [(one.value.lower(), label_text(one)) for one in DataQuality if one is not DataQuality.GOOD]
 
 
 def plant_of(viewer: Viewer, plant_id: int) -> Plant:

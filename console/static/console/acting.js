@@ -1,7 +1,7 @@
 // The command box: slider and number are one, devices narrow actions, what was typed survives, the button waits for
 // the check. What may be sent the server says; nothing here decides it.
 
-import { say, serverNow } from "./words.js";
+import { powerText, say, serverNow } from "./words.js";
 import "./acting_draft.js";
 import "./acting_hold.js";
 import "./acting_live.js";
@@ -30,9 +30,10 @@ function slider(form) {
     const limit = box.dataset[direction.toLowerCase()];
     const kw = numberOf(amount.value) || 0, top = Number(box.dataset[`top${direction[0]}${direction.slice(1).toLowerCase()}`]);
     range.max = String(top);
-    range.step = top > 40 ? 5 : top > 8 ? 1 : 0.1;
+    range.step = top > 4000 ? 100 : top > 40 ? 5 : top > 8 ? 1 : 0.1;
     range.value = String(kw);
-    box.querySelector(".act-top").textContent = String(top);
+    const brief = (power) => (power < 1000 ? String(power) : powerText(power));
+    box.querySelector(".act-top").textContent = brief(top);
     box.hidden = energy;
     box.dataset.direction = direction;
     box.toggleAttribute("data-over", limit !== "" && kw > Number(limit));
@@ -40,8 +41,8 @@ function slider(form) {
     const at = limit === "" ? 0 : Math.min(100, (Number(limit) / top) * 100);
     box.style.setProperty("--mark", `${at}%`);
     mark.hidden = limit === "";
-    label.hidden = limit === "" || at < 12 || at > 90;
-    label.textContent = `${label.dataset.word} ${limit}`;
+    label.hidden = limit === "" || at < 12 || at > (top < 1000 ? 90 : 74);
+    label.textContent = `${label.dataset.word} ${brief(limit)}`;
     for (const word of form.querySelectorAll("[data-amount-word], [data-unit]")) word.textContent = energy ? word.dataset.energy : word.dataset.power;
   };
   range.addEventListener("input", () => { amount.value = String(Number(Number(range.value).toFixed(1))); show(); });

@@ -11,7 +11,7 @@ import {
   byDirection, clearWords, drawGaps, drawLimit, drawMoment, drawOverrides, drawSteps, drawWindow, faint,
 } from "./day_chart_draw.js";
 import { LiveTail, measured, powerRange, rowsOf, splits, stepAt, steps, valueAt } from "./day_chart_series.js";
-import { Tip, amountText, clockText } from "./day_chart_tip.js";
+import { Tip, amountText, axisText, clockText } from "./day_chart_tip.js";
 import { token } from "./words.js";
 
 const { uPlot } = window; // vendor/uplot, loaded by the page before this module: see plant/_chart_head.html
@@ -198,7 +198,8 @@ class DayChart {
   }
 
   _height() {
-    return this.width < NARROW ? Math.min(this.options.height, 204) : this.options.height;
+    const own = this.width < NARROW ? Math.min(this.options.height, 204) : this.options.height;
+    return own + this.options.socHeight - this.socHeight; // without a battery its place is the power's
   }
 
   _range() {
@@ -258,10 +259,10 @@ class DayChart {
     const area = (hue, paths) => ({ width: 0, fill: faint(hue, token("--area")), fillTo: 0, paths, ...bare });
     const line = (paths) => ({ stroke: byDirection, width: 2, paths, ...bare });
     const edge = { stroke: "transparent", width: 0, paths: stepped, ...bare };
-    const side = (up) => {
-      if (up === 0) return "0";
+    const side = (up, step) => {
+      if (up === 0) return `0\u202f${this.unit}`; // the unit of all, once
       const word = up > 0 ? words.export : words.import;
-      return `${narrow ? word.slice(0, 3) : word} ${amountText(up, this.unit, false)}`;
+      return `${narrow ? word.slice(0, 3) : word} ${axisText(up, this.unit, step)}`;
     };
     return {
       ...this._base(),
@@ -274,7 +275,7 @@ class DayChart {
           size: narrow ? 58 : 82,
           gap: 6,
           splits: () => splits(...this.range, narrow ? 4 : 5),
-          values: (_, list) => list.map(side),
+          values: (_, list) => list.map((up) => side(up, list.length > 1 ? list[1] - list[0] : 1)),
         }),
       ],
       bands: [{ series: [6, 5], fill: faint("--ink-3", "14%") }],

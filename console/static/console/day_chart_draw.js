@@ -6,6 +6,7 @@ import { token } from "./words.js";
 /** A token's colour at a share of its strength. */
 export const faint = (name, share) => `color-mix(in srgb, ${token(name)} ${share}, transparent)`;
 
+const NAMED_PX = 14;
 const ratio = () => window.devicePixelRatio || 1;
 
 function hatched(context, colour) {
@@ -48,19 +49,22 @@ export function drawGaps(u, gaps, word) {
     ctx.fillStyle = pattern;
     ctx.fillRect(found[0], bbox.top, width, bbox.height);
     const text = word ? word(gap) : "";
-    if (text) label(u, text, found[0] + width / 2, bbox.top + 46 * ratio(), width);
+    // Of a narrow one the tip and the sentence tell.
+    if (text && width >= NAMED_PX * ratio()) label(u, text, found[0], width, bbox.top + 46 * ratio(), gap.open);
   }
   ctx.restore();
 }
 
-/** A word on a small patch of the surface, centred, if it fits between the picture's edges. */
-function label(u, text, centre, top, room) {
+/** A word on a small patch of the surface where there is room and no other word; `before`: it ends where the hole does. */
+function label(u, text, from, room, top, before) {
   const { ctx, bbox } = u;
   const d = ratio();
   ctx.font = `500 ${10.5 * d}px ${token("--f")}`;
   const width = ctx.measureText(text).width + 10 * d;
   if (width > room + 90 * d || u.width < 480) return;
-  const left = Math.min(Math.max(centre - width / 2, bbox.left + 2 * d), bbox.left + bbox.width - width - 2 * d);
+  const wanted = before ? Math.min(from + (room - width) / 2, from + room - width - 2 * d) : from + (room - width) / 2;
+  const left = Math.min(Math.max(wanted, bbox.left + 2 * d), bbox.left + bbox.width - width - 2 * d);
+  if ((taken.get(u) ?? []).some((one) => left < one.right + 4 * d && left + width + 4 * d > one.left)) return;
   ctx.fillStyle = token("--surface");
   ctx.fillRect(left, top - 12 * d, width, 17 * d);
   taken.get(u)?.push({ left, right: left + width, top: top - 12 * d, bottom: top + 5 * d });
@@ -71,6 +75,17 @@ function label(u, text, centre, top, room) {
 
 /** Forgets which words stand at the top: a picture is drawn anew. */
 export const clearWords = (u) => taken.set(u, []);
+
+/** An edge of the surface's colour around a word: it is read over hatch and shade. */
+function outline(ctx, text, left, base) {
+  ctx.save();
+  ctx.setLineDash([]);
+  ctx.lineJoin = "round";
+  ctx.lineWidth = 3 * ratio();
+  ctx.strokeStyle = token("--surface");
+  ctx.strokeText(text, left, base);
+  ctx.restore();
+}
 
 /** Writes at the first place [left, baseline] where the word covers no other; at none it is left out: its line stays. */
 function firstFree(u, text, places, lines = false) {
@@ -86,6 +101,7 @@ function firstFree(u, text, places, lines = false) {
     words.push({ left, right, top, bottom });
     taken.set(u, words);
     ctx.textAlign = "left";
+    if (lines) outline(ctx, text, left, base);
     ctx.fillText(text, left, base);
     return;
   }

@@ -63,22 +63,29 @@ export function measured(actual, gaps, now) {
   at.forEach((begin, i) => {
     const end = Math.min(i + 1 < at.length ? at[i + 1] : actual.end, Math.max(now, begin));
     const values = [turned(mean[i]), turned(most[i]), turned(least[i]), soc[i]];
-    cut(begin, end, values, gaps, push);
-    if (i + 1 === at.length && end > begin) push(end, ...values.map(() => null));
+    const last = i + 1 === at.length;
+    cut(begin, end, values, gaps, push, last || mean[i + 1] == null);
+    if (last && end > begin) push(end, ...values.map(() => null));
   });
   return found;
 }
 
-/** One bucket, without the holes in it. */
-function cut(begin, end, values, gaps, push) {
+/** One bucket, without the holes in it. Its step is drawn to where a hole begins, or to its end where nothing follows. */
+function cut(begin, end, values, gaps, push, isLast) {
   let from = begin;
+  const until = (to) => {
+    push(from, ...values);
+    if (to - 1 > from) push(to - 1, ...values);
+  };
   for (const gap of gaps) {
     if (gap.to <= from || gap.from >= end) continue;
-    if (gap.from > from) push(from, ...values);
+    if (gap.from > from) until(gap.from);
     push(Math.max(gap.from, from), null, null, null, null);
     from = Math.min(gap.to, end);
   }
-  if (from < end) push(from, ...values);
+  if (from >= end) return;
+  if (isLast) until(end);
+  else push(from, ...values);
 }
 
 /** The value that is drawn at `at`: of the bucket that holds it, or of the sample before it within `reach`. */

@@ -7,8 +7,15 @@ const NARROW_SPACE = "\u202f";
 /** `275 kW`, `8.2 kW`, `1.20 MW`; the unit is the chart's, so that one chart has one. */
 export function amountText(kw, unit = "kW", withUnit = true) {
   const size = Math.abs(unit === "MW" ? kw / 1000 : kw);
-  const text = decimal(size, unit === "MW" ? 2 : size > 0 && size < 9.95 ? 1 : 0);
+  const text = decimal(size, unit === "MW" ? 2 : size >= 0.05 && size < 9.95 ? 1 : 0);
   return withUnit ? `${text}${NARROW_SPACE}${unit}` : text;
+}
+
+/** A number of the axis: with as many decimals as the distance between two of them needs. */
+export function axisText(kw, unit, step) {
+  const share = unit === "MW" ? 1000 : 1;
+  const places = Math.min(2, Math.max(0, Math.ceil(-Math.log10(step / share) - 1e-9)));
+  return decimal(Math.abs(kw) / share, places);
 }
 
 const clocks = new Map();

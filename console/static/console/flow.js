@@ -35,6 +35,8 @@ export class Flow {
     const load = tile.load_kw != null && this.ev !== null ? Math.max(tile.load_kw - this.ev, 0) : tile.load_kw;
     this._bay("load", load, "load", false);
     if (this.ev !== null) this._bay("ev", this.ev, "ev", false);
+    const limit = this.body.querySelector('[data-bay="grid"] [data-detail]');
+    if (limit) setText(limit, limit.dataset[exports ? "exp" : "imp"] ?? "");
     const soc = this.body.querySelector('[data-bay="battery"] [data-detail]');
     if (soc && tile.soc_pct != null) setText(soc, `, ${tile.soc_pct.toFixed(0)}\u202f%`);
     this._sums(tile);
@@ -68,7 +70,7 @@ export class Flow {
     bay.classList.toggle("is-unknown", kw == null);
     if (word) setText(bay.querySelector("[data-word]"), word);
     const idle = kw == null || Math.abs(kw) < IDLE_KW;
-    for (const element of [bay, wire, knot]) paint(element, hue);
+    for (const element of [bay, wire, knot]) paint(element, idle ? "idle" : hue);
     for (const element of [wire, knot]) element.classList.toggle("is-idle", idle);
     const width = idle ? 2 : Math.min(WIDEST, Math.max(NARROWEST, (WIDEST * Math.abs(kw)) / this.rating));
     put(wire.querySelector(".wire-bed"), "stroke-width", width.toFixed(1));
@@ -86,7 +88,9 @@ export class Flow {
 
   _sums({ grid_kw: grid, pv_kw: pv, battery_kw: battery, load_kw: load }) {
     const through = Math.max(grid ?? 0, 0) + Math.max(pv ?? 0, 0) + Math.max(-(battery ?? 0), 0);
-    replaceAmount(this.body.querySelector("[data-through]"), through);
+    const sum = this.body.querySelector("[data-through]");
+    sum.hidden = grid == null && pv == null && battery == null;
+    replaceAmount(sum, through);
     const place = this.card.querySelector("[data-balance]");
     if (grid == null || load == null) return place.replaceChildren();
     const rest = grid + (pv ?? 0) - (battery ?? 0) - load;

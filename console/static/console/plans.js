@@ -191,4 +191,9 @@ function sums() {
   const found = model.sums();
   const show = { import: powerText(found.IMPORT, "kWh"), export: powerText(found.EXPORT, "kWh"), slots: String(found.slots) };
   for (const place of page.querySelectorAll("[data-sum]")) setText(place, show[place.dataset.sum]);
+  const publish = page.querySelector("[data-publish]");
+  if (!publish) return;
+  publish.disabled = found.slots === 0;
+  publish.title = found.slots ? "" : publish.dataset.why;
+  document.getElementById("publish-why").hidden = found.slots > 0;
 }

@@ -128,6 +128,11 @@ onTopic("plant", [plant], (event) => {
   flow.show(tile);
   badge.dateTime = tile.measured_at;
   if (chart) chart.append({ at: Date.parse(tile.measured_at), grid_kw: tile.grid_kw, soc_pct: tile.soc_pct });
+  const quality = document.querySelector(".plant-head [data-quality]");
+  if ("quality" in tile) {
+    quality.hidden = !tile.quality || tile.quality === "GOOD";
+    setText(quality, quality.dataset[tile.quality?.toLowerCase()] ?? tile.quality ?? "");
+  }
   const mode = document.querySelector(".plant-head [data-mode]");
   if (mode && tile.mode) setText(mode, label(tile.mode));
   if (performance.now() - renewed > RENEW_ASSETS_MS && !document.hidden) renewAssets();

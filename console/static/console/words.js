@@ -29,7 +29,7 @@ export const decimal = (value, places) => (places === undefined ? String(value) 
 export function amount(value, unit = "kW") {
   const size = Math.abs(value);
   if (size >= 999.5 && unit.startsWith("k")) return [decimal(size / 1000, 2), "M" + unit.slice(1)];
-  return [decimal(size, size > 0 && size < 9.95 ? 1 : 0), unit];
+  return [decimal(size, size >= 0.05 && size < 9.95 ? 1 : 0), unit];
 }
 
 /** "275 kW" as text. */

@@ -19,6 +19,11 @@ _SHOW = """async (tile) => {
     flow.show(tile);
     flow.refresh(Date.parse(tile.measured_at) + tile.age_ms);
 }"""
+_MEASURED = """async ([actual, gaps]) => {
+    const { measured } = await import("/static/console/day_chart_series.js");
+    const { at, up } = measured(actual, gaps, actual.end);
+    return at.map((moment, i) => [moment, up[i]]);
+}"""
 _APPEND = """async ([path, points]) => {
     const { dayChart } = await import("/static/console/day_chart.js");
     let asked = 0;
@@ -149,14 +154,14 @@ def test_the_flow_follows_a_sample_in_words_colour_and_direction(opened):
 
     flow = page.locator("#flow")
     for bay, word in (
-        ("grid", "80kWImporting"),
+        ("grid", "80kWImporting, limit 400"),
         ("pv", "0kWIdle"),
         ("battery", "12kWCharging, 71\u202f%"),
         ("load", "31kWLoad"),
     ):
         expect(flow.locator(f'[data-bay="{bay}"]')).to_contain_text(word)
     expect(flow.locator('[data-bay="battery"]')).to_have_class(re.compile("c-chg"))
-    expect(flow.locator('[data-wire="pv"]')).to_have_class(re.compile("is-idle"))
+    expect(flow.locator('[data-wire="pv"]')).to_have_class(re.compile("c-idle.* is-idle"))
     expect(flow.locator('[data-wire="grid"] .chevron')).to_have_attribute("transform", "rotate(180)")
     expect(flow.locator("[data-through]")).to_have_text(re.compile(r"^80kW through the plant$"))
     expect(flow.locator("[data-flow]")).not_to_have_class(re.compile("is-stale"))
@@ -165,6 +170,24 @@ def test_the_flow_follows_a_sample_in_words_colour_and_direction(opened):
 
     expect(flow.locator("[data-flow]")).to_have_class(re.compile("is-stale"))
     expect(flow.get_by_text("Last known at")).to_be_visible()
+
+
+def test_what_was_measured_is_drawn_up_to_where_a_hole_begins(opened):
+    page = opened()
+    actual = {
+        "tier": "QUARTER",
+        "start": 0,
+        "deltas": [900_000],
+        "end": 1_800_000,
+        "grid_import_kw": [-5, -6],
+    }
+    actual |= {"grid_import_kw_min": [-5, -6], "grid_import_kw_max": [-5, -6], "soc_pct": [50, 51]}
+
+    found = page.evaluate(_MEASURED, [actual, [{"from": 1_000_000, "to": 1_200_000}]])
+
+    assert found == [
+        [0, 5], [900_000, 6], [999_999, 6], [1_000_000, None], [1_200_000, 6], [1_799_999, 6], [1_800_000, None],
+    ]  # fmt: skip
 
 
 def test_live_points_are_appended_and_the_day_is_not_asked_for_again(opened, lived):

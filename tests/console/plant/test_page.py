@@ -106,6 +106,41 @@ def test_missing_values_are_no_data_and_never_zero(client, brewery):
     assert "No data Battery" in words(flow)
 
 
+def test_a_sample_without_any_power_claims_no_sum_and_no_direction(client, brewery):
+    powers = ("grid_power_kw", "fve_power_kw", "battery_power_kw", "consumption_power_kw")
+    PlantState.objects.filter(plant=brewery).update(**dict.fromkeys(powers))
+
+    flow = part(shown(client, brewery), "flow")
+
+    assert "data-through hidden" in flow
+    assert re.findall(r'bay c-(\w+) is-unknown" data-bay="(\w+)"', flow)[:3] == [
+        ("idle", "grid"), ("idle", "pv"), ("idle", "battery"),
+    ]  # fmt: skip
+
+
+def test_what_was_last_known_on_another_day_says_which(client, brewery):
+    PlantState.objects.filter(plant=brewery).update(measured_at=NOON - timedelta(days=3))
+
+    assert "Last known at Sat 11 July, 13:42:18" in words(part(shown(client, brewery), "flow"))
+
+
+def test_limits_from_a_megawatt_on_are_told_in_megawatts(client, brewery):
+    Plant.objects.filter(pk=brewery.pk).update(max_export_kw=99_999.0, fve_peak_power_kwp=1_234_567.0)
+
+    told = words(part(shown(client, brewery), "flow"))
+
+    assert "Exporting , limit 100.00 MW" in told
+    assert "Producing , 1234.57 MWp" in told
+
+
+def test_the_quality_of_a_sample_that_is_not_good_is_a_word(client, brewery):
+    good = shown(client, brewery)
+    PlantState.objects.filter(plant=brewery).update(data_quality="STALE")
+
+    assert re.search(r"data-quality [^>]*hidden>", good)
+    assert re.search(r"data-quality (?![^>]*hidden)[^>]*>Stale<", shown(client, brewery))
+
+
 def test_a_plant_that_never_spoke_says_so(client, organisation):
     plant = factories.plant(on=factories.connection(owner=organisation), assets=[])
 
