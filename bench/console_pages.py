@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from bench.console import PRESENT, Fleet
 from bench.console_seed import seed_past
 from bench.world import World
-from link.garbage import seldom_collected
+from link.garbage import briefly_collected
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -226,13 +226,14 @@ def _past(world: World, plants: int | None) -> Iterator[Fleet]:
 
 def measure(fleet: Fleet, *, rounds: int, only: Sequence[str]) -> list[Cost]:
     """The costs, slowest last."""
+    from esm.warm import load_pages  # noqa: PLC0415 - after the settings
+
     pages = Pages(fleet, rounds=rounds)
     with fleet.there():
         chosen = [one for one in pages.asked() if not only or any(text in one.name for text in only)]
         found = []
-        for asked in chosen[:3]:
-            asked.send(fleet.client)  # imports what a web process has imported when it is ready
-        with seldom_collected():  # as `manage.py web`
+        load_pages()
+        with briefly_collected():  # as `manage.py web`
             for asked in chosen:
                 found.append(pages.cost(asked))
                 print(found[-1].line(), flush=True)

@@ -7,7 +7,6 @@ import django
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.db import connection
-from django.urls import get_resolver
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "esm.settings")
 django.setup()
@@ -18,6 +17,7 @@ from esm.health import HEALTH_VIEWS  # noqa: E402
 from esm.overload import TurnedAway  # noqa: E402
 from esm.shell import Shell, ShellLimits  # noqa: E402
 from esm.streams import StreamLimits, Streams  # noqa: E402
+from esm.warm import load_pages  # noqa: E402
 from live import feed  # noqa: E402
 from live.grants import Grant  # noqa: E402
 from schedules.csv_plans import MAX_BYTES  # noqa: E402
@@ -74,8 +74,8 @@ def _allowed(grants: Sequence[Grant]) -> Sequence[Grant]:
 
 
 def _warm() -> None:
-    """Import what the first request would wait for: the URL map with every view behind it."""
-    get_resolver().url_patterns  # noqa: B018 - a lazy property
+    """Read what the first request would wait for, in a thread that serves requests."""
+    load_pages()
     connection.close()
 
 

@@ -7,14 +7,17 @@ stops too; so a Ctrl-C loses nothing that was confirmed.
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 import structlog
 from django.db import connections
 
 from esm.clock import Clock
 from esm.ticks import TICKS, Tick, run_tick
+from esm.warm import load_pages
 from esm.web import serve
 from link.broker import Transport
+from link.garbage import briefly_collected
 from link.run import consume_supervisor, relay_supervisor
 
 log = structlog.get_logger(__name__)
@@ -35,10 +38,13 @@ class Embedded:
         self._stop_in = threading.Event()
         self._threads: dict[str, threading.Thread] = {}
         self._failed: list[BaseException] = []
+        self._held = ExitStack()
 
     def start(self) -> None:
         """Start all threads and wait until the web server answers; raises when one of them can't start."""
         ready = threading.Event()
+        load_pages()
+        self._held.enter_context(briefly_collected())
         self._run("web", lambda: serve(host=self._host, port=self._port, stop=self._stop_web, ready=ready))
         relay = relay_supervisor(transport=self._transport, clock=self._clock)
         consume = consume_supervisor(transport=self._transport, clock=self._clock)
@@ -66,6 +72,7 @@ class Embedded:
         """Stop the consumer; call when the broker's event queues are empty."""
         self._stop_in.set()
         self._join("consume")
+        self._held.close()
 
     def _run(self, name: str, target: Callable[[], None]) -> None:
         def body() -> None:

@@ -3,12 +3,12 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.urls import get_resolver
 
 from esm.metrics import serve_metrics
 from esm.signals import stop_on_signals
+from esm.warm import load_pages
 from esm.web import serve
-from link.garbage import seldom_collected
+from link.garbage import briefly_collected
 
 
 class Command(BaseCommand):
@@ -36,11 +36,11 @@ class Command(BaseCommand):
             self.stdout.write(f"listening on http://{host}:{port}")
             self.stdout.flush()  # whoever waits for the line may read it through a pipe
 
-        # Views and what they import, before what is there is put out of the garbage collector's sight: a look at all
-        # of it, several times a minute, stopped every page that was being made.
-        get_resolver().url_patterns  # noqa: B018 - imports them
+        # Before what is there is put out of the garbage collector's sight: a look at all of it, several times a minute,
+        # stopped every page that was being made.
+        load_pages()
         try:
-            with seldom_collected():
+            with briefly_collected():
                 serve(host=host, port=options["port"], stop=stop, ready=announce)
         except OSError as error:
             raise CommandError(f"can't listen on {host}:{options['port']}: {error.strerror}") from error
