@@ -5,15 +5,19 @@ Slots that ask for the plant's own power (without its consumption) plan nothing 
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import accumulate
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from django.db.models import Sum
+from django.db.models import Count, Max, Q, QuerySet, Sum
 
-from console.fleet.reading import Overview
+from console.fleet.facts_sql import FleetAsked
+from console.fleet.present import present
+from console.fleet.reading import overview
 from console.fleet.sparks import signed_kw
 from metering.days import LocalDay, local_day_of
 from metering.rules import QUARTER, current_rules
@@ -29,6 +33,8 @@ _LABEL_ROOM = 34
 _KNOWN_SHARE = 0.9
 """Where fewer plants are known than this there is a gap: the sum of some is not the fleet's."""
 MEASURE = "grid_power_kw"
+KEPT_FROM = 1_000
+"""From so many plans on their sum is kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,26 +89,36 @@ class Day:
         return f"{min(max(self.now_x, 15.0), WIDTH - 15.0):.1f}"
 
 
-def day_of_fleet(*, organisation_id: int, zone: str, at: datetime, now: Overview) -> Day | None:
-    """Today up to `now`, what the live plants do; None where there are no plants, or too many to add up at once."""
-    day = local_day_of(at, zone=zone)
-    planned_ids, steps = _plan(organisation_id, day)
-    everybody = (
-        Plant.objects.filter(organisation_id=organisation_id).order_by("pk").values_list("pk", flat=True)
-    )
-    ids = list(everybody[: MOST_PLANTS + 1])
-    if not ids or len(ids) > MOST_PLANTS:
+def day_of_fleet(asked: FleetAsked, *, zone: str) -> Day | None:
+    """Today up to now, what the live plants do; None where there are no plants, or too many to add up at once.
+
+    A number of statements that does not grow, but for one series for each PLANTS_AT_MOST plants.
+    """
+    day = local_day_of(asked.at, zone=zone)
+    everybody = Plant.objects.filter(organisation_id=asked.organisation_id).order_by("pk")
+    of = everybody[: MOST_PLANTS + 1].count()
+    if not of or of > MOST_PLANTS:
         return None
-    chosen = planned_ids or ids
-    # All of them need no list of ids: a thousand of them cost more than the sum.
-    parts: list[Sequence[int] | None] = list(_parts(chosen))
-    if len(chosen) == len(ids) and len(parts) == 1:
-        parts = [None]
-    actual = _actual(organisation_id, parts, len(chosen), day, at, zone)
-    is_part = len(chosen) < len(ids)
-    if now.live >= _KNOWN_SHARE * now.plants:
-        actual.append(_Point(at, now.followed_kw if is_part else now.net_kw))
-    return _drawn(steps, actual, day, at, zone=zone, plants=len(chosen), of=len(ids))
+    planned, steps = _plan(asked.organisation_id, day)
+    is_part = 0 < planned.plants < of
+    chosen = everybody.filter(pk__in=_planned_on(asked.organisation_id, day)) if is_part else everybody
+    plants = planned.plants if is_part else of
+    actual = _actual(
+        asked.organisation_id, _parts(chosen, plants, is_all=not is_part), plants, day, asked.at, zone
+    )
+    live, known, now_kw = _present(asked, of_planned=is_part)
+    if live >= _KNOWN_SHARE * known:
+        actual.append(_Point(asked.at, now_kw))
+    return _drawn(steps, actual, day, asked.at, zone=zone, plants=plants, of=of)
+
+
+def _present(asked: FleetAsked, *, of_planned: bool) -> tuple[int, int, float]:
+    """How many plants are live, of how many, and what they do at the grid; or those that follow a plan now."""
+    if of_planned:
+        whole = overview(asked)
+        return whole.live, whole.plants, whole.followed_kw
+    now = present(asked)
+    return now.live, now.plants, now.net_kw
 
 
 @dataclass(frozen=True)
@@ -111,12 +127,53 @@ class _Point:
     kw: float | None
 
 
-def _plan(organisation_id: int, day: LocalDay) -> tuple[list[int], list[_Point]]:
-    """Which plants have a plan in the day, and the course of its sum: a value from each moment to the next."""
+class _Planned(NamedTuple):
+    """What is in force on a day: as long as these are the same, so is the sum. `plants`: how many have a plan."""
+
+    plants: int
+    versions: int
+    newest: int | None
+    ids: int | None
+    published_at: datetime | None
+
+
+def _in_force(organisation_id: int, day: LocalDay) -> "QuerySet[PlanVersion]":
     days = ((day.start_at - timedelta(hours=14)).date(), (day.end_at + timedelta(hours=14)).date())
-    versions = PlanVersion.objects.filter(
+    return PlanVersion.objects.filter(
         plan__organisation_id=organisation_id, plan__day__range=days, state__in=IN_FORCE
     ).order_by()
+
+
+def _planned_on(organisation_id: int, day: LocalDay) -> "QuerySet[PlanVersion, int]":
+    """Ids of the plants with a plan of the day."""
+    return _in_force(organisation_id, day).filter(plan__day=day.day).values_list("plan__plant_id", flat=True)
+
+
+def _plan(organisation_id: int, day: LocalDay) -> tuple[_Planned, list[_Point]]:
+    """Which plants have a plan in the day, and the course of its sum: a value from each moment to the next.
+
+    A version that is in force never gets other slots, so the sum of many is kept: 10,000 plants have a million slots.
+    """
+    versions = _in_force(organisation_id, day)
+    planned = _Planned(
+        *versions.aggregate(
+            plants=Count("plan__plant_id", filter=Q(plan__day=day.day), distinct=True),
+            versions=Count("pk"),
+            newest=Max("pk"),
+            ids=Sum("pk"),
+            published_at=Max("published_at"),
+        ).values()
+    )
+    if not planned.versions:
+        return planned, []
+    look = kept_steps if planned.versions >= KEPT_FROM else kept_steps.__wrapped__
+    return planned, [_Point(moment, kw) for moment, kw in look(organisation_id, day, planned)]
+
+
+@lru_cache(maxsize=64)
+def kept_steps(organisation_id: int, day: LocalDay, _planned: _Planned) -> Sequence[tuple[datetime, float]]:
+    """The sum of what is in force, as long as it is the same."""
+    versions = _in_force(organisation_id, day)
     slots = PlanSlot.objects.filter(
         version__in=versions.values("pk"),
         start_at__lt=day.end_at,
@@ -129,17 +186,13 @@ def _plan(organisation_id: int, day: LocalDay) -> tuple[list[int], list[_Point]]
         kw = signed_kw(kind, value, direction, end_at - start_at)
         changes[max(start_at, day.start_at)] += kw
         changes[min(end_at, day.end_at)] -= kw
-    if not changes:
-        return [], []
     moments = sorted(changes)
-    sums = accumulate(changes[moment] for moment in moments)
-    ids = versions.filter(plan__day=day.day).values_list("plan__plant_id", flat=True).distinct()
-    return sorted(ids), [_Point(moment, kw) for moment, kw in zip(moments, sums, strict=True)]
+    return list(zip(moments, accumulate(changes[moment] for moment in moments), strict=True))
 
 
 def _actual(
     organisation_id: int,
-    parts: Sequence[Sequence[int] | None],
+    parts: Sequence["QuerySet[Plant] | None"],
     plants: int,
     day: LocalDay,
     at: datetime,
@@ -155,7 +208,7 @@ def _actual(
             width_px=_WIDTH_PX,
             at=at,
             rules=current_rules(),
-            plant_ids=part,
+            plants=part,
             zone=zone,
         )
         for part in parts
@@ -172,11 +225,22 @@ def _actual(
     ]
 
 
-def _parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:
-    """Equal parts, each no larger than one series may have."""
-    count = -(-len(ids) // PLANTS_AT_MOST)
-    size = -(-len(ids) // count)
-    return (ids[begin : begin + size] for begin in range(0, len(ids), size))
+def _parts(chosen: "QuerySet[Plant]", count: int, *, is_all: bool) -> Sequence["QuerySet[Plant] | None"]:
+    """Equal parts, each no larger than one series may have; None = all plants, which is cheaper to ask for."""
+    parts = -(-count // PLANTS_AT_MOST)
+    if parts <= 1:
+        return [None if is_all else chosen]
+    size = -(-count // parts)
+    ids = chosen.values_list("pk", flat=True)
+    lows = [ids[size * number] for number in range(1, parts)]
+    spans = zip([None, *lows], [*lows, None], strict=True)
+    return [_between(chosen, low, high) for low, high in spans]
+
+
+def _between(plants: "QuerySet[Plant]", low: int | None, high: int | None) -> "QuerySet[Plant]":
+    if low is not None:
+        plants = plants.filter(pk__gte=low)
+    return plants if high is None else plants.filter(pk__lt=high)
 
 
 def _sum_at(all_series: Sequence[FleetSeries], place: int, plants: int) -> float | None:

@@ -105,6 +105,20 @@ class PlantFacts:
 
 
 _COLUMNS = tuple(PlantFacts.__dataclass_fields__)[:-1]
+_SHOWN = {
+    **{
+        name: f"shown.{name}"
+        for name in (
+            "external_plant_id", "time_zone", "time_config_id", "base_mode", "soc_min_pct", "soc_max_pct",
+            "max_import_kw", "max_export_kw", "max_charge_kw", "max_discharge_kw", "dispatch_enabled",
+        )
+    },
+    "soc_pct": "newest.soc_pct",
+    "data_quality": "newest.data_quality",
+    "mode": "COALESCE(NULLIF(newest.mode, ''), NULLIF(newest.operating_mode, ''), '')",
+}  # fmt: skip
+"""What only the rows of a page are asked for."""
+_JUDGED = ", ".join(name for name in _COLUMNS if name not in _SHOWN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,7 +218,7 @@ def listed_with_urgent(asked: FleetAsked, wanted: ListAsked) -> tuple[Overview, 
     They are what the cards above the list name, at most MOST_NAMED.
     """
     urgent = (
-        f"SELECT {_columns(_KEYS[Sort.ATTENTION])} FROM judged WHERE attention >= {Attention.WARNING.value}"  # noqa: S608
+        f"SELECT {_picked(_KEYS[Sort.ATTENTION])} FROM judged WHERE attention >= {Attention.WARNING.value}"  # noqa: S608
         f" ORDER BY sort_key, name, id LIMIT {MOST_NAMED}"
     )
     return _listed(asked, wanted, urgent)
@@ -229,9 +243,10 @@ def _listed(
         with_urgent = f", urgent AS ({urgent})"
         parts += " UNION ALL SELECT 1 AS part, urgent.* FROM urgent"
     rest = (
-        f", summed AS (SELECT {_SUMMED} FROM judged), listed AS (SELECT {_columns(key)} FROM judged {where}"  # noqa: S608 - ours
+        f", summed AS (SELECT {_SUMMED} FROM judged), listed AS (SELECT {_picked(key)} FROM judged {where}"  # noqa: S608 - ours
         f" ORDER BY {order} LIMIT {PAGE + 1}){with_urgent}, found AS ({parts})"
-        f" SELECT summed.*, found.* FROM summed LEFT JOIN found ON 1 = 1 ORDER BY part, {order}"
+        f" SELECT summed.*, found.part, {_FACTS} FROM summed LEFT JOIN found ON 1 = 1 {_WITH_SHOWN}"
+        f" ORDER BY found.part, found.sort_key {way}, found.name {way}, found.id {way}"
     )
     rows = list(_rows(*_selected(asked, wanted, rest, values)))
     of_part: dict[Any, list[PlantFacts]] = {0: [], 1: []}
@@ -281,8 +296,8 @@ def plants_by_id(asked: FleetAsked, plant_ids: Sequence[int]) -> list[PlantFacts
         return []
     only = f"plant.id IN ({', '.join(['%s'] * len(ids))})"
     statement, values = facts_of_plants(asked, only=only, params=tuple(ids))
-    rows = _rows(f"{statement} SELECT {_columns('0')} FROM judged ORDER BY name, id", values)  # noqa: S608 - ours
-    return [_plant(row) for row in rows]
+    rest = f", found AS (SELECT {_picked('0')} FROM judged) {_THOSE} ORDER BY found.name, found.id"  # noqa: S608 - ours
+    return [_plant(row) for row in _rows(f"{statement} {rest}", values)]
 
 
 def matching_ids(asked: FleetAsked, wanted: ListAsked) -> list[int]:
@@ -294,14 +309,22 @@ def matching_ids(asked: FleetAsked, wanted: ListAsked) -> list[int]:
 def exported(asked: FleetAsked, wanted: ListAsked) -> list[PlantFacts]:
     """All plants that the view and the filters keep, in the list's order, at most MOST_EXPORTED. One statement."""
     rest = (
-        f"SELECT {_columns(_KEYS[wanted.sort])} FROM judged {_where(wanted)}"  # noqa: S608 - ours
-        f" ORDER BY sort_key, name, id LIMIT {MOST_EXPORTED}"
+        f", found AS (SELECT {_picked(_KEYS[wanted.sort])} FROM judged {_where(wanted)}"  # noqa: S608 - ours
+        f" ORDER BY sort_key, name, id LIMIT {MOST_EXPORTED}) {_THOSE} ORDER BY found.sort_key, found.name, found.id"
     )
     return [_plant(row) for row in _rows(*_selected(asked, wanted, rest))]
 
 
-def _columns(key: str) -> str:
-    return f"{', '.join(_COLUMNS)}, {key} AS sort_key"
+def _picked(key: str) -> str:
+    return f"{_JUDGED}, {key} AS sort_key"
+
+
+_FACTS = ", ".join([*(_SHOWN.get(name, f"found.{name}") for name in _COLUMNS), "found.sort_key"])
+_WITH_SHOWN = (
+    "LEFT JOIN plants_plant shown ON shown.id = found.id"
+    " LEFT JOIN plants_plantstate newest ON newest.plant_id = found.id"
+)
+_THOSE = f"SELECT {_FACTS} FROM found {_WITH_SHOWN}"  # noqa: S608 - ours
 
 
 def _where(wanted: ListAsked) -> str:

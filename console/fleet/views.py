@@ -27,7 +27,6 @@ from console.fleet.reading import (
     exported,
     listed,
     listed_with_urgent,
-    overview,
     plants_by_id,
 )
 from console.fleet.sparks import sparks_of
@@ -217,8 +216,7 @@ def day(request: ConsoleRequest) -> HttpResponse:
     """The fleet's day as a small chart."""
     at = clock.now()
     organisation = request.viewer.organisation
-    now = overview(fleet_asked(organisation, links_of(organisation, at), at))
-    found = day_of_fleet(organisation_id=organisation.pk, zone=request.viewer.zone, at=at, now=now)
+    found = day_of_fleet(fleet_asked(organisation, links_of(organisation, at), at), zone=request.viewer.zone)
     return render(request, "console/fleet/_day.html", {"day": found, "at": at})
 
 

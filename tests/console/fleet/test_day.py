@@ -5,9 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.urls import reverse
 
-from console.fleet.day import day_of_fleet
+from console.fleet.day import day_of_fleet, kept_steps
 from console.fleet.facts_sql import FleetAsked
-from console.fleet.reading import overview
 from dispatch.verification import ProofRules
 from tests.admin.pages import text_of
 from tests.console import seed_fleet as seed
@@ -20,7 +19,7 @@ DAY = reverse("console:fleet:day")
 
 def day(organisation, at=NOW):
     about = FleetAsked(organisation_id=organisation.pk, at=at, proof=ProofRules(), tolerated_s={})
-    return day_of_fleet(organisation_id=organisation.pk, zone="Europe/Prague", at=at, now=overview(about))
+    return day_of_fleet(about, zone="Europe/Prague")
 
 
 def plants(organisation, count, **kinds):
@@ -82,6 +81,31 @@ def test_a_fleet_that_is_mostly_silent_has_no_present_sum(organisation):
         seed.measured(plant, NOW, age_s=900)
 
     assert day(organisation).now_kw != -200.0
+
+
+def test_more_plants_than_one_series_may_have_are_added_up_in_parts(organisation, monkeypatch):
+    made = plants(organisation, 5)
+    seed.planned(made, NOW, kw=100)
+    whole = day(organisation)
+    monkeypatch.setattr("console.fleet.day.PLANTS_AT_MOST", 2)
+
+    assert day(organisation) == whole
+
+    seed.measured(seed.plant(made[0].connection, "Unplanned", 9), NOW)
+    assert (day(organisation).plants, day(organisation).of) == (5, 6)
+    assert day(organisation).actual == whole.actual
+
+
+def test_the_sum_of_many_plans_is_made_once_until_one_of_them_changes(organisation, monkeypatch):
+    monkeypatch.setattr("console.fleet.day.KEPT_FROM", 2)
+    kept_steps.cache_clear()
+    made = plants(organisation, 3)
+    seed.planned(made[:2], NOW, kw=100)
+    first = queries_of(lambda: day(organisation))
+
+    assert queries_of(lambda: day(organisation)) == first - 1
+    seed.planned(made[2:], NOW, kw=50)
+    assert day(organisation).now_planned_kw == -250.0
 
 
 def test_nothing_planned_and_nothing_measured_is_said(organisation, viewer_client):
