@@ -1,5 +1,7 @@
 """Plans from a CSV file: uploaded, shown row by row with what is wrong and what would change, then kept as drafts."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -12,8 +14,10 @@ from console.access import ConsoleRequest, page
 from console.plans.asking import to_address
 from console.plans.words import day_words
 from esm import clock
+from metering.days import local_day
 from people.rights import Right
 from plants.errors import DomainError, Invalid, NotFound, Several
+from plants.models import Plant
 from schedules.csv_plans import COLUMNS, MAX_BYTES, MAX_ROWS
 from schedules.models import PlanUpload, PlanVersion
 from schedules.services.importing import ImportPreview, PlanPreview, confirm_import, preview_import
@@ -101,7 +105,7 @@ def _preview(
         "preview": preview,
         "problems": preview.problems[:_SHOWN_PROBLEMS],
         "more_problems": max(0, wrong - _SHOWN_PROBLEMS),
-        "plans": [_plan_row(one) for one in preview.plans[:_SHOWN_PLANS]],
+        "plans": _plan_rows(upload, preview.plans[:_SHOWN_PLANS], at=clock.now()),
         "more_plans": max(0, len(preview.plans) - _SHOWN_PLANS),
         "can_import": not wrong and bool(preview.plans),
         "errors": [] if error is None else (error.problems if isinstance(error, Several) else [error]),
@@ -109,10 +113,23 @@ def _preview(
     return render(request, "console/plans/import_preview.html", context, status=200 if error is None else 409)
 
 
-def _plan_row(plan: PlanPreview) -> dict[str, object]:
-    """One plan of the file against what is planned for that day."""
+def _plan_rows(upload: PlanUpload, plans: Sequence[PlanPreview], *, at: datetime) -> list[dict[str, object]]:
+    """The plans of the file, each against what is planned for that day."""
+    named = Plant.objects.filter(
+        organisation_id=upload.organisation_id, external_plant_id__in={one.external_plant_id for one in plans}
+    )
+    names = dict(named.values_list("external_plant_id", "name"))
+    return [_plan_row(one, name=names.get(one.external_plant_id, ""), at=at) for one in plans]
+
+
+def _plan_row(plan: PlanPreview, *, name: str, at: datetime) -> dict[str, object]:
+    """`over`: nothing of it can be carried out any more; `begun`: so many of its slots can't."""
+    begun = sum(slot.start_at <= at for slot in plan.slots)
     return {
         "plant": plan.external_plant_id,
+        "name": name,
+        "over": local_day(plan.day, zone=plan.zone).end_at <= at,
+        "begun": begun,
         "day": day_words(plan.day),
         "slots": len(plan.slots),
         "against": plan.against,

@@ -43,6 +43,15 @@ def test_an_empty_day_opens_as_an_editor_for_an_operator(operator_client: Client
     assert read["mark"] == 0
 
 
+def test_a_day_without_slots_can_not_be_published_and_says_why(operator_client: Client, plant: Plant) -> None:
+    empty = operator_client.get(address(plant, TOMORROW)).content.decode()
+    draft_of(plant, TOMORROW, at=AT)
+    drawn = operator_client.get(address(plant, TOMORROW)).content.decode()
+
+    assert re.search(r"data-publish [^>]*disabled title=\"Nothing is planned yet", empty)
+    assert re.search(r"data-publish (?![^>]*disabled)", drawn)
+
+
 def test_a_viewer_reads_and_is_told_which_role_edits(viewer_client: Client, plant: Plant) -> None:
     draft_of(plant, TOMORROW, at=AT)
 

@@ -125,3 +125,25 @@ def test_a_kept_file_that_can_no_longer_be_read_is_told_so(operator_client: Clie
 
     assert answer.status_code == 422
     assert "CSV file" in answer.content.decode()
+
+
+def test_what_is_over_or_has_begun_is_told_before_it_is_kept(operator_client: Client, plant: Plant) -> None:
+    yesterday = TODAY - timedelta(days=1)
+    rows = [f"{day} {hour}:00,POWER,12,EXPORT" for day in (yesterday, TODAY) for hour in ("02", "03", "20")]
+
+    sent = upload(operator_client, HEADER + "".join(f"PREROV-02,{row}\n" for row in rows))
+    page = operator_client.get(sent.headers["Location"]).content.decode()
+
+    assert "Brewery Přerov" in page
+    assert page.count("can&#x27;t be published any more") + page.count("can't be published any more") == 1
+    assert "2 slots have begun" in page
+
+
+def test_a_draft_of_a_day_that_is_over_can_be_thrown_away(operator_client: Client, plant: Plant) -> None:
+    yesterday = TODAY - timedelta(days=1)
+    draft_of(plant, yesterday, at=AT)
+
+    page = operator_client.get(address(plant, yesterday)).content.decode()
+
+    assert "data-needs-draft" in page
+    assert "data-publish" not in page
