@@ -20,6 +20,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from vcp.said import Said, unpacked
+
 
 class Silence(StrEnum):
     """What there is to explain."""
@@ -99,6 +101,15 @@ class Result(StrEnum):
     OPEN = "OPEN"
 
 
+NOTHING = Said()
+_LONGEST = 300
+
+
+def _bounded(saw: Said) -> Said:
+    """What brokers and hosts put into it may be long: such a sentence is kept as its beginning."""
+    return saw if len(saw) <= _LONGEST else Said(saw[:_LONGEST])
+
+
 @dataclass(frozen=True, kw_only=True)
 class Finding:
     """One check: its result, a stable code of what it met, and what it saw, in plain words and without secrets.
@@ -109,16 +120,18 @@ class Finding:
     check: Check
     result: Result
     code: str
-    saw: str = ""
+    saw: Said = NOTHING
     word: str = ""
 
-    def to_json(self) -> dict[str, str]:
-        """As a row keeps it."""
+    def to_json(self) -> dict[str, Any]:
+        """As a row keeps it: `saw` in English, `said` for pages, which say it in their language."""
+        saw = _bounded(self.saw)
         told = {
             "check": self.check.value,
             "result": self.result.value,
             "code": self.code,
-            "saw": self.saw,
+            "saw": str(saw),
+            "said": saw.packed() if saw else "",
             "word": self.word,
         }
         return {name: value for name, value in told.items() if value}
@@ -144,7 +157,7 @@ def findings_of(rows: Sequence[Mapping[str, Any]]) -> dict[Check, Finding]:
             check=Check(row["check"]),
             result=Result(row["result"]),
             code=str(row["code"]),
-            saw=str(row.get("saw", "")),
+            saw=unpacked(row["said"]) if "said" in row else Said(row.get("saw", "")),
             word=str(row.get("word", "")),
         )
         for row in rows

@@ -7,6 +7,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
 
 from dispatch.diagnosis import Cause, Check, Confidence, NextStep, Result, Silence
+from plants.words import local_stored
 
 
 class Words(NamedTuple):
@@ -181,7 +182,7 @@ def evidence_lines(rows: list[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
         (
             gettext(_CHECKS[Check(row["check"])]) if row["check"] in Check.__members__ else str(row["check"]),
             gettext(_RESULTS[Result(row["result"])]) if row["result"] in Result.__members__ else "",
-            str(row.get("saw") or row["code"]),
+            local_stored(row, text="saw") or str(row["code"]),
         )
         for row in rows
     ]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from dispatch.diagnosis import Check, Finding, Result
+from dispatch.diagnosis import NOTHING, Check, Finding, Result
 from vcp import (
     DEFAULT_SIGNED_FAMILIES,
     Envelope,
@@ -28,6 +28,7 @@ from vcp import (
     parse_payload,
     verify,
 )
+from vcp.said import Said, said, told_by
 
 TOLERATED_AGE = timedelta(seconds=300)
 """Interpretation: Voke publishes no number; the stand-in refuses what is further off."""
@@ -59,7 +60,7 @@ class Expected:
     signed_families: frozenset[str]
     decoding: str
     key: str = field(repr=False, default="")
-    key_problem: str = ""
+    key_problem: Said = NOTHING
 
 
 def verify_again(sent: Sent, expected: Expected) -> list[Finding]:
@@ -69,7 +70,14 @@ def verify_again(sent: Sent, expected: Expected) -> list[Finding]:
         envelope = parse_envelope(sent.body)
         parse_payload(Family(sent.family), envelope.payload)
     except ProtocolError as error:
-        return [_finding(Check.ENVELOPE, Result.WRONG, error.code, f"Voke could not read it: {error}")]
+        return [
+            _finding(
+                Check.ENVELOPE,
+                Result.WRONG,
+                error.code,
+                said("Voke could not read it: %(error)s", error=told_by(error)),
+            )
+        ]
     return [
         _bytes(raw, sent, expected),
         _signature(raw, sent, expected),
@@ -79,7 +87,9 @@ def verify_again(sent: Sent, expected: Expected) -> list[Finding]:
 
 def _bytes(raw: dict[str, Any], sent: Sent, expected: Expected) -> Finding:
     if canonical_json(raw) != sent.body:
-        return _finding(Check.BYTES, Result.WRONG, "NOT_CANONICAL", "the bytes are not in canonical form")
+        return _finding(
+            Check.BYTES, Result.WRONG, "NOT_CANONICAL", said("the bytes are not in canonical form")
+        )
     differs = [
         name
         for name, value in (("messageId", sent.message_id), ("correlationId", sent.correlation_id))
@@ -88,24 +98,48 @@ def _bytes(raw: dict[str, Any], sent: Sent, expected: Expected) -> Finding:
     digest, asked = digest_of(raw["payload"]), digest_of(expected.payload)
     differs += ["payload"] if digest != asked else []
     if differs:
-        words = f"not what was asked for: {', '.join(differs)} (payload {digest[:12]}, asked {asked[:12]})"
+        words = said(
+            "not what was asked for: %(names)s (payload %(digest)s, asked %(asked)s)",
+            names=", ".join(differs),
+            digest=digest[:12],
+            asked=asked[:12],
+        )
         return _finding(Check.BYTES, Result.WRONG, "DIGEST_DIFFERS", words)
-    told = f"{len(sent.body)} bytes in canonical form, payload {digest[:12]} as asked for"
+    told = said(
+        "%(count)s bytes in canonical form, payload %(digest)s as asked for",
+        count=len(sent.body),
+        digest=digest[:12],
+    )
     if "signature" not in raw:
-        return _finding(Check.BYTES, Result.FINE, "UNSIGNED", f"{told}, unsigned")
+        return _finding(Check.BYTES, Result.FINE, "UNSIGNED", said("%(told)s, unsigned", told=told))
     if expected.key_problem:
         return _finding(
-            Check.BYTES, Result.OPEN, "KEY_UNUSABLE", f"{told}; signature not checked: {expected.key_problem}"
+            Check.BYTES,
+            Result.OPEN,
+            "KEY_UNUSABLE",
+            said(
+                "%(told)s; signature not checked: %(key_problem)s",
+                told=told,
+                key_problem=expected.key_problem,
+            ),
         )
     try:
         matches = verify(raw, expected.key, decoding=KeyDecoding(expected.decoding))
     except (ProtocolError, ValueError) as error:
-        return _finding(Check.BYTES, Result.OPEN, "KEY_UNUSABLE", f"{told}; signature not checked: {error}")
+        return _finding(
+            Check.BYTES,
+            Result.OPEN,
+            "KEY_UNUSABLE",
+            said("%(told)s; signature not checked: %(error)s", told=told, error=told_by(error)),
+        )
     if not matches:
         return _finding(
-            Check.BYTES, Result.WRONG, "SIGNATURE_DIFFERS", "the signature is not that of the key stored now"
+            Check.BYTES,
+            Result.WRONG,
+            "SIGNATURE_DIFFERS",
+            said("the signature is not that of the key stored now"),
         )
-    return _finding(Check.BYTES, Result.FINE, "VERIFIED", f"{told}, signature verified")
+    return _finding(Check.BYTES, Result.FINE, "VERIFIED", said("%(told)s, signature verified", told=told))
 
 
 def digest_of(payload: dict[str, Any]) -> str:
@@ -117,35 +151,59 @@ def _signature(raw: dict[str, Any], sent: Sent, expected: Expected) -> Finding:
     by_sheet = must_be_signed(sent.family, DEFAULT_SIGNED_FAMILIES)
     by_setting = must_be_signed(sent.family, expected.signed_families)
     if "signature" in raw:
-        return _finding(Check.SIGNATURE, Result.FINE, "SIGNED", f"{sent.family} is signed")
+        return _finding(
+            Check.SIGNATURE, Result.FINE, "SIGNED", said("%(family)s is signed", family=sent.family)
+        )
     if by_sheet:
         return _finding(
-            Check.SIGNATURE, Result.WRONG, "ABSENT", f"{sent.family} must be signed, and was sent without"
+            Check.SIGNATURE,
+            Result.WRONG,
+            "ABSENT",
+            said("%(family)s must be signed, and was sent without", family=sent.family),
         )
     if by_setting:
-        words = f"the connection is set to sign {sent.family}, and it was sent without"
+        words = said("the connection is set to sign %(family)s, and it was sent without", family=sent.family)
         return _finding(Check.SIGNATURE, Result.WRONG, "ABSENT_BY_SETTING", words)
-    return _finding(Check.SIGNATURE, Result.FINE, "NOT_REQUIRED", f"{sent.family} needs no signature")
+    return _finding(
+        Check.SIGNATURE,
+        Result.FINE,
+        "NOT_REQUIRED",
+        said("%(family)s needs no signature", family=sent.family),
+    )
 
 
 def _envelope(envelope: Envelope, sent: Sent, expected: Expected) -> Finding:
     age = sent.sent_at - envelope.timestamp
     key = f"{expected.routing_prefix}.{sent.family}"
-    wrongs: Iterable[tuple[bool, str, str]] = (
-        (envelope.site_id not in expected.site_ids, "WRONG_SITE", "its siteId is not that of the plant"),
-        (envelope.source != expected.source, "WRONG_SOURCE", "its source is not that of the connection"),
+    wrongs: Iterable[tuple[bool, str, Said]] = (
+        (
+            envelope.site_id not in expected.site_ids,
+            "WRONG_SITE",
+            said("its siteId is not that of the plant"),
+        ),
+        (
+            envelope.source != expected.source,
+            "WRONG_SOURCE",
+            said("its source is not that of the connection"),
+        ),
         (
             sent.routing_key != key and not sent.routing_key.startswith(f"{key}."),
             "WRONG_PARTNER",
-            f"its routing key does not begin with {key}",
+            said("its routing key does not begin with %(key)s", key=key),
         ),
-        (age > TOLERATED_AGE, "EXPIRED", f"it was {age.total_seconds():.0f} s old when it was sent"),
+        (
+            age > TOLERATED_AGE,
+            "EXPIRED",
+            said("it was %(age)s s old when it was sent", age=f"{age.total_seconds():.0f}"),
+        ),
     )
     for is_wrong, code, words in wrongs:
         if is_wrong:
             return _finding(Check.ENVELOPE, Result.WRONG, code, words)
-    return _finding(Check.ENVELOPE, Result.FINE, "VALID", "readable, for this site, by this partner, in time")
+    return _finding(
+        Check.ENVELOPE, Result.FINE, "VALID", said("readable, for this site, by this partner, in time")
+    )
 
 
-def _finding(check: Check, result: Result, code: str, saw: str) -> Finding:
-    return Finding(check=check, result=result, code=code, saw=saw[:300])
+def _finding(check: Check, result: Result, code: str, saw: Said) -> Finding:
+    return Finding(check=check, result=result, code=code, saw=saw)

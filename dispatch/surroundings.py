@@ -16,6 +16,7 @@ from dispatch.models import Outcome
 from plants.models import LinkState, StreamHealth
 from plants.selectors.link_health import SKEW_WARNING_MS, ConnectionHealth
 from plants.words import age_text
+from vcp.said import Numeral, Said, joined, said
 
 TOO_EARLY = "TOO_EARLY"
 TOLERATED_SKEW = timedelta(seconds=300)
@@ -27,60 +28,81 @@ class Allowed:
     """Whether dispatch is allowed now, by installation, connection and plant."""
 
     observes: bool
-    switched_off: str
+    switched_off: Said
 
 
 def broker_finding(*, outcome: str | None, detail: str, nacked: bool) -> Finding:
     """What the broker said of the message; `outcome` None = nothing was ever attempted."""
-    told = f" ({detail})" if detail else ""
+
+    def told(words: Said) -> Said:
+        return said("%(words)s (%(detail)s)", words=words, detail=detail) if detail else words
+
     match outcome:
         case Outcome.RETURNED:
-            return _broker(Result.WRONG, "RETURNED", f"returned: no queue took it{told}")
+            return _broker(Result.WRONG, "RETURNED", told(said("returned: no queue took it")))
         case Outcome.REFUSED:
-            return _broker(Result.WRONG, "REFUSED", f"refused{told}")
+            return _broker(Result.WRONG, "REFUSED", told(said("refused")))
         case Outcome.CONFIRMED:
-            return _broker(Result.FINE, "CONFIRMED", "confirmed, and a queue took it")
+            return _broker(Result.FINE, "CONFIRMED", said("confirmed, and a queue took it"))
         case _ if nacked:
-            return _broker(Result.WRONG, "NACKED", f"the broker did not take it (nack){told}")
+            return _broker(Result.WRONG, "NACKED", told(said("the broker did not take it (nack)")))
         case None:
-            return _broker(Result.OPEN, "NOT_ATTEMPTED", "never handed to the broker")
+            return _broker(Result.OPEN, "NOT_ATTEMPTED", said("never handed to the broker"))
         case _:
-            return _broker(Result.DOUBT, "NEVER_CONFIRMED", f"handed over and never confirmed{told}")
+            return _broker(Result.DOUBT, "NEVER_CONFIRMED", told(said("handed over and never confirmed")))
 
 
 def publishing_finding(*, allowed: Allowed, health: ConnectionHealth) -> Finding:
     """Why nothing of a command was sent, as far as it can still be seen."""
     if allowed.observes:
-        return _publishing(Result.WRONG, "CONNECTION_OBSERVES", "the connection only observes")
+        return _publishing(Result.WRONG, "CONNECTION_OBSERVES", said("the connection only observes"))
     if allowed.switched_off:
-        return _publishing(Result.WRONG, "DISPATCH_OFF", f"dispatch is off for {allowed.switched_off}")
+        return _publishing(
+            Result.WRONG,
+            "DISPATCH_OFF",
+            said("dispatch is off for %(switched_off)s", switched_off=allowed.switched_off),
+        )
     half = health.publish
     if half.state is not LinkState.CONNECTED:
         code = half.code or half.state.value
-        words = half.last_error or "no relay publishes this connection"
-        return _publishing(Result.WRONG, code, f"{half.state.value}: {words}")
+        words = half.last_error or said("no relay publishes this connection")
+        return _publishing(Result.WRONG, code, joined(": ", [half.state.value, words]))
     if half.error_at is not None:
-        words = f"publishing works now; the last error was {half.error_code}: {half.last_error}"
+        words = said(
+            "publishing works now; the last error was %(error_code)s: %(last_error)s",
+            error_code=half.error_code,
+            last_error=half.last_error,
+        )
         return _publishing(Result.DOUBT, half.error_code, words)
-    return _publishing(Result.OPEN, "WORKS_NOW", "publishing works now and no error is known")
+    return _publishing(Result.OPEN, "WORKS_NOW", said("publishing works now and no error is known"))
 
 
 def link_finding(*, health: ConnectionHealth, since: datetime, at: datetime) -> Finding:
     """Whether messages arrive on the connection, and did after `since`."""
     consume = health.consume
     if consume.state in (LinkState.DOWN, LinkState.REFUSED, LinkState.CONNECTING):
-        words = consume.last_error or "no consumer is connected"
-        return _link(Result.WRONG, consume.code or consume.state.value, f"{consume.state.value}: {words}")
+        words = consume.last_error or said("no consumer is connected")
+        return _link(
+            Result.WRONG, consume.code or consume.state.value, joined(": ", [consume.state.value, words])
+        )
     if consume.state is LinkState.SLOW:
-        return _link(Result.DOUBT, "SLOW", "messages wait to be stored here: an answer may be one of them")
+        return _link(
+            Result.DOUBT, "SLOW", said("messages wait to be stored here: an answer may be one of them")
+        )
     heard_at = last_heard(health)
     quiet_since = max(one for one in (since, consume.since, heard_at) if one is not None)
     silent_for = (consume.heard_until or since) - quiet_since
     if silent_for > _tolerance(health):
-        return _link(Result.WRONG, "SILENT", f"connected, and nothing arrived for {age_text(silent_for)}")
+        return _link(
+            Result.WRONG,
+            "SILENT",
+            said("connected, and nothing arrived for %(silent_for)s", silent_for=age_text(silent_for)),
+        )
     if heard_at is not None and heard_at > since:
-        return _link(Result.FINE, "HEARD", f"messages arrive, the last {age_text(at - heard_at)} ago")
-    return _link(Result.OPEN, TOO_EARLY, "nothing arrived since, and not for long enough to tell")
+        return _link(
+            Result.FINE, "HEARD", said("messages arrive, the last %(age)s ago", age=age_text(at - heard_at))
+        )
+    return _link(Result.OPEN, TOO_EARLY, said("nothing arrived since, and not for long enough to tell"))
 
 
 def last_heard(health: ConnectionHealth) -> datetime | None:
@@ -96,23 +118,28 @@ def site_finding(
 ) -> Finding:
     """Whether the plant itself is away. `spoke_at`: its last telemetry; `alarm`: an open one that says offline."""
     if alarm:
-        return _site(Result.WRONG, "OFFLINE_TOLD", f"Voke's alarm {alarm} is open")
+        return _site(Result.WRONG, "OFFLINE_TOLD", said("Voke's alarm %(alarm)s is open", alarm=alarm))
     if spoke_at is None:
-        return _site(Result.OPEN, "NEVER_SPOKE", "no telemetry of this plant ever arrived")
+        return _site(Result.OPEN, "NEVER_SPOKE", said("no telemetry of this plant ever arrived"))
     others_at = last_heard(health)
     if others_at is not None and others_at - spoke_at > _tolerance(health):
-        words = f"its telemetry stopped {age_text(at - spoke_at)} ago, other messages go on"
+        words = said("its telemetry stopped %(age)s ago, other messages go on", age=age_text(at - spoke_at))
         return _site(Result.WRONG, "TELEMETRY_STOPPED", words)
-    told = f"its last telemetry came {age_text(at - spoke_at)} ago"
+    told = said("its last telemetry came %(age)s ago", age=age_text(at - spoke_at))
     return _site(Result.FINE, "SPEAKS", told) if spoke_at > since else _site(Result.OPEN, TOO_EARLY, told)
 
 
 def clock_finding(*, skews_ms: dict[str, int]) -> Finding:
     """Our clock against Voke's: by the timestamps of streams, or by a REST answer's Date."""
     if not skews_ms:
-        return _clock(Result.OPEN, "NO_TIMESTAMPS", "nothing with a timestamp arrived lately")
+        return _clock(Result.OPEN, "NO_TIMESTAMPS", said("nothing with a timestamp arrived lately"))
     source, least = min(skews_ms.items(), key=lambda one: one[1])
-    words = f"our clock is {abs(least) / 1000:.1f} s {'ahead' if least > 0 else 'behind'} ({source})"
+    off = Numeral(f"{abs(least) / 1000:.1f}")
+    words = (
+        said("our clock is %(off)s s ahead (%(source)s)", off=off, source=source)
+        if least > 0
+        else said("our clock is %(off)s s behind (%(source)s)", off=off, source=source)
+    )
     if abs(least) > TOLERATED_SKEW.total_seconds() * 1000:
         return _clock(Result.WRONG, "BEYOND_TOLERANCE", words)
     if abs(least) > SKEW_WARNING_MS:
@@ -131,21 +158,21 @@ def _tolerance(health: ConnectionHealth) -> timedelta:
     return timedelta(seconds=realtime.tolerance_s or 0.0)
 
 
-def _broker(result: Result, code: str, saw: str) -> Finding:
-    return Finding(check=Check.BROKER, result=result, code=code, saw=saw[:300])
+def _broker(result: Result, code: str, saw: Said) -> Finding:
+    return Finding(check=Check.BROKER, result=result, code=code, saw=saw)
 
 
-def _publishing(result: Result, code: str, saw: str) -> Finding:
-    return Finding(check=Check.PUBLISHING, result=result, code=code, saw=saw[:300])
+def _publishing(result: Result, code: str, saw: Said) -> Finding:
+    return Finding(check=Check.PUBLISHING, result=result, code=code, saw=saw)
 
 
-def _link(result: Result, code: str, saw: str) -> Finding:
-    return Finding(check=Check.LINK, result=result, code=code, saw=saw[:300])
+def _link(result: Result, code: str, saw: Said) -> Finding:
+    return Finding(check=Check.LINK, result=result, code=code, saw=saw)
 
 
-def _site(result: Result, code: str, saw: str) -> Finding:
-    return Finding(check=Check.SITE, result=result, code=code, saw=saw[:300])
+def _site(result: Result, code: str, saw: Said) -> Finding:
+    return Finding(check=Check.SITE, result=result, code=code, saw=saw)
 
 
-def _clock(result: Result, code: str, saw: str) -> Finding:
-    return Finding(check=Check.CLOCK, result=result, code=code, saw=saw[:300])
+def _clock(result: Result, code: str, saw: Said) -> Finding:
+    return Finding(check=Check.CLOCK, result=result, code=code, saw=saw)

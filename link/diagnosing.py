@@ -32,6 +32,7 @@ from dispatch.surroundings import clock_finding
 from link.rest import RestError, RestGarbled, RestLimits, RestNotFound, VokeCommand, VokeRest
 from plants.encryption import UndecryptableSecret
 from plants.models import Connection
+from vcp.said import Said, joined, said, told_by
 
 log = structlog.get_logger(__name__)
 LOOKBACK = timedelta(hours=24)
@@ -79,7 +80,7 @@ def _turn(connection_id: int, looks: Sequence[LogLook], *, at: datetime, reader:
         connection = Connection.objects.defer("amqps_uri", "signing_key").get(pk=connection_id)
         key = str(connection.api_key or "")
     except UndecryptableSecret as error:
-        found = _open("SECRET_UNREADABLE", f"the API key {error}")
+        found = _open("SECRET_UNREADABLE", said("the API key %(error)s", error=told_by(error)))
         return [LogTold(look=look, findings=(found,)) for look in looks]
     with VokeRest(base_url=connection.rest_base_url, api_key=key, limits=reader.limits()) as rest:
         return _ask_sites(rest, looks, at=at, reader=reader)
@@ -125,14 +126,17 @@ def log_finding(look: LogLook, commands: Sequence[VokeCommand], *, at: datetime)
     if mine:
         return _listed(look, mine)
     if not look.lists_it:
-        return _open("NOT_KEPT_THERE", "Voke's log lists commands, not schedules")
+        return _open("NOT_KEPT_THERE", said("Voke's log lists commands, not schedules"))
     if at - look.sent_at > LOOKBACK:
-        return _open("TOO_OLD", "it was sent before what the log goes back to (24 h)")
+        return _open("TOO_OLD", said("it was sent before what the log goes back to (24 h)"))
     moments = [one.received_at for one in commands if one.received_at is not None]
     if len(commands) >= LONG_ANSWER and moments and min(moments) > look.sent_at:
-        words = f"the log's {len(commands)} commands are all younger: it does not go back far enough"
+        words = said(
+            "the log's %(count)s commands are all younger: it does not go back far enough",
+            count=len(commands),
+        )
         return _open("DOES_NOT_REACH_BACK", words)
-    words = f"read, and it is not among its {len(commands)} commands"
+    words = said("read, and it is not among its %(count)s commands", count=len(commands))
     return Finding(check=Check.LOG, result=Result.WRONG, code=UNKNOWN, saw=words)
 
 
@@ -145,25 +149,30 @@ def _listed(look: LogLook, mine: Sequence[VokeCommand]) -> Finding:
     one = next((each for each in mine if each.status in JUDGED), mine[0])
     executed = look.silence is Silence.NO_EXECUTION
     word = one.execution_status if executed else one.status
-    words = f"listed as {one.status or 'received'}"
-    words += f" ({one.rejection_code})" if one.rejection_code else ""
-    words += f", execution {one.execution_status}" if one.execution_status else ", no execution"
-    words += f", received {one.received_at:%Y-%m-%d %H:%M:%S}Z" if one.received_at else ""
-    return Finding(check=Check.LOG, result=Result.FINE, code=KNOWN, saw=words[:300], word=word[:40])
+    listed = said("listed as %(status)s", status=one.status or said("received"))
+    parts = [
+        joined(" ", [listed, f"({one.rejection_code})"]) if one.rejection_code else listed,
+        said("execution %(status)s", status=one.execution_status)
+        if one.execution_status
+        else said("no execution"),
+    ]
+    if one.received_at:
+        parts.append(said("received %(at)s", at=f"{one.received_at:%Y-%m-%d %H:%M:%S}Z"))
+    return Finding(check=Check.LOG, result=Result.FINE, code=KNOWN, saw=joined(", ", parts), word=word[:40])
 
 
 def _failed(look: LogLook, error: RestError | None) -> LogTold:
     if error is None:
         return LogTold(
-            look=look, findings=(_open("NOT_REACHED", "there was no time left to ask"),), again=True
+            look=look, findings=(_open("NOT_REACHED", said("there was no time left to ask")),), again=True
         )
-    status = f" {error.status}" if error.status else ""
-    found = _open(error.code, f"not read:{status} {error}")
+    status = [str(error.status)] if error.status else []
+    found = _open(error.code, said("not read: %(why)s", why=joined(" ", [*status, told_by(error)])))
     return LogTold(look=look, findings=(found,), again=not error.permanent)
 
 
-def _open(code: str, saw: str) -> Finding:
-    return Finding(check=Check.LOG, result=Result.OPEN, code=code, saw=saw[:300])
+def _open(code: str, saw: Said) -> Finding:
+    return Finding(check=Check.LOG, result=Result.OPEN, code=code, saw=saw)
 
 
 def _clock(told_at: datetime | None, now: datetime) -> tuple[Finding, ...]:

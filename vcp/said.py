@@ -95,6 +95,13 @@ def joined(mark: str, parts: Sequence[str]) -> Said:
     return _made(mark.replace("%", "%%").join(f"%({name})s" for name in facts), "", 1, facts)
 
 
+def worded(text: str, like: Said) -> Said:
+    """A sentence whose English is `text`, and which pages say as `like`."""
+    made = Said(text)
+    made.pattern, made.many, made.counted, made.facts = like.pattern, like.many, like.counted, like.facts
+    return made
+
+
 def unpacked(row: Mapping[str, Any]) -> Said:
     """What `packed` made. Raises KeyError, TypeError or ValueError for anything else."""
     facts = {str(name): _unpacked(fact) for name, fact in row.get("facts", {}).items()}

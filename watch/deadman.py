@@ -11,9 +11,11 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-from watch.facts import Facts, LinkFact, MeterFact, TickFact
+from vcp.said import Said, said
+from watch.deadman_texts import clock_text, letters_text, link_text
+from watch.facts import Facts, MeterFact, TickFact
 from watch.limits import Limits
 from watch.models import Severity
 
@@ -47,12 +49,6 @@ class Finding:
 Rule = Callable[[Facts, datetime, Limits], Iterator[Finding]]
 
 
-def clock_text(at: datetime) -> str:
-    """`3 Jan 14:05 UTC`: the same words at every evaluation, where an age would change each time."""
-    utc = at.astimezone(UTC)
-    return f"{utc.day} {utc:%b %H:%M} UTC"
-
-
 # --- the link ---------------------------------------------------------------------------------------------------------
 
 _LINK_CODES: Mapping[str, tuple[str, Severity]] = {
@@ -74,16 +70,10 @@ def link_broken(facts: Facts, at: datetime, limits: Limits) -> Iterator[Finding]
                 key=f"LINK:{link.connection_id}",
                 code=code,
                 severity=severity,
-                message=_link_words(link),
+                message=link_text(link),
                 connection_id=link.connection_id,
                 after=limits.link_grace,
             )
-
-
-def _link_words(link: LinkFact) -> str:
-    since = f" since {clock_text(link.since)}" if link.since else ""
-    title = link.title or link.state.capitalize()
-    return f"{link.name}: {title[:1].lower()}{title[1:]}{since}. {link.action}".strip()
 
 
 def clock_skew(facts: Facts, _at: datetime, limits: Limits) -> Iterator[Finding]:
@@ -96,8 +86,12 @@ def clock_skew(facts: Facts, _at: datetime, limits: Limits) -> Iterator[Finding]
                 key=f"CLOCK_SKEW:{link.connection_id}",
                 code="CLOCK_SKEW",
                 severity=Severity.WARNING,
-                message=f"{link.name}: Voke's timestamps differ from our clock by {round(skew_ms / 10_000) * 10} s "
-                "or so. Voke drops commands that are too far off: check this machine's time synchronisation first.",
+                message=said(
+                    "%(name)s: Voke's timestamps differ from our clock by %(skew_ms)s s or so. Voke drops "
+                    "commands that are too far off: check this machine's time synchronisation first.",
+                    name=link.name,
+                    skew_ms=round(skew_ms / 10000) * 10,
+                ),
                 connection_id=link.connection_id,
                 after=timedelta(minutes=1),
                 raises=skew_ms > limit_ms,
@@ -122,9 +116,13 @@ def no_ack(facts: Facts, _at: datetime, limits: Limits) -> Iterator[Finding]:
             key=f"NO_ACK:{fact.connection_id}",
             code="NO_ACK",
             severity=Severity.ERROR,
-            message=f"{fact.name}: Voke's broker took our commands and Voke answered none of them, the newest sent at "
-            f"{clock_text(fact.last_unanswered_at)}. Voke drops unsigned and wrongly signed messages without a word: "
-            "check signing key and decoding, then ask Voke. Never send again blindly.",
+            message=said(
+                "%(name)s: Voke's broker took our commands and Voke answered none of them, the newest sent "
+                "at %(last_unanswered_at)s. Voke drops unsigned and wrongly signed messages without a word: "
+                "check signing key and decoding, then ask Voke. Never send again blindly.",
+                name=fact.name,
+                last_unanswered_at=clock_text(fact.last_unanswered_at),
+            ),
             connection_id=fact.connection_id,
             raises=fact.answered == 0
             and fact.unanswered >= limits.no_ack_count
@@ -141,8 +139,12 @@ def outbox_old(facts: Facts, at: datetime, limits: Limits) -> Iterator[Finding]:
                 key=f"OUTBOX_OLD:{fact.connection_id}",
                 code="OUTBOX_OLD",
                 severity=Severity.ERROR,
-                message=f"{fact.name}: messages to Voke wait unpublished since {clock_text(fact.oldest_at)}. "
-                "Look at the link of this connection and whether a relay runs.",
+                message=said(
+                    "%(name)s: messages to Voke wait unpublished since %(oldest_at)s. Look at the link of "
+                    "this connection and whether a relay runs.",
+                    name=fact.name,
+                    oldest_at=clock_text(fact.oldest_at),
+                ),
                 connection_id=fact.connection_id,
                 after=SHORTLY,
                 raises=age > limits.outbox_age,
@@ -164,37 +166,47 @@ def no_meter_row(facts: Facts, _at: datetime, limits: Limits) -> Iterator[Findin
         ours = fact.connection_id in unstored
         if fact.silent_count > PLANTS_NAMED or (fact.silent_count == fact.known > 1):
             yield _meters_of_connection(
-                fact, _OURS if ours else "Ask Voke whether the plants' meters are read."
+                fact, _OURS if ours else said("Ask Voke whether the plants' meters are read.")
             )
         elif fact.silent_count:
-            yield from _meters_of_plants(fact, _OURS if ours else "Is its meter still read?")
+            yield from _meters_of_plants(fact, _OURS if ours else said("Is its meter still read?"))
 
 
-_OURS = "What arrives is not stored: look at the database first."
+_OURS = said("What arrives is not stored: look at the database first.")
 
 
-def _meters_of_connection(fact: MeterFact, action: str) -> Finding:
+def _meters_of_connection(fact: MeterFact, action: Said) -> Finding:
     whole = fact.silent_count == fact.known
     return Finding(
         key=f"NO_METER_ROW:{fact.connection_id}",
         code="NO_METER_ROW",
         severity=Severity.ERROR if whole else Severity.WARNING,
-        message=f"{fact.name}: "
-        + ("no plant has" if whole else f"{fact.silent_count} of {fact.known} plants have no")
-        + (" any" if whole else "")
-        + f" new meter row. {action}",
+        message=said("%(name)s: no plant has any new meter row. %(action)s", name=fact.name, action=action)
+        if whole
+        else said(
+            "%(name)s: %(count)s of %(known)s plants have no new meter row. %(action)s",
+            name=fact.name,
+            count=fact.silent_count,
+            known=fact.known,
+            action=action,
+        ),
         connection_id=fact.connection_id,
         after=SETTLED,
     )
 
 
-def _meters_of_plants(fact: MeterFact, action: str) -> Iterator[Finding]:
+def _meters_of_plants(fact: MeterFact, action: Said) -> Iterator[Finding]:
     for meter in fact.silent:
         yield Finding(
             key=f"NO_METER_ROW:{fact.connection_id}:{meter.plant_id}",
             code="NO_METER_ROW",
             severity=Severity.WARNING,
-            message=f"{meter.name}: no new meter row since {clock_text(meter.last_at)}. {action}",
+            message=said(
+                "%(name)s: no new meter row since %(last_at)s. %(action)s",
+                name=meter.name,
+                last_at=clock_text(meter.last_at),
+                action=action,
+            ),
             connection_id=fact.connection_id,
             plant_id=meter.plant_id,
             after=SETTLED,
@@ -210,10 +222,7 @@ def dead_letters_growing(facts: Facts, _at: datetime, limits: Limits) -> Iterato
                 key=f"DEAD_LETTERS:{fact.connection_id}",
                 code="DEAD_LETTERS_GROWING",
                 severity=Severity.WARNING,
-                message=f"{fact.name}: more than {limits.dead_letters_max} messages of Voke within {minutes} min could "
-                "not be used"
-                + (f", mostly {fact.mostly}" if fact.mostly else "")
-                + ". The dead letters say why, with their bytes.",
+                message=letters_text(fact, most=limits.dead_letters_max, minutes=minutes),
                 connection_id=fact.connection_id,
                 raises=fact.count > limits.dead_letters_max,
             )
@@ -223,18 +232,23 @@ def no_pull(facts: Facts, at: datetime, limits: Limits) -> Iterator[Finding]:
     """NO_PULL: Voke has stopped pulling an organisation, or never began."""
     for fact in facts.pulls:
         if fact.last_pull_at is None:
-            since, limit, words = fact.issued_at, limits.first_pull_within, "has never pulled it"
+            since, limit, words = fact.issued_at, limits.first_pull_within, said("has never pulled it")
         else:
             usual = PULL_GAPS * min(fact.usual_gap or AT_ONCE, LONGEST_GAP / PULL_GAPS)
             since, limit = fact.last_pull_at, limits.no_pull_for and max(limits.no_pull_for, usual)
-            words = "has stopped pulling it"
+            words = said("has stopped pulling it")
         if limit and at - since > limit:
             yield Finding(
                 key=f"NO_PULL:{fact.organisation_id}",
                 code="NO_PULL",
                 severity=Severity.WARNING,
-                message=f"{fact.name}: Voke {words}; nothing since {clock_text(since)}. Look at the pull journal for "
-                "refused requests; check that the address and the credentials at Voke are right.",
+                message=said(
+                    "%(name)s: Voke %(words)s; nothing since %(since)s. Look at the pull journal for "
+                    "refused requests; check that the address and the credentials at Voke are right.",
+                    name=fact.name,
+                    words=words,
+                    since=clock_text(since),
+                ),
                 organisation_id=fact.organisation_id,
                 after=SETTLED,
             )
@@ -253,20 +267,33 @@ def tick_overdue(facts: Facts, at: datetime, _limits: Limits) -> Iterator[Findin
             key="TICKS_SILENT",
             code="TICKS_SILENT",
             severity=Severity.CRITICAL,
-            message=f"No periodic step has run since {clock_text(newest)}: scheduled commands are not queued, missing "
-            "answers and emergencies are not followed up. Start worker and beat; look at their logs and at Redis.",
+            message=said(
+                "No periodic step has run since %(newest)s: scheduled commands are not queued, missing "
+                "answers and emergencies are not followed up. Start worker and beat; look at their logs and "
+                "at Redis.",
+                newest=clock_text(newest),
+            ),
             after=SHORTLY,
         )
         return
     for tick in facts.ticks:
         if at - alive_at(tick) > overdue_after(tick.period_s):
-            why = f"it fails with {tick.error_code}" if not tick.ok else "it does not run"
+            why = (
+                said("it fails with %(code)s", code=tick.error_code)
+                if not tick.ok
+                else said("it does not run")
+            )
             yield Finding(
                 key=f"TICK_OVERDUE:{tick.name}",
                 code="TICK_OVERDUE",
                 severity=Severity.ERROR,
-                message=f"The periodic step {tick.name} has not done its work since {clock_text(alive_at(tick))}: "
-                f"{why}. Look at the worker's log.",
+                message=said(
+                    "The periodic step %(name)s has not done its work since %(tick)s: %(why)s. Look at the "
+                    "worker's log.",
+                    name=tick.name,
+                    tick=clock_text(alive_at(tick)),
+                    why=why,
+                ),
                 after=SHORTLY,
             )
 

@@ -93,7 +93,7 @@ class Row:
     @property
     def message(self) -> str:
         """What the newest of its alarms says."""
-        return "" if self.case.latest is None else self.case.latest.message
+        return "" if self.case.latest is None else self.case.latest.text
 
 
 def row_of(case: AlarmCase, viewer: Viewer, *, is_listed: bool = True) -> Row:

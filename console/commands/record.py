@@ -220,7 +220,9 @@ def _facts(life: Life, messages: Sequence[RawMessage]) -> Iterator[_Fact]:
                 "silence": diagnosis.silence,
                 "cause": diagnosis.cause,
                 "confidence": diagnosis.confidence,
-                "evidence": diagnosis.evidence,
+                "evidence": [
+                    {name: one[name] for name in one if name != "said"} for one in diagnosis.evidence
+                ],
             },
         )
     taken = life.retraction

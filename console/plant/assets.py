@@ -161,7 +161,7 @@ def _fault(status: str, alarm: Alarm | None) -> tuple[str, str, str]:
     """(word, family, why): an alarm of the device, else its own status when that is no good one."""
     if alarm is not None:
         family = "doubt" if alarm.severity in ("INFO", "WARNING") else "fail"
-        return label_text(alarm.code), family, alarm.message or label_text(alarm.code)
+        return label_text(alarm.code), family, alarm.text or label_text(alarm.code)
     if status in _WELL:
         return "", "", ""
     return label_text(status), "fail" if status in _BROKEN else "doubt", gettext("The device says so itself")

@@ -64,16 +64,12 @@ def require_usable(
         )
     if not installation_on:
         raise Conflict(said("dispatch is switched off for the installation"), code="DISPATCH_OFF")
-    for off, whose in (
-        (not connection.dispatch_enabled, "connection"),
-        (not plant.dispatch_enabled, "plant"),
+    for off, whose, words in (
+        (not connection.dispatch_enabled, "connection", said("dispatch is switched off for the connection")),
+        (not plant.dispatch_enabled, "plant", said("dispatch is switched off for the plant")),
     ):
         if off:
-            raise Conflict(
-                said("dispatch is switched off for the %(whose)s", whose=whose),
-                path=whose,
-                code="DISPATCH_OFF",
-            )
+            raise Conflict(words, path=whose, code="DISPATCH_OFF")
     if not may_send(connection, family, emergency_scope=policy.emergency_scope):
         raise Conflict(
             said("the API key has no scope for %(value)s", value=family.value), code="SCOPE_MISSING"

@@ -44,6 +44,7 @@ from dispatch.services.life import Note, append_notes, lock_states
 from dispatch.services.silence_evidence import gather
 from dispatch.surroundings import TOO_EARLY
 from dispatch.telling import About, tell_diagnosed
+from vcp.said import Said, said
 
 BATCH = 200
 MAX_ROUNDS = 20
@@ -130,7 +131,7 @@ def _judge_locally(
     row: Diagnosis,
     findings: Mapping[Check, Finding],
     *,
-    unreadable: str,
+    unreadable: Said,
     at: datetime,
     rules: DiagnosisRules,
 ) -> _Made:
@@ -147,7 +148,10 @@ def _judge_locally(
             return _decide(row, found, conclusion, stage=DiagnosisStage.LOG, look_at=at, at=at)
         if conclusion.asks_log:
             found[Check.LOG] = Finding(
-                check=Check.LOG, result=Result.OPEN, code="NOT_READABLE", saw=f"not read: {unreadable}"
+                check=Check.LOG,
+                result=Result.OPEN,
+                code="NOT_READABLE",
+                saw=said("not read: %(why)s", why=unreadable),
             )
             conclusion = conclude(Silence(row.silence), found)
     return _decide(row, found, conclusion, stage=DiagnosisStage.DONE, look_at=None, at=at)
@@ -226,7 +230,7 @@ def _used_up(row: Diagnosis, at: datetime) -> _Made:
     found = findings_of(row.evidence)
     found.setdefault(
         Check.LOG,
-        Finding(check=Check.LOG, result=Result.OPEN, code="NO_ANSWER", saw="no look came to an end"),
+        Finding(check=Check.LOG, result=Result.OPEN, code="NO_ANSWER", saw=said("no look came to an end")),
     )
     conclusion = conclude(Silence(row.silence), found)
     return _decide(row, found, conclusion, stage=DiagnosisStage.DONE, look_at=None, at=at)

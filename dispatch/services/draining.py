@@ -28,6 +28,7 @@ from plants.selectors.draining import DrainingConnection, Reading, draining_conn
 from plants.services.alarms import clear_platform_alarm, raise_platform_alarm
 from plants.services.draining import note_draining
 from plants.services.succession import move_plants, retire
+from vcp.said import Said, said
 
 log = structlog.get_logger(__name__)
 UNREAD = "TAKEOVER_UNREAD"
@@ -157,7 +158,10 @@ def _retire_at_last(one: DrainingConnection, reading: Reading, hold: _Hold, *, a
             alarm_id=f"{_ALARM_PREFIX}{one.connection_id}",
             severity="ERROR",
             code=UNREAD,
-            message=f"The old connection retired, and its queues are not read to the end: {_left(reading)}.",
+            message=said(
+                "The old connection retired, and its queues are not read to the end: %(reading)s.",
+                reading=_left(reading),
+            ),
             at=at,
         )
     log.error(
@@ -170,12 +174,12 @@ def _retire_at_last(one: DrainingConnection, reading: Reading, hold: _Hold, *, a
     return True
 
 
-def _left(reading: Reading) -> str:
+def _left(reading: Reading) -> Said:
     if not reading.readers:
-        return "no consumer read them, how many messages wait is not known"
+        return said("no consumer read them, how many messages wait is not known")
     if reading.unread is None:
-        return "how many messages wait is not known"
-    return f"{reading.unread} messages at the last look"
+        return said("how many messages wait is not known")
+    return said("%(count)s messages at the last look", count=reading.unread)
 
 
 def _clear_old_alarms(at: datetime) -> None:

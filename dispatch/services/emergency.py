@@ -264,7 +264,11 @@ def _raise_alarm(command: Command, at: datetime) -> None:
         alarm_id=undelivered_alarm_id(command),
         severity="CRITICAL",
         code=NOT_DELIVERED,
-        message=f"Emergency #{command.pk} of {command.plant} has not reached Voke's broker.",
+        message=said(
+            "Emergency #%(pk)s of %(plant)s has not reached Voke's broker.",
+            pk=command.pk,
+            plant=str(command.plant),
+        ),
         at=at,
     )
 

@@ -10,6 +10,7 @@ from dispatch.models import Command, EmergencyLatch
 from dispatch.states import State
 from plants.selectors.alarms import open_platform_alarm_ids
 from plants.services.alarms import clear_platform_alarm, raise_platform_alarm
+from vcp.said import said
 
 IN_DOUBT = "EMERGENCY_IN_DOUBT"
 _ALARM_PREFIX = "emergency-in-doubt:"
@@ -34,8 +35,14 @@ def watch_latched(*, at: datetime) -> int:
             severity="CRITICAL",
             code=IN_DOUBT,
             message=(
-                f"Emergency {latch.type} #{latch.command_id} of {latch.plant} is {latch.command.state}"
-                f" ({latch.command.cause}): check the plant on site."
+                said(
+                    "Emergency %(type)s #%(pk)s of %(plant)s is %(state)s (%(cause)s): check the plant on site.",
+                    type=latch.type,
+                    pk=latch.command_id,
+                    plant=str(latch.plant),
+                    state=latch.command.state,
+                    cause=latch.command.cause,
+                )
             ),
             at=at,
         )

@@ -30,6 +30,7 @@ from dispatch.requests import Actor
 from dispatch.services.undoing import ENDS_WITHIN, NEVER_CONFIRMED
 from dispatch.states import NEVER_SENT, State
 from plants.services.alarms import clear_platform_alarm, raise_platform_alarm
+from vcp.said import joined, said
 
 NOT_DONE = "TAKING_BACK_NOT_DONE"
 MOST_ATTEMPTS = 5
@@ -116,9 +117,13 @@ def _pause_after(attempts: int, chance: float) -> timedelta:
 
 def _raise_alarm(row: Retraction, *, given_up: bool, at: datetime) -> None:
     command, by = row.command, row.by_command
-    done = "released" if command.kind == Kind.EMERGENCY else "taken back"
-    end = "it is not tried again: check the plant on site" if given_up else "it is tried again"
-    sent = "" if by is None else f" #{by.pk} is {by.state} ({by.cause});"
+    done = said("released") if command.kind == Kind.EMERGENCY else said("taken back")
+    end = said("it is tried again")
+    if given_up:
+        end = said("it is not tried again: check the plant on site")
+    if by is not None:
+        sent = said("#%(pk)s is %(state)s (%(cause)s)", pk=by.pk, state=by.state, cause=by.cause)
+        end = joined("; ", [sent, end])
     raise_platform_alarm(
         connection_id=command.connection_id,
         plant_id=command.plant_id,
@@ -126,8 +131,13 @@ def _raise_alarm(row: Retraction, *, given_up: bool, at: datetime) -> None:
         severity="CRITICAL",
         code=NOT_DONE,
         message=(
-            f"Command #{command.pk} of {command.plant} was {done}, but what ends it did not reach Voke:"
-            f"{sent} {end}."
+            said(
+                "Command #%(pk)s of %(plant)s was %(done)s, but what ends it did not reach Voke: %(end)s.",
+                pk=command.pk,
+                plant=str(command.plant),
+                done=done,
+                end=end,
+            )
         ),
         at=at,
     )

@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db.models import TextField
 from django.db.models.functions import Cast
 
-from dispatch.diagnosis import Check, Finding, Silence
+from dispatch.diagnosis import NOTHING, Check, Finding, Silence
 from dispatch.models import Command, CommandEvent, Diagnosis, OutboundMessage
 from dispatch.services.bulk import Among
 from dispatch.stored_bytes import Expected, Sent, verify_again
@@ -24,6 +24,7 @@ from plants.encryption import UndecryptableSecret, decrypt
 from plants.models import Alarm, Connection, ConnectionMode, Installation, Plant, PlantState
 from plants.selectors.connections import SECRET_FIELDS
 from plants.selectors.link_health import ConnectionHealth, connection_health
+from vcp.said import Said, said, told_by
 
 _OFFLINE = "OFFLINE"
 
@@ -33,7 +34,7 @@ class Evidence:
     """By command: the findings, and why Voke's log can't be asked ('' = it can)."""
 
     findings: Mapping[int, dict[Check, Finding]]
-    unreadable: Mapping[int, str]
+    unreadable: Mapping[int, Said]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ class _Key:
     """A connection's signing key, or why there is none to verify with."""
 
     text: str = field(repr=False, default="")
-    problem: str = ""
+    problem: Said = NOTHING
 
 
 def gather(*, diagnoses: Sequence[Diagnosis], at: datetime) -> Evidence:
@@ -96,11 +97,11 @@ def _signing_keys(connection_ids: Collection[int]) -> dict[int, _Key]:
 
 def _key_of(stored: str) -> _Key:
     if not stored:
-        return _Key(problem="the connection has no signing key now")
+        return _Key(problem=said("the connection has no signing key now"))
     try:
         return _Key(text=decrypt(stored))
     except UndecryptableSecret as error:
-        return _Key(problem=f"the stored key {error}")
+        return _Key(problem=said("the stored key %(problem)s", problem=told_by(error)))
 
 
 def _messages_of(diagnoses: Sequence[Diagnosis]) -> dict[int, OutboundMessage]:
@@ -163,13 +164,13 @@ def _around(row: Diagnosis, known: _Known, *, since: datetime, at: datetime) -> 
 
 def _allowed(connection: Connection, plant: Plant, known: _Known) -> Allowed:
     places = (
-        (known.installation_on, "the installation"),
-        (connection.dispatch_enabled, "the connection"),
-        (plant.dispatch_enabled, "the plant"),
+        (known.installation_on, said("the installation")),
+        (connection.dispatch_enabled, said("the connection")),
+        (plant.dispatch_enabled, said("the plant")),
     )
     return Allowed(
         observes=connection.mode != ConnectionMode.ACTIVE,
-        switched_off=next((name for is_on, name in places if not is_on), ""),
+        switched_off=next((name for is_on, name in places if not is_on), NOTHING),
     )
 
 
@@ -188,10 +189,10 @@ def _expected(command: Command, connection: Connection, key: _Key) -> Expected:
     )
 
 
-def _unreadable(command: Command, known: _Known) -> str:
+def _unreadable(command: Command, known: _Known) -> Said:
     """Why Voke's log can't be asked; '' = it can."""
     if not known.connections[command.connection_id].rest_base_url:
-        return "the connection has no REST address"
+        return said("the connection has no REST address")
     if command.plant.voke_uuid is None:
-        return "Voke's UUID of the plant is not known"
-    return ""
+        return said("Voke's UUID of the plant is not known")
+    return NOTHING

@@ -29,7 +29,7 @@ from plants.models import Alarm, AlarmOrigin, Plant
 from plants.services.alarms import clear_platform_alarm, raise_platform_alarm
 from plants.sql import insert_new
 from vcp import Family
-from vcp.said import said
+from vcp.said import Said, joined, said
 
 ALARM_CODE = "SITE_CONFIG_DRIFT"
 _NAMED_IN_ALARM = 3
@@ -251,12 +251,24 @@ def _alarm_id(plant_id: int) -> str:
     return f"{ALARM_CODE}-{plant_id}"
 
 
-def _message(plant: Plant, rows: Sequence[Mapping[str, Any]]) -> str:
-    named = "; ".join(
-        f"{row['field']} ours {words(row['ours'])}, Voke's {words(row['theirs'])}"
-        for row in rows[:_NAMED_IN_ALARM]
+def _message(plant: Plant, rows: Sequence[Mapping[str, Any]]) -> Said:
+    named = joined(
+        "; ",
+        [
+            said(
+                "%(field)s ours %(ours)s, Voke's %(theirs)s",
+                field=row["field"],
+                ours=words(row["ours"]),
+                theirs=words(row["theirs"]),
+            )
+            for row in rows[:_NAMED_IN_ALARM]
+        ],
     )
     more = len(rows) - _NAMED_IN_ALARM
-    return f"Voke has another site config of {plant} than was published: {named}" + (
-        f" and {more} more." if more > 0 else "."
+    if more > 0:
+        named = said("%(names)s and %(count)s more", names=named, count=more)
+    return said(
+        "Voke has another site config of %(plant)s than was published: %(named)s.",
+        plant=str(plant),
+        named=named,
     )

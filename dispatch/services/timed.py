@@ -34,6 +34,7 @@ from dispatch.policy import Policy
 from dispatch.requests import Actor, CommandRequest
 from dispatch.services.commands import Submitted, check, lock_plant, submit
 from dispatch.services.life import Note, append_notes
+from dispatch.services.not_stopped import not_stopped_alarm_id, not_taken, raise_not_stopped
 from dispatch.services.undoing import (
     IN_FORCE,
     NEVER_CONFIRMED,
@@ -49,12 +50,11 @@ from dispatch.stops import devices_in, stop_of, without_stop
 from dispatch.timed_policy import TimedPolicy
 from plants.errors import Conflict, Invalid
 from plants.models import Plant
-from plants.services.alarms import clear_platform_alarm, raise_platform_alarm
+from plants.services.alarms import clear_platform_alarm
 from vcp import DeviceBatch, DeviceCommand, Family, parse_payload, to_wire
 from vcp.said import said
 
 TIMER = Actor(name="timer")
-NOT_STOPPED = "TIMED_STOP_NOT_DONE"
 STOPPED, NOTHING_SENT, REPLACED, EMERGENCY = "STOPPED", "NOTHING_SENT", "REPLACED", "EMERGENCY"
 STOP_BATCH = 200
 _LATE_AFTER = timedelta(seconds=5)
@@ -237,7 +237,7 @@ def _plan_again(at: datetime, timed: TimedPolicy, limit: int, chance: Callable[[
             continue
         if stop.state == State.UNCONFIRMED and stop.cause != NEVER_CONFIRMED:
             row.retry_at = at + _LOOK_AGAIN
-            _raise_alarm(row, f"its stop #{stop.pk} was not answered", at)
+            raise_not_stopped(row, said("its stop #%(pk)s was not answered", pk=stop.pk), at)
             continue
         row.attempts += 1
         given_up = row.attempts >= timed.most_attempts
@@ -248,8 +248,7 @@ def _plan_again(at: datetime, timed: TimedPolicy, limit: int, chance: Callable[[
         row.stop = stop if given_up else None
         row.attempts = min(row.attempts, timed.most_attempts)
         if row.attempts >= min(_ALARM_AFTER, timed.most_attempts):
-            end = "it is not tried again" if given_up else "it is tried again"
-            _raise_alarm(row, f"its stop #{stop.pk} is {stop.state} ({stop.cause}); {end}", at)
+            raise_not_stopped(row, not_taken(stop, given_up=given_up), at)
     if found:
         TimedCommand.objects.bulk_update(found, ["attempts", "retry_at", "stop"])
     return len(found)
@@ -259,23 +258,6 @@ def _is_still_to_stop(row: TimedCommand, at: datetime) -> bool:
     """Of one that is left to people: nobody has commanded its devices anew, and no emergency came."""
     plant, start = row.start.plant, row.start
     return bool(_left_to_stop(row, start, at)) and not _ended_by_emergency(plant, start)
-
-
-def _raise_alarm(row: TimedCommand, what: str, at: datetime) -> None:
-    raise_platform_alarm(
-        connection_id=row.start.connection_id,
-        plant_id=row.start.plant_id,
-        alarm_id=not_stopped_alarm_id(row.pk),
-        severity="CRITICAL",
-        code=NOT_STOPPED,
-        message=f"Timed command #{row.pk} of {row.start.plant} has not ended: {what}.",
-        at=at,
-    )
-
-
-def not_stopped_alarm_id(start_id: int) -> str:
-    """The id of the alarm that stands while a timed command is not ended."""
-    return f"timed-stop:{start_id}"
 
 
 @transaction.atomic

@@ -106,7 +106,7 @@ class AlarmAdmin(MachineOwned):
 
     @display(description="Alarm", ordering="code")
     def what(self, row: Alarm) -> SafeString:
-        return stack(label_text(row.code), row.message[:160])
+        return stack(label_text(row.code), row.text[:160])
 
     @display(description="Severity", ordering="severity")
     def severity_mark(self, row: Alarm) -> SafeString:

@@ -111,7 +111,7 @@ def alarm_row(alarm: Alarm, plant: Plant, *, at: datetime) -> tuple[SafeString, 
     return (
         severity_chip(alarm.severity),
         link(alarm, label_text(alarm.code)),
-        alarm.message,
+        alarm.text,
         ago(alarm.raised_at, now=at, zone=plant.time_zone),
     )
 

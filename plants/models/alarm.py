@@ -5,6 +5,7 @@ from django.db import models
 from plants.models.connection import Connection
 from plants.models.plant import Plant
 from plants.models.tenancy import Organisation
+from plants.words import local_packed
 
 
 class AlarmOrigin(models.TextChoices):
@@ -74,6 +75,13 @@ class Alarm(models.Model):
 
     def __str__(self) -> str:
         return f"{self.code} {self.alarm_id}"
+
+    @property
+    def text(self) -> str:
+        """Its message; one of this platform in the language of the page."""
+        if self.origin != AlarmOrigin.PLATFORM or not isinstance(self.metadata, dict):
+            return self.message
+        return local_packed(self.metadata.get("said") or self.message)
 
 
 class AlarmChange(models.Model):

@@ -23,6 +23,7 @@ from plants.models import Alarm, AlarmChange, AlarmOrigin, Connection
 from plants.services.alarm_filing import Told, file_alarms
 from plants.sql import insert_new
 from vcp import Alarm as AlarmEvent
+from vcp.said import Said
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,14 +187,15 @@ def raise_platform_alarm(
 
     About a plant, a connection, an organisation (neither of the two), or the installation (none of the three).
     Raised again while it is open it stays the same alarm with its first time, and what it says is brought up to date;
-    after a clear it is raised anew.
+    after a clear it is raised anew. The row keeps the message in English, and in `metadata` what pages say it from.
     """
-    said = {"severity": severity, "code": code, "message": message}
+    metadata = {"said": message.packed()} if isinstance(message, Said) else None
+    told = {"severity": severity, "code": code, "message": str(message), "metadata": metadata}
     with transaction.atomic():
         row, made = Alarm.objects.select_for_update(of=("self",)).get_or_create(
             **_own(connection_id, alarm_id),
             defaults={
-                **said,
+                **told,
                 "plant_id": plant_id,
                 "organisation_id": organisation_id,
                 "raised_at": at,
@@ -202,11 +204,11 @@ def raise_platform_alarm(
             },
         )
         before = None if made or row.cleared_at is not None else row.severity
-        if not made and (before is None or any(getattr(row, name) != value for name, value in said.items())):
-            row.severity, row.code, row.message = severity, code, message
+        if not made and (before is None or any(getattr(row, name) != value for name, value in told.items())):
+            row.severity, row.code, row.message, row.metadata = severity, code, str(message), metadata
             row.raised_at = at if before is None else row.raised_at
             row.told_at, row.cleared_at = at, None
-            row.save(update_fields=["severity", "code", "message", "raised_at", "told_at", "cleared_at"])
+            row.save(update_fields=[*told, "raised_at", "told_at", "cleared_at"])
         if before == severity:
             return False
         _file_one(row, AlarmChange.Word.RAISED, at)

@@ -47,6 +47,7 @@ from schedules.services.drafts import note_event
 from schedules.services.told import AFTER_END
 from schedules.services.voke_turns import Chance, Turn, lock_around, make_anew
 from vcp import ProtocolError, parse_timestamp
+from vcp.said import said
 
 RECONCILED = "RECONCILED"
 LOST, SEEN = "LOST_AT_VOKE", "SEEN_AT_VOKE"
@@ -120,7 +121,10 @@ def _tell_foreign(plant: Plant, shown: Shown, *, is_ours: bool, at: datetime) ->
         alarm_id=alarm_id,
         severity="WARNING",
         code=FOREIGN,
-        message=f"Voke runs schedule {shown.schedule_id[:64]}, which is not one of ours.",
+        message=said(
+            "Voke runs schedule %(schedule_id)s, which is not one of ours.",
+            schedule_id=shown.schedule_id[:64],
+        ),
         at=at,
     )
 

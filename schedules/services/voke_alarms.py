@@ -11,6 +11,7 @@ from dispatch.services.bulk import Among
 from plants.selectors.alarms import open_platform_alarm_ids
 from plants.services.alarms import clear_platform_alarm, raise_platform_alarm
 from schedules.models import OPEN, PlanState, PlanVersion, VokeSchedule
+from vcp.said import said
 
 NOT_CARRIED, NOT_CANCELLED = "PLAN_NOT_CARRIED_OUT", "SCHEDULE_NOT_CANCELLED"
 _OF_PLAN, _OF_SCHEDULE = "plan:", "schedule:"
@@ -26,7 +27,12 @@ def raise_not_carried(row: VokeSchedule, why: str, at: datetime) -> None:
         alarm_id=f"{_OF_PLAN}{plan.pk}",
         severity="ERROR",
         code=NOT_CARRIED,
-        message=f"The plan of {plan.day:%Y-%m-%d} (version {row.version.number}) is not carried out: {why[:400]}.",
+        message=said(
+            "The plan of %(day)s (version %(number)s) is not carried out: %(why)s.",
+            day=plan.day.isoformat(),
+            number=row.version.number,
+            why=why[:400],
+        ),
         at=at,
     )
 
@@ -39,7 +45,11 @@ def raise_not_cancelled(row: VokeSchedule, at: datetime) -> None:
         alarm_id=f"{_OF_SCHEDULE}{row.pk}",
         severity="ERROR",
         code=NOT_CANCELLED,
-        message=f"Schedule {row.schedule_id} at Voke was cancelled {row.cancels} times without an answer.",
+        message=said(
+            "Schedule %(schedule_id)s at Voke was cancelled %(cancels)s times without an answer.",
+            schedule_id=str(row.schedule_id),
+            cancels=row.cancels,
+        ),
         at=at,
     )
 

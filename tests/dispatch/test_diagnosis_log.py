@@ -23,6 +23,7 @@ from tests.dispatch.silences import LATER, RULES, explained, finding, reports, s
 from tests.factories import AT
 from tests.queries import queries_of
 from tests.threads import Aside, together, until_blocked
+from vcp.said import said
 
 pytestmark = pytest.mark.django_db
 SOON = timedelta(seconds=1)
@@ -41,7 +42,7 @@ def looks(command, *, at=LATER, **options):
 
 
 def told(look, code="KNOWN", result=Result.FINE, word="ACCEPTED", again=False, more=()):
-    found = Finding(check=Check.LOG, result=result, code=code, saw="as told", word=word)
+    found = Finding(check=Check.LOG, result=result, code=code, saw=said("as told"), word=word)
     return LogTold(look=look, findings=(found, *more), again=again)
 
 
@@ -103,7 +104,7 @@ def test_a_better_witness_of_the_clock_replaces_the_streams():
     command.connection.streams.update(skew_ms=400_000)
     assert explained(command).cause == "CLOCK_SKEW"
     [look] = looks(command)
-    agrees = Finding(check=Check.CLOCK, result=Result.FINE, code="AGREE", saw="by REST")
+    agrees = Finding(check=Check.CLOCK, result=Result.FINE, code="AGREE", saw=said("by REST"))
 
     unlisted = told(look, code="UNKNOWN", result=Result.WRONG, word="", more=[agrees])
     record_looks(told=[unlisted], at=LATER, rules=RULES)

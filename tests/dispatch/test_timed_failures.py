@@ -6,8 +6,8 @@ import pytest
 
 from dispatch.models import Command, Kind, TimedCommand
 from dispatch.services import timed as service
+from dispatch.services.not_stopped import not_stopped_alarm_id
 from dispatch.services.retracting import retract
-from dispatch.services.timed import not_stopped_alarm_id
 from dispatch.states import State
 from plants.models import Alarm
 from plants.services.plants import set_plant_dispatch
