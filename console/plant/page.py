@@ -18,7 +18,7 @@ from dispatch.selectors import last_commands
 from dispatch.words import command_title
 from metering.days import local_day_of
 from plants.models import Alarm, Asset, ConnectionMode, Plant, PlantState
-from plants.selectors.overview import count_open_alarms_of_plant, raised_alarms_of
+from plants.selectors.overview import count_open_alarms_of_plant, open_alarms_of
 from plants.selectors.plants import assets_of, plant_by_id
 from plants.words import label_text
 from schedules.selectors.plans import plans_of
@@ -134,7 +134,7 @@ def measured_of(plant: Plant, *, at: datetime) -> Measured:
     """What was measured last: two queries."""
     state: PlantState | None = getattr(plant, "state", None)
     assets: Sequence[Asset] = assets_of(plant_id=plant.pk)
-    alarms: Sequence[Alarm] = raised_alarms_of(plant_id=plant.pk, limit=50)
+    alarms: Sequence[Alarm] = open_alarms_of(plant_id=plant.pk, limit=50)
     chargers = chargers_of(assets, state)
     lines = asset_lines(assets, state, alarms)
     return Measured(

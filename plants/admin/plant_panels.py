@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 from plants.admin.looks import severity_chip
 from plants.admin.marks import NO_DATA, ago, fresh, link, moment
 from plants.models import Alarm, Plant, PlantState, TimeConfigVersion
-from plants.selectors.overview import raised_alarms_of, versions_of
+from plants.selectors.overview import open_alarms_of, versions_of
 from plants.words import (
     Freshness,
     battery_text,
@@ -40,7 +40,7 @@ def plant_panels(plant: Plant, *, at: datetime) -> dict[str, Any]:
         "stale": state is not None and freshness(state.measured_at, at=at) is Freshness.OLD,
         "state_fresh": fresh(None if state is None else state.measured_at, now=at),
         "device_rows": [] if state is None else device_rows(state.devices),
-        "alarm_rows": [alarm_row(alarm, plant, at=at) for alarm in raised_alarms_of(plant_id=plant.pk)],
+        "alarm_rows": [alarm_row(alarm, plant, at=at) for alarm in open_alarms_of(plant_id=plant.pk)],
         "version_rows": [version_row(version, plant) for version in versions_of(plant_id=plant.pk)],
     }
 

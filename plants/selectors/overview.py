@@ -33,10 +33,9 @@ def silent(plants: "QuerySet[Plant]", *, at: datetime) -> "QuerySet[Plant]":
     return plants.filter(state__measured_at__lt=at - RECENT_WITHIN)
 
 
-def raised_alarms_of(*, plant_id: int, limit: int = 20) -> Sequence[Alarm]:
-    """A plant's alarms that are still raised, whatever people did about them, newest first."""
-    rows = Alarm.objects.filter(plant_id=plant_id, cleared_at__isnull=True).order_by("-raised_at")
-    return list(rows[:limit])
+def open_alarms_of(*, plant_id: int, limit: int = 20) -> Sequence[Alarm]:
+    """A plant's alarms that are open, newest first: what its marks and those of its devices go by."""
+    return list(Alarm.objects.filter(IS_OPEN, plant_id=plant_id).order_by("-raised_at")[:limit])
 
 
 def count_open_alarms_of_plant(*, plant_id: int, limit: int) -> int:
@@ -46,7 +45,7 @@ def count_open_alarms_of_plant(*, plant_id: int, limit: int) -> int:
 
 def alarms_of_plant(*, plant_id: int, limit: int = 50) -> Sequence[Alarm]:
     """A plant's alarms: those that are still raised, then the newest others."""
-    rows = Alarm.objects.filter(plant_id=plant_id)
+    rows = Alarm.objects.filter(plant_id=plant_id).select_related("case")
     return list(rows.order_by(F("cleared_at").desc(nulls_first=True), "-raised_at")[:limit])
 
 

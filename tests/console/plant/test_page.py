@@ -13,6 +13,8 @@ from esm import clock
 from people.rights import Role
 from people.services.audit import record
 from plants.models import ConnectionMode, Organisation, Plant, PlantState
+from plants.services.alarm_care import close
+from plants.services.alarm_filing import Told, file_alarms
 from tests import factories
 from tests.console import seed_plant
 from tests.console.conftest import signed_in
@@ -307,3 +309,24 @@ def test_the_number_of_statements_does_not_grow_with_what_the_plant_has(client, 
     many = queries_of(lambda: shown(client, brewery, at=soon))
 
     assert many == few <= 26
+
+
+def test_an_alarm_that_a_person_closed_marks_its_device_no_more_and_is_still_listed(
+    client, brewery, person
+) -> None:
+    raised = seed_plant.fault(brewery, at=NOON)
+    raised.device_id = "B1"
+    raised.save()
+    told = Told(
+        alarm=raised, organisation_id=brewery.organisation_id, raised_at=raised.raised_at, cleared_at=None
+    )
+    (case,) = file_alarms(told=[told], at=NOON)
+    marked = part(shown(client, brewery), "assets")
+    close(case_id=case.pk, why="known, a technician comes", by=person(Role.OPERATOR), at=NOON)
+
+    page = shown(client, brewery)
+    listed = words(shown(client, brewery, "alarms/"))
+
+    assert "Schedule slot missed" in words(marked)
+    assert "Schedule slot missed" not in words(part(page, "assets"))
+    assert "Raised, closed by a person" in listed
