@@ -23,7 +23,8 @@ from vcp import format_timestamp, parse_timestamp
 
 _RELEASE = "Emergency released:"
 _CHUNK = 500
-_OPEN = (State.SCHEDULED, State.QUEUED, State.SENT)
+_UNSENT = (State.SCHEDULED, State.QUEUED)
+_OPEN = (*_UNSENT, State.SENT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +66,12 @@ def gather(stage: Stage, asked: list[int], since: Mark, until: Mark) -> Evidence
         heard=frozenset(one for journal in journals for one in journal.heard),
         **_stored(told),
     )
+
+
+def is_any_unsent(since: Mark) -> bool:
+    """Whether a command after the mark waits to be sent: too early to gather, which costs a hundred times as much."""
+    waiting = Command.objects.filter(pk__gt=since.command_id, state__in=_UNSENT)
+    return waiting.exists()
 
 
 def mark_of(stage: Stage, asked: list[int]) -> Mark:

@@ -15,7 +15,7 @@ from datetime import timedelta
 from time import monotonic
 
 from tests.faults import fault_broker, fault_data, fault_network, fault_processes, fault_takeover  # noqa: F401 - register theirs
-from tests.faults.collect import Mark, gather, mark_of
+from tests.faults.collect import Mark, gather, is_any_unsent, mark_of
 from tests.faults.evidence import Evidence
 from tests.faults.fault import REGISTRY, Fault, Scene, asked, surely
 from tests.faults.load import Load
@@ -155,6 +155,8 @@ class Run:
         deadline = monotonic() + QUIET_S
         pause = threading.Event()
         evidence, violations = Evidence(replay_margin=_NO_TIME), list[Violation]()
+        while asked(lambda: is_any_unsent(since)) is not False and monotonic() < deadline:
+            pause.wait(_LOOK_EVERY_S)
         while True:
             found = asked(lambda: gather(scene.stage, scene.load.asked, since, until))
             if found is not None:
