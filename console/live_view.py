@@ -20,15 +20,17 @@ _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 def live(request: ConsoleRequest) -> HttpResponseBase:
     """Grant a stream of the viewer's organisation.
 
-    200 as `text/event-stream`, 400 for topics that there are not, 204 to a probe, 501 where nothing can stream.
+    200 as `text/event-stream`, 400 for topics that there are not, 501 where nothing can stream. A probe gets 204, or
+    what the stream would get where there is no room for it (`esm.streams`).
     """
     try:
         wishes = wishes_of(request.GET.get("topics", ""))
     except BadWishes as error:
         return HttpResponseBadRequest(f"{error}\n", content_type="text/plain; charset=utf-8")
-    if "probe" in request.GET:
-        return HttpResponse(status=204, headers=_HEADERS)
     granted = request.META.get("asgi.scope", {}).get(STREAM)
+    is_probe = "probe" in request.GET
+    if is_probe and granted is None:
+        return HttpResponse(status=204, headers=_HEADERS)
     if granted is None or request.method != "GET":
         return HttpResponse(
             gettext("This server can't stream."), status=501, content_type="text/plain; charset=utf-8"
@@ -41,6 +43,9 @@ def live(request: ConsoleRequest) -> HttpResponseBase:
             wishes=wishes,
             position=request.headers.get("Last-Event-ID", "") or request.GET.get("from", ""),
             slow="slow" in request.GET,
+            is_probe=is_probe,
         )
     )
+    if is_probe:
+        return HttpResponse(status=204, headers=_HEADERS)
     return HttpResponse(content_type="text/event-stream; charset=utf-8", headers=_HEADERS)

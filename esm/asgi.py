@@ -12,7 +12,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "esm.settings")
 django.setup()
 
 from console.live_rights import still_allowed  # noqa: E402 - what follows imports models, which need the apps
-from esm import clock  # noqa: E402
+from esm import clock, error_pages  # noqa: E402
 from esm.health import HEALTH_VIEWS  # noqa: E402
 from esm.overload import TurnedAway  # noqa: E402
 from esm.shell import Shell, ShellLimits  # noqa: E402
@@ -76,6 +76,7 @@ def _allowed(grants: Sequence[Grant]) -> Sequence[Grant]:
 def _warm() -> None:
     """Read what the first request would wait for, in a thread that serves requests."""
     load_pages()
+    error_pages.warm()
     connection.close()
 
 

@@ -5,6 +5,7 @@ array of `{path, code, message}`. `requestId` stands beside Voke's own members a
 answer ever carries a stack trace or the text of an unexpected exception.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -222,7 +223,16 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500; Django has logged the exception."""
+    """500; Django has logged the exception. 503 where the database did not answer: that is over soon."""
+    away = isinstance(sys.exception(), (OperationalError, InterfaceError))
+    if away and not is_reverse_channel(request.path_info):
+        problem = unavailable("The database does not answer.")
+        return HttpResponse(
+            f"{phrase(problem.status)}\n",
+            status=problem.status,
+            content_type="text/plain; charset=utf-8",
+            headers=dict(problem.headers),
+        )
     if is_reverse_channel(request.path_info):
         problem = Problem(status=500, message="Something went wrong on our side.")
         return problem_response(problem, request_id=request_id_of(request))

@@ -5,7 +5,7 @@ They are journaled as counted rows, so that a flood costs one statement a second
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from time import monotonic
 
@@ -15,14 +15,15 @@ from django.conf import settings
 from django.db import Error, connection
 
 from esm import clock
+from esm.error_pages import HTML, error_page, wants_page
 from esm.errors import CODES, Problem, envelope, too_many_attempts, unavailable
 from esm.middleware import choose_request_id
-from esm.security_headers import FOR_PROGRAMS
+from esm.security_headers import FOR_PEOPLE, FOR_PROGRAMS, IN_THE_ADMIN
 from esm.shell import Answer, Headers, Scope
 from trading_api.gate import GATE
 from trading_api.journal import count_refused
 from trading_api.limits import client_address, counted_as
-from trading_api.paths import Endpoint, endpoint_of, is_reverse_channel
+from trading_api.paths import Endpoint, endpoint_of, is_admin, is_reverse_channel
 from trading_api.selectors import usable_secrets
 
 log = structlog.get_logger(__name__)
@@ -52,10 +53,18 @@ class TurnedAway:
         self._told_gate_at: float | None = None
 
     def overload(self, scope: Scope) -> Answer:
-        """503 with Retry-After: the error envelope on the reverse channel, a plain line elsewhere."""
+        """503 with Retry-After.
+
+        The error envelope on the reverse channel and for who asks for JSON, a page for browsers, a line for others.
+        """
         problem = unavailable("Too many requests wait to be served.")
         if is_reverse_channel(scope["path"]):
             self._count(_address(scope), problem.status)
+            return _answer(scope, problem)
+        accept = _header(scope, b"accept")
+        if wants_page(accept=accept, by_script=bool(_header(scope, b"hx-request"))):
+            return _page(scope, problem)
+        if "application/json" in accept:
             return _answer(scope, problem)
         return _answer(scope, problem, plain=b"Service Unavailable\n")
 
@@ -133,15 +142,22 @@ class TurnedAway:
 
 def _answer(scope: Scope, problem: Problem, *, plain: bytes | None = None) -> Answer:
     request_id = choose_request_id(_header(scope, b"x-request-id"))
-    given = {
-        **FOR_PROGRAMS,
-        **problem.headers,
-        "Content-Type": "application/json" if plain is None else "text/plain; charset=utf-8",
-        "Cache-Control": "no-store",
-        "X-Request-Id": request_id,
-    }
-    headers: Headers = [(name.lower().encode(), value.encode()) for name, value in given.items()]
+    kind = "application/json" if plain is None else "text/plain; charset=utf-8"
     body = msgspec.json.encode(envelope(problem, request_id=request_id)) if plain is None else plain
+    return _complete(problem, body, {**FOR_PROGRAMS, "Content-Type": kind, "X-Request-Id": request_id})
+
+
+def _page(scope: Scope, problem: Problem) -> Answer:
+    request_id = choose_request_id(_header(scope, b"x-request-id"))
+    is_read = scope["method"] in ("GET", "HEAD")
+    text = error_page(problem.status, request_id=request_id, is_read=is_read, is_certain=True)
+    allowed = IN_THE_ADMIN if is_admin(scope["path"]) else FOR_PEOPLE
+    return _complete(problem, text.encode(), {**allowed, "Content-Type": HTML, "X-Request-Id": request_id})
+
+
+def _complete(problem: Problem, body: bytes, given: Mapping[str, str]) -> Answer:
+    every = {**given, **problem.headers, "Cache-Control": "no-store"}
+    headers: Headers = [(name.lower().encode(), value.encode()) for name, value in every.items()]
     return Answer(status=problem.status, headers=headers, body=body)
 
 

@@ -70,6 +70,7 @@ MIDDLEWARE = [
     "esm.metrics.MetricsMiddleware",
     "esm.health.HealthMiddleware",
     "trading_api.middleware.PullJournalMiddleware",
+    "esm.error_pages.ErrorPagesMiddleware",
     "esm.middleware.ShellRefusalMiddleware",
     "trading_api.plain_list.PlainListMiddleware",
     "django.middleware.security.SecurityMiddleware",

@@ -46,6 +46,7 @@ LEFT = "esm.left"
 _HOLD_S = 0.5
 _HELD_SHARE = 4
 _BODILESS = frozenset({204, 304})
+_GRANTED = frozenset({200, 204})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,7 +274,7 @@ class Shell:
         self._busy += 1
         try:
             answer = await asyncio.get_running_loop().run_in_executor(self._pool, call)
-            return replace(answer, stream=granted[0]) if granted and answer.status == 200 else answer
+            return replace(answer, stream=granted[0]) if granted and answer.status in _GRANTED else answer
         finally:
             self._busy -= 1
             if left:

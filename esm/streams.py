@@ -105,9 +105,13 @@ class Streams:
         """Stream what the answer of the view grants, behind its head, until either side ends it."""
         grant: Grant = answer.stream
         if (reason := self._refusal(grant)) is not None:
-            stream_metrics.REFUSED.labels(reason).inc()
+            if not grant.is_probe:
+                stream_metrics.REFUSED.labels(reason).inc()
             refusal = 429 if reason == "person" else 503
             await _send_refusal(refusal, answer.headers, send)
+            return
+        if grant.is_probe:
+            await _send_head(answer, send)
             return
         listener = self._enter(grant)
         loop = asyncio.get_running_loop()
@@ -224,6 +228,12 @@ class Streams:
 async def _gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+async def _send_head(answer: Answer, send: Send) -> None:
+    head = [(name, value) for name, value in answer.headers if name != b"content-length"]
+    await send({"type": "http.response.start", "status": answer.status, "headers": head})
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def _send_refusal(status: int, headers: Headers, send: Send) -> None:

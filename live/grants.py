@@ -16,7 +16,7 @@ class Grant:
     """Who may hear what. `position`: the text of the place to go on at, "" = from now on.
 
     `session_key`: the session by which the person is signed in; a stream ends soon after it. `slow`: nobody looks at
-    it at present.
+    it at present. `is_probe`: only asked whether a stream would be served.
     """
 
     organisation_id: int
@@ -25,3 +25,4 @@ class Grant:
     wishes: Wishes
     position: str = ""
     slow: bool = False
+    is_probe: bool = False

@@ -47,6 +47,42 @@ def test_people_get_a_line_of_text(turned_away: TurnedAway) -> None:
     assert turned_away.overload(scope("/admin/")).body == b"Service Unavailable\n"
 
 
+@pytest.mark.parametrize(
+    ("method", "words", "tries_again"),
+    [
+        ("GET", "This page tries again by itself", True),
+        ("POST", "Nothing was done: go back and send it again", False),
+    ],
+)
+@pytest.mark.parametrize("path", ["/console/fleet/", "/admin/plants/plant/"])
+def test_browsers_get_a_page_and_only_what_is_read_is_tried_again(
+    turned_away: TurnedAway, path: str, method: str, words: str, tries_again: bool
+) -> None:
+    asked = scope(path, accept="text/html,*/*;q=0.8", x_request_id="trace-0815") | {"method": method}
+    answer = turned_away.overload(asked)
+    headers, text = dict(answer.headers), answer.body.decode()
+    assert (answer.status, headers[b"content-type"], headers[b"retry-after"]) == (
+        503,
+        b"text/html; charset=utf-8",
+        b"2",
+    )
+    assert words in text
+    assert "trace-0815" in text
+    assert ('http-equiv="refresh"' in text) is tries_again
+    assert b"script-src 'self'" in headers[b"content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    ("more", "body"),
+    [
+        ({"accept": "application/json"}, b'"code":"SERVICE_UNAVAILABLE"'),
+        ({"accept": "text/html", "hx_request": "true"}, b"Service Unavailable\n"),
+    ],
+)
+def test_scripts_of_pages_get_no_page(turned_away: TurnedAway, more: dict[str, str], body: bytes) -> None:
+    assert body in turned_away.overload(scope("/console/fleet/", **more) | {"method": "GET"}).body
+
+
 @pytest.mark.django_db(transaction=True)
 def test_what_was_turned_away_becomes_one_counted_row_per_address(
     turned_away: TurnedAway, settings: Settings

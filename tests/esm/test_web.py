@@ -150,9 +150,20 @@ def test_a_header_of_the_client_cannot_make_the_shell_refuse(
     assert httpx.get(f"{server.url}/trading/plant/list", headers=headers).status_code == 200
 
 
-def test_a_body_too_large_for_a_page_is_a_plain_413(server: Running) -> None:
-    answer = httpx.post(f"{server.url}/admin/login/", content=b"x" * 200_000)
-    assert (answer.status_code, answer.headers["Content-Type"]) == (413, "text/plain; charset=utf-8")
+@pytest.mark.parametrize(
+    ("accept", "kind", "words"),
+    [
+        ("*/*", "text/plain; charset=utf-8", "Entity Too Large"),
+        ("application/json", "application/json", '"code":"PAYLOAD_TOO_LARGE"'),
+        ("text/html,*/*;q=0.8", "text/html; charset=utf-8", "This is too large to be taken"),
+    ],
+)
+def test_a_body_too_large_for_a_page_is_a_413_as_its_client_reads_it(
+    server: Running, accept: str, kind: str, words: str
+) -> None:
+    answer = httpx.post(f"{server.url}/admin/login/", content=b"x" * 200_000, headers={"Accept": accept})
+    assert (answer.status_code, answer.headers["Content-Type"]) == (413, kind)
+    assert words in answer.text
     assert PullJournal.objects.count() == 0
 
 

@@ -72,7 +72,11 @@ def test_a_person_has_so_many_streams_and_no_more(
         refused = open_stream(server, cookies, "command")
         assert refused.status == 429
         assert b"retry-after" in refused.head.lower()
+        # EventSource tells nobody why it was refused; whoever asks by a probe hears it.
+        probe = {"url": f"{server.url}/console/live/?topics=command&probe=1", "headers": {"Cookie": cookies}}
+        assert httpx.get(**probe, timeout=20).status_code == 429
         first.close()
+        until(lambda: httpx.get(**probe, timeout=20).status_code == 204)
         until(lambda: open_stream(server, cookies, "command").status == 200)
         second.close()
 
