@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, wraps
 from typing import Any, Concatenate, ParamSpec
+from urllib.parse import urlsplit, urlunsplit
 
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
@@ -140,7 +141,7 @@ def page(right: Right = Right.SEE) -> Callable[[_View[_P]], Callable[Concatenate
         def guarded(request: ConsoleRequest, /, *args: _P.args, **kwargs: _P.kwargs) -> HttpResponseBase:
             user = request.user
             if not isinstance(user, User):
-                return _to_sign_in(request)
+                return to_sign_in(request)
             organisation = organisation_of(request, user)
             if organisation is None:
                 return _elsewhere(request, resolve_url("console:account:choose"))
@@ -197,10 +198,14 @@ def _unkept(response: HttpResponseBase) -> HttpResponseBase:
     return response
 
 
-def _to_sign_in(request: HttpRequest) -> HttpResponse:
-    if request.headers.get("HX-Request"):
-        return _elsewhere(request, resolve_url(settings.LOGIN_URL))
-    return redirect_to_login(request.get_full_path())
+def to_sign_in(request: HttpRequest) -> HttpResponse:
+    """The way to the sign-in, and back afterwards: for a script to the page that it is on."""
+    if not request.headers.get("HX-Request"):
+        return redirect_to_login(request.get_full_path())
+    page = urlsplit(request.headers.get("HX-Current-URL", ""))
+    onward = urlunsplit(("", "", page.path, page.query, ""))
+    address = redirect_to_login(onward)["Location"] if onward else resolve_url(settings.LOGIN_URL)
+    return _elsewhere(request, address)
 
 
 def _elsewhere(request: HttpRequest, address: str) -> HttpResponse:

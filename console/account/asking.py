@@ -4,14 +4,12 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
-from django.conf import settings
-from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import render, resolve_url
+from django.shortcuts import render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 
-from console.access import ConsoleRequest, Viewer, organisation_of
+from console.access import ConsoleRequest, Viewer, organisation_of, to_sign_in
 from people.errors import TooManyAttempts
 from people.middleware import needs_set_up
 from people.services.acts import Doer
@@ -59,13 +57,6 @@ def signed_in(view: _View[_P]) -> Callable[Concatenate[Any, _P], HttpResponseBas
         return view(request, *args, **kwargs)
 
     return guarded
-
-
-def to_sign_in(request: HttpRequest) -> HttpResponse:
-    """The way to the sign-in, and back afterwards."""
-    if request.headers.get("HX-Request"):
-        return HttpResponse(status=204, headers={"HX-Redirect": resolve_url(settings.LOGIN_URL)})
-    return redirect_to_login(request.get_full_path())
 
 
 def doer_of(request: ConsoleRequest) -> Doer:

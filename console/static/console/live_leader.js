@@ -2,8 +2,9 @@
 
 import { later, newest, oldest, parsePosition } from "./live_place.js";
 
-const KEYS_MAX = 400, FIRST_WAIT_MS = 1000, LONGEST_WAIT_MS = 30000, CENSUS_MS = 300000, ANSWER_MS = 10000;
+const KEYS_MAX = 400, FIRST_WAIT_MS = 1000, LONGEST_WAIT_MS = 30000, CENSUS_MS = 300000, ANSWER_MS = 10000, PROBE_MS = 15000;
 const OPENS_SOON_MS = 40;
+const WHY = { 429: "many", 503: "busy" };
 
 export class Leader {
   /** `tell` reaches every tab; `over` ends the lead. */
@@ -13,7 +14,8 @@ export class Leader {
     this.source = null;
     this.covered = "";          // what the open stream brings
     this.failures = 0;
-    this.state = { live: false, since: Date.now(), away: false, signedOut: false };
+    // `why` it is not live, where the server said so: "busy", or "many" streams of this person are open.
+    this.state = { live: false, since: Date.now(), away: false, signedOut: false, why: "" };
     this.timers = {};
     // A broken network is known sooner than its silence is noticed.
     this.offline = () => this.failed();
@@ -27,8 +29,12 @@ export class Leader {
   wished({ from, topics, place, slow }) {
     const known = this.tabs.has(from);
     this.tabs.set(from, { topics, slow, said: Date.now() });
+    if (this.state.signedOut) {
+      // A page that was opened since: somebody has signed in again.
+      if (!known) this.probe();
+      return;
+    }
     if (!known) this.tell({ kind: "state", state: this.state });
-    if (this.state.signedOut) return;
     const behind = place && this.place && later(this.place, place);
     if (behind && !known) this.place = oldest(this.place, place) ?? this.place;
     if (!this.place && place) this.place = place;
@@ -93,7 +99,7 @@ export class Leader {
       this.failures = 0;
       this.beatMs = beat_s * 1000;
       this.watch();
-      this.become({ live: true, away });
+      this.become({ live: true, away, why: "" });
     });
     on("live", (event, items) => this.bring(parsePosition(event.lastEventId), items));
     on("resync", (event, { topics }) => {
@@ -119,20 +125,23 @@ export class Leader {
     else this.later("again", 200 + Math.random() * 1300, () => this.open());
   }
 
-  failed() {
+  failed(why = "", leastMs = 0) {
     this.close();
-    this.become({ live: false });
-    const most = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.failures++);
+    this.become({ live: false, why });
+    const most = Math.max(leastMs * 2, Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.failures++));
     this.later("again", most * (0.5 + Math.random() / 2), () => this.probe());
   }
 
-  /** EventSource does not tell why it was refused: is the person still signed in? */
+  /** EventSource does not tell why it was refused: is the person still signed in, is there room? */
   async probe() {
     try {
-      const answer = await fetch(`${this.url}?probe=1&topics=plant`, { headers: { "HX-Request": "true" }, redirect: "manual" });
+      const answer = await fetch(`${this.url}?probe=1&topics=plant`, { headers: { "HX-Request": "true" }, redirect: "manual", signal: AbortSignal.timeout(PROBE_MS) });
       if (answer.headers.has("HX-Redirect")) this.become({ live: false, signedOut: true });
-      else if (answer.status === 204) this.open();
-      else this.failed();
+      else if (answer.status === 204) {
+        this.become({ signedOut: false });
+        this.open();
+      }
+      else this.failed(WHY[answer.status], 1000 * Number(answer.headers.get("Retry-After") ?? 0));
     } catch {
       this.failed();
     }

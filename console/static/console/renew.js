@@ -2,6 +2,7 @@
 // Not by htmx: what it queues for a part that an answer replaces meanwhile is never asked, of what waits for one element
 // it keeps the last alone, and nobody is told.
 
+import { showSignedOut } from "./live_bar.js";
 import { paced } from "./pace.js";
 
 const AT_MOST_MS = 15_000;
@@ -13,6 +14,7 @@ export async function fetched(address, headers = {}) {
       headers: { "HX-Request": "true", ...headers }, credentials: "same-origin", signal: AbortSignal.timeout(AT_MOST_MS),
     });
     if (answer.status === 200) return await answer.text();
+    if (answer.headers.has("HX-Redirect")) showSignedOut();
     return answer.status >= 500 || answer.status === 429 ? false : null;
   } catch {
     return false; // a server that is away is told by the bar of live data

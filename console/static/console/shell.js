@@ -1,5 +1,6 @@
 // What every page has: the CSRF header of htmx, one timer for all ages, theme, palette, sheet, dialogs, copying.
 
+import { showSignedOut } from "./live_bar.js";
 import { ageText, countdownText, serverNow, setText, toast, t } from "./words.js";
 
 const root = document.documentElement;
@@ -22,6 +23,12 @@ document.body.addEventListener("htmx:responseError", (event) => {
   if (!isAsked(event.detail.requestConfig)) return;
   const id = event.detail.xhr.getResponseHeader("X-Request-Id");
   toast(`${t("That did not work. Nothing is shown as done.")} ${event.detail.xhr.status}${id ? `, ${id}` : ""}`);
+});
+// A session that has run out takes nobody's page away by itself: the bar says it. Whoever acts is led to the sign-in.
+document.body.addEventListener("htmx:beforeOnLoad", (event) => {
+  if (isAsked(event.detail.requestConfig) || !event.detail.xhr.getResponseHeader("HX-Redirect")) return;
+  event.preventDefault();
+  showSignedOut();
 });
 // The result of an action speaks for itself: its heading gets the focus.
 document.body.addEventListener("htmx:afterSwap", (event) => {

@@ -1,13 +1,17 @@
 """Live data in Chromium over the real server: one stream for all tabs, take-over, breaks, and who is signed out."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, Page
+from pytest_django import Settings
 
+from esm import clock
 from people.rights import Role
+from people.sessions import SEEN_AT, SessionStore
 from plants.models import Organisation, User
 from tests import factories
 from tests.live.conftest import publish, tile, told, until
@@ -40,15 +44,19 @@ def server(transactional_db: None) -> Iterator[Running]:
         yield one
 
 
-@pytest.fixture
-def person_s_browser(browser: Browser, server: Running, person: User) -> Iterator[BrowserContext]:
-    """A browser in which the person is signed in."""
+def sign_in(context: BrowserContext, person: User, server: Running) -> None:
     client = Client()
     client.force_login(person)
-    context = browser.new_context(base_url=server.url)
     context.add_cookies(
         [{"name": name, "value": one.value, "url": server.url} for name, one in client.cookies.items()]
     )
+
+
+@pytest.fixture
+def person_s_browser(browser: Browser, server: Running, person: User) -> Iterator[BrowserContext]:
+    """A browser in which the person is signed in."""
+    context = browser.new_context(base_url=server.url)
+    sign_in(context, person, server)
     yield context
     context.close()
 
@@ -141,3 +149,82 @@ def test_who_is_signed_out_is_told_and_led_to_the_sign_in(
     person_s_browser.set_offline(False)
     page.wait_for_selector("#live-bar a")
     assert "signed out" in page.inner_text("#live-bar")
+
+
+def _nobody_used_it(person: User) -> None:
+    """The session of the person has run out."""
+    for row in person.sessions.all():
+        session = SessionStore(row.session_key)
+        session[SEEN_AT] = (clock.now() - timedelta(hours=9)).isoformat()
+        session.save()
+
+
+def test_a_page_whose_session_has_run_out_stays_says_so_and_is_come_back_to(
+    person_s_browser: BrowserContext, person: User
+) -> None:
+    factories.plant(on=factories.connection(owner=person.organisation))
+    person.set_password("correct horse battery")
+    person.save()
+    page = person_s_browser.new_page()
+    page.set_default_timeout(60_000)
+    page.goto("/console/login/")
+    page.get_by_label("User name").fill("jana")
+    page.get_by_label("Password").fill("correct horse battery")
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/console/fleet/")
+    page.goto("/console/fleet/?q=brewery&view=all")
+    _nobody_used_it(person)
+    page.evaluate("htmx.trigger('#fleet-top', 'refresh')")
+    page.wait_for_selector("#live-bar a")
+    assert (page.url.endswith("/console/fleet/?q=brewery&view=all"), page.inner_text("#live-bar")) == (
+        True,
+        "You are signed out. Sign in again",
+    )
+
+    page.click("#live-bar a")
+    page.get_by_label("User name").fill("jana")
+    page.get_by_label("Password").fill("correct horse battery")
+    page.get_by_role("button", name="Sign in").click()
+
+    page.wait_for_url("**/console/fleet/?q=brewery&view=all")
+
+
+def test_who_signs_in_again_in_another_window_has_live_data_there_and_the_first_page_is_told_to_be_loaded_anew(
+    open_tab: Callable[..., Page],
+    organisation: Organisation,
+    person: User,
+    person_s_browser: BrowserContext,
+    server: Running,
+) -> None:
+    first = open_tab(["command", None])
+    person.sessions.all().delete()
+    first.evaluate("dispatchEvent(new Event('offline')); dispatchEvent(new Event('online'))")
+    first.wait_for_selector("#live-bar a")
+    sign_in(person_s_browser, person, server)
+
+    second = open_tab(["command", None])
+    publish(told(organisation, 1))
+
+    assert heard(second, 1) == [1]
+    assert second.is_hidden("#live-bar")
+    first.wait_for_selector("#live-bar a >> text=Load this page anew")
+
+
+def test_too_many_windows_of_a_person_are_told_apart_from_a_broken_line(
+    settings: Settings, browser: Browser, person: User
+) -> None:
+    settings.LIVE_STREAMS_PER_PERSON = 1
+    with running() as server:
+        contexts = [browser.new_context(base_url=server.url) for _ in range(2)]
+        pages = []
+        for context in contexts:
+            sign_in(context, person, server)
+            page = context.new_page()
+            page.goto("/console/account/")
+            page.evaluate(_LISTEN, [["command", None]])
+            until(lambda: page.evaluate("live.state().live || live.state().why === 'many'"))  # noqa: B023
+            pages.append(page)
+        pages[1].wait_for_selector("#live-bar:not([hidden])", timeout=60_000)
+        assert "Too many windows of yours are open" in pages[1].inner_text("#live-bar")
+        for context in contexts:
+            context.close()

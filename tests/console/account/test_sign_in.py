@@ -262,6 +262,14 @@ def test_a_script_of_somebody_signed_out_is_led_to_the_sign_in(browser, db):
     assert (response.status_code, response["HX-Redirect"]) == (204, reverse("console:account:login"))
 
 
+def test_a_script_of_somebody_signed_out_is_led_back_to_its_page_afterwards(browser, db):
+    page = "https://esm.example/console/alarms/?tab=mine&plant=7#case"
+
+    response = browser.get("/console/fleet/top/", headers={"HX-Request": "true", "HX-Current-URL": page})
+
+    assert response["HX-Redirect"] == "/console/login/?next=/console/alarms/%3Ftab%3Dmine%26plant%3D7"
+
+
 @pytest.mark.parametrize(("hours", "minutes", "lives"), [(0, 119, True), (0, 121, False)])
 def test_a_session_that_nobody_uses_ends(hours, minutes, lives, person):
     client = signed_in(person())
