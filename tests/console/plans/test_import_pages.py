@@ -107,7 +107,7 @@ def test_an_exported_day_comes_back_through_the_import_as_it_was(
     sent = upload(operator_client, text)
     page = operator_client.get(sent.headers["Location"])
 
-    assert "none" in page.content.decode()
+    assert "No change" in page.content.decode()
     operator_client.post(sent.headers["Location"], {"digest": digest(page)})
     assert document(operator_client, plant, TODAY)["rows"] == before
 
