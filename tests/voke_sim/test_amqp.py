@@ -26,7 +26,7 @@ from vcp import encode_envelope, new_envelope, parse_amqps_uri, queue_names, sig
 from voke_sim.clock import system_clock
 from voke_sim.config import TransportConfig, TransportKind
 from voke_sim.transport.amqp import AmqpTransport
-from voke_sim.transport.port import Inbound, Outbound, Sent
+from voke_sim.transport.port import Inbound, Intake, Outbound, Sent
 
 REPOSITORY = Path(__file__).parents[2]
 WAIT_S = 30.0
@@ -162,6 +162,37 @@ def test_a_lost_connection_is_made_again_and_old_deliveries_are_skipped(
     assert again.redelivered
     assert transport.publish([event(partner, "event.alarm")]) == [Sent.CONFIRMED]
     until(lambda: rabbit.queue_depth(partner, partner.queues["command"]) == 0, "the queue is empty")
+
+
+@pytest.mark.parametrize("lost", ["before it was asked of the broker", "after the broker had confirmed it"])
+def test_what_is_bound_stays_as_it_was_asked_for_over_a_lost_connection(
+    rabbit: RabbitServer,
+    partner: Partner,
+    transport: AmqpTransport,
+    monkeypatch: pytest.MonkeyPatch,
+    lost: str,
+) -> None:
+    change = transport._set_intake_now
+    failures = ["lost"] if lost.startswith("before") else []
+
+    def fail_first(intake: Intake, channel: Any) -> None:
+        if failures:
+            raise pika.exceptions.StreamLostError(failures.pop())
+        change(intake, channel)
+
+    monkeypatch.setattr(transport, "_set_intake_now", fail_first)
+    assert transport.set_intake(Intake.UNBOUND)
+    if lost.startswith("after"):
+        until(lambda: transport.intake is Intake.UNBOUND, "the broker confirms it")
+        rabbit.ctl("close_all_connections", "--vhost", partner.vhost, "test")
+        until(lambda: transport._session == 2 and transport.is_connected, "it connects again")
+    until(lambda: transport.intake is Intake.UNBOUND and transport.is_connected, "nothing is bound")
+
+    with pytest.raises(pika.exceptions.UnroutableError):
+        publish(rabbit, partner, "command.mode", b"1")
+    assert transport.set_intake(Intake.OPEN)
+    until(lambda: transport.intake is Intake.OPEN, "all is bound again")
+    publish(rabbit, partner, "command.mode", b"2")
 
 
 def test_a_deleted_queue_counts_as_a_lost_connection(

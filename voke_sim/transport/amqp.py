@@ -77,7 +77,7 @@ class AmqpTransport:
         self._changed = threading.Condition()
         self._inbound: deque[Inbound] = deque()
         self._requests: deque[Callable[[Any], None]] = deque()
-        self._intake = Intake.OPEN
+        self._wanted = self._intake = Intake.OPEN
         self._session = 0
         self._connection: Any = None
         self._is_connected = False
@@ -131,8 +131,11 @@ class AmqpTransport:
         return self._intake
 
     def set_intake(self, intake: Intake) -> bool:
-        """Ask the connection's thread to change the bindings."""
-        return self._request(partial(self._set_intake_now, intake))
+        """Ask the connection's thread to change the bindings; what is lost with a connection is asked of the next."""
+        if not self._request(partial(self._set_intake_now, intake)):
+            return False
+        self._wanted = intake
+        return True
 
     def _request(self, request: Callable[[Any], None]) -> bool:
         with self._changed:
@@ -178,6 +181,9 @@ class AmqpTransport:
         channel.confirm_delivery()
         if self._settings.declare_topology:
             self._declare(channel)
+            self._intake = Intake.OPEN
+        if self._wanted is not self._intake:
+            self._set_intake_now(self._wanted, channel)
         channel.basic_qos(prefetch_count=self._settings.prefetch)
         lost: list[str] = []
         channel.add_on_cancel_callback(lambda frame: lost.append(str(frame.method.consumer_tag)))
