@@ -150,7 +150,9 @@ class Streams:
         listener = Listener(grant, at=self._at, away=self._away, now=self._now)
         if grant.position:
             since = position_of(grant.position)
-            missed = since and self._ring.missed(grant.organisation_id, since, upto=self._at)
+            missed = since and self._ring.missed(
+                grant.organisation_id, since, upto=self._at, plants=grant.wishes.plants
+            )
             listener.resume(since, missed or None)
         self._open.add(listener)
         stream_metrics.OPEN.inc()

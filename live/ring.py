@@ -14,7 +14,7 @@ begun anew (`epoch`), nobody's place is known.
 import secrets
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
@@ -125,8 +125,14 @@ class Ring:
                 return None
         return found[::-1]
 
-    def missed(self, organisation_id: int, since: Position, *, upto: Position) -> Missed:
-        """What was told to an organisation after a position, as far as to another one."""
+    def missed(
+        self, organisation_id: int, since: Position, *, upto: Position, plants: Set[str] | None = None
+    ) -> Missed:
+        """What was told to an organisation after a position, as far as to another one.
+
+        `plants`: keys of those whose values matter, None = all. Of few they are looked up: when a server comes back its
+        pages come at once, and a look at ten thousand plants' values for each of them would hold up all streams.
+        """
         with self._guard:
             if since.epoch != self._epoch or upto.epoch != self._epoch:
                 return Missed(lists=(), tiles=(), lists_lost=True, tiles_lost=True)
@@ -138,10 +144,9 @@ class Ring:
                 for event in entry.events
                 if event.organisation_id == organisation_id
             ]
-            newer = takewhile(lambda one: one[0] > since.tiles, reversed(self._tiles.values()))
             tiles = [
                 (place, event)
-                for place, event in newer
+                for place, event in self._newer(since.tiles, plants)
                 if place <= upto.tiles and event.organisation_id == organisation_id
             ]
             return Missed(
@@ -162,6 +167,14 @@ class Ring:
             with self._guard:
                 self._bells.remove(bell)
 
+    def _newer(self, since: Place, plants: Set[str] | None) -> Iterator[tuple[Place, Event]]:
+        """Values that came after a place, the newest first."""
+        if plants is None:
+            return takewhile(lambda one: one[0] > since, reversed(self._tiles.values()))
+        known = (self._tiles.get((key, part)) for key in plants for part in self._parts)
+        found = [one for one in known if one is not None and one[0] > since]
+        return iter(sorted(found, key=lambda one: one[0], reverse=True))
+
     def _ring_bells(self) -> None:
         with self._guard:
             bells = tuple(self._bells)
@@ -174,6 +187,7 @@ class Ring:
         self._tile_place = self._tiles_floor = tiles
         self._lists: deque[Entry] = deque()
         self._tiles: OrderedDict[tuple[str, str], tuple[Place, Event]] = OrderedDict()
+        self._parts: set[str] = set()
         self._recent: deque[Entry] = deque()
         self._lists_held = self._recent_held = 0
 
@@ -192,6 +206,7 @@ class Ring:
         self._tile_place = place
         for event in news:
             key = (event.key, event.part)
+            self._parts.add(event.part)
             self._tiles[key] = (place, event)
             self._tiles.move_to_end(key)
         while len(self._tiles) > self._tiles_max:

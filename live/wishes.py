@@ -34,6 +34,12 @@ class Wishes:
             for key in ("*",) if keys is None else keys:
                 yield organisation_id, topic, key
 
+    @property
+    def plants(self) -> Set[str] | None:
+        """Keys of the plants whose values are wished for; None = of all."""
+        keys = self.topics.get(Topic.PLANT.value, frozenset())
+        return None if keys is None else {key.removeprefix("p") for key in keys}
+
     def include(self, event: Event) -> bool:
         """Whether an event of the organisation is wished for."""
         if event.topic not in self.topics:
