@@ -146,6 +146,10 @@ class Plant(models.Model):
 
     class Meta:
         ordering = ["name", "id"]
+        indexes = [
+            # Lists go through an organisation's plants in this order, page by page.
+            models.Index(fields=["organisation", "name", "id"], name="plant_by_name"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["organisation", "external_plant_id"], name="external_plant_id_once_per_organisation"

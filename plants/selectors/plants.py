@@ -1,12 +1,13 @@
 """Reading plants within an organisation, their assets, ratings and time-config blocks."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime
 from uuid import UUID
 
 from django.db import connection as database
-from django.db.models import Count, Subquery
+from django.db.models import Subquery
 
 from plants.errors import NotFound
 from plants.models import Asset, Connection, Plant, TimeConfigBlock, TimeConfigVersion
@@ -34,14 +35,15 @@ def get_plant(*, organisation_id: int, external_plant_id: str) -> Plant:
     return plant
 
 
-def zone_of_organisation(organisation_id: int) -> str:
-    """The zone in which most of its plants stand: its wall clock; UTC while it has none."""
-    rows = Plant.objects.filter(organisation_id=organisation_id).order_by().values_list("time_zone")
-    first = rows.annotate(number=Count("pk")).order_by("-number", "time_zone").first()
-    return "UTC" if first is None else str(first[0])
-
-
 MOST_ASSETS = 500
+MOST_ZONES = 500
+
+
+def zone_of_organisation(organisation_id: int) -> str:
+    """The zone in which most of its plants stand (of MOST_ZONES by name): its wall clock; UTC while it has none."""
+    rows = Plant.objects.filter(organisation_id=organisation_id).order_by("name", "pk")
+    zones = Counter(rows.values_list("time_zone", flat=True)[:MOST_ZONES])
+    return min(zones, key=lambda zone: (-zones[zone], zone), default="UTC")
 
 
 def plant_by_id(*, organisation_id: int, plant_id: int) -> Plant | None:
