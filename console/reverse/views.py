@@ -24,6 +24,7 @@ from plants.time_config import Block
 from trading_api.mapping import Outcome, ResultCode, result_code
 from trading_api.models import ConfigUpdateRequest, Credential
 from trading_api.paths import Endpoint
+from trading_api.selectors import count_waiting_updates
 from trading_api.selectors_pulls import (
     ANSWERS,
     Wanted,
@@ -42,6 +43,7 @@ from trading_api.services.updates import approve_update, refuse_update
 APPROVE, REFUSE = "approve", "refuse"
 _REASON_CHARS = 500
 _BEHIND = 20
+_WAITING, _COUNTED = 20, 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +61,8 @@ def overview(request: ConsoleRequest) -> HttpResponse:
     whose = request.viewer.organisation.pk
     context = {
         "last": last_pull(organisation_id=whose),
-        "waiting": _compared(waiting_updates(organisation_id=whose)),
+        "waiting": _compared(waiting_updates(organisation_id=whose, limit=_WAITING)),
+        "waiting_count": count_waiting_updates(organisation_id=whose, limit=_COUNTED),
         "decided": decided_updates(organisation_id=whose),
         "credentials": list(Credential.objects.filter(organisation_id=whose).order_by("client_id")[:20]),
         **_journal(request),

@@ -1,5 +1,7 @@
 """The reverse channel's screen: what Voke pulled, what it holds, what waits for a person."""
 
+from uuid import uuid4
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -45,6 +47,31 @@ def test_the_page_tells_the_last_pull_what_waits_and_the_journal(
     assert "1 update of Voke waits for review" in text
     assert "Deciding takes the role Engineer" in text
     assert text.count("<tr><td") >= 40
+
+
+def test_of_many_updates_that_wait_all_are_counted_and_the_oldest_are_shown(
+    viewer_client: Client, organisation: Organisation
+) -> None:
+    pulled(organisation, at=AT)
+    one, ids = _open_update(), [uuid4() for _ in range(22)]
+    plants = [factories.plant(on=one.plant.connection) for _ in ids]
+    ConfigUpdateRequest.objects.bulk_create(
+        ConfigUpdateRequest(
+            request_id=request_id,
+            plant=plant,
+            credential=one.credential,
+            blocks=one.blocks,
+            state=UpdateState.OPEN,
+            asked_at=AT,
+        )
+        for request_id, plant in zip(ids, plants, strict=True)
+    )
+
+    text = _text(viewer_client, OVERVIEW)
+
+    assert "23 updates of Voke wait for review" in text
+    assert "The oldest are shown" in text
+    assert (plants[18].name in text, plants[19].name in text) == (True, False)
 
 
 def test_nothing_of_another_organisation_is_shown(viewer_client: Client, organisation: Organisation) -> None:
