@@ -11,15 +11,17 @@ const renewed = (id) => renewal([id], EVERY_MS, () => document.getElementById(id
 const banner = renewed("act-banner"), sent = renewed("act-sent"), rows = renewed("act-rows");
 
 document.body.addEventListener("acting:done", rows);
+// Of this plant alone: an organisation's ten thousand others say much that nobody looks at here.
+const here = plantShown() ? [`p${plantShown()}`] : null;
 for (const topic of ["override", "latch", "plan"]) {
-  onTopic(topic, null, ({ data }) => {
+  onTopic(topic, here, ({ data }) => {
     if (data.plant !== plantShown()) return;
     banner();
     const fit = document.querySelector(".act-fit");
     if (fit) window.htmx?.trigger(fit, "recheck");
   });
 }
-onTopic("command", null, ({ data }) => {
+onTopic("command", here, ({ data }) => {
   if (data.plant !== plantShown()) return;
   if (data.id === commandShown()) sent();
   if (data.kind === "emergency") banner();
