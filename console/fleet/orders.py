@@ -40,6 +40,7 @@ from dispatch.selectors_orders import (
     plants_of_order,
     progress_of,
 )
+from dispatch.services.bulk import Among
 from dispatch.services.orders import Counted, Selection, count_selection, release_order, send_order
 from dispatch.words import cause_text
 from esm import clock
@@ -194,7 +195,7 @@ def _selection(text: str) -> Selection:
 
 
 def _names(organisation_id: int, selection: Selection) -> list[str]:
-    rows = Plant.objects.filter(organisation_id=organisation_id, pk__in=sorted(selection.plant_ids or ()))
+    rows = Plant.objects.filter(Among(selection.plant_ids or ()), organisation_id=organisation_id)
     return list(rows.order_by("name", "pk").values_list("name", flat=True)[:NAMED])
 
 
