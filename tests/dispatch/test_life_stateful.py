@@ -2,7 +2,7 @@
 
 Two relays of each connection, a broker that confirms, refuses, nacks, loses confirms or loses messages, Voke's words in
 any order, emergencies, releases, switches, takeovers and a clock that moves: hypothesis invents the story, and after
-every step the database must hold what `dispatch` promises. LIFE_EXAMPLES and LIFE_STEPS widen it.
+every step the database must hold what `dispatch` promises. RANDOM_EXAMPLES (tests/examples.py) and LIFE_STEPS widen it.
 """
 
 import os
@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from django.db import transaction
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -44,6 +44,7 @@ from plants.services.plants import set_plant_dispatch
 from tests import factories
 from tests.dispatch.helpers import ask, hold_now, mode, release, setpoint, stop_now
 from tests.dispatch.takeovers import retired
+from tests.examples import examples
 from tests.factories import AT, OPERATOR
 from vcp import CommandAck, Execution
 
@@ -318,11 +319,9 @@ class LifeOfCommands(RuleBasedStateMachine):
 def test_a_commands_life_keeps_its_promises_whatever_happens() -> None:
     run_state_machine_as_test(
         LifeOfCommands,
-        settings=settings(
-            max_examples=int(os.environ.get("LIFE_EXAMPLES", "8")),
+        settings=examples(
+            8,
             stateful_step_count=int(os.environ.get("LIFE_STEPS", "40")),
-            deadline=None,
-            database=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

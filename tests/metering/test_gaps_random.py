@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 from django.db import transaction
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.models import Gap, Stream
@@ -13,6 +13,7 @@ from metering.partitions import ROLLUPS
 from metering.services.gaps import SETTLED_AFTER
 from plants.services.partitions import READINGS, ensure_partitions
 from tests import factories
+from tests.examples import examples
 from tests.metering.gap_world import (
     START,
     after,
@@ -46,7 +47,7 @@ def _partitions():
         ensure_partitions(days=[START.date()], tables=tables)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(15)
 @given(steps=STEPS)
 @pytest.mark.usefixtures("_partitions")
 @pytest.mark.parametrize("stream", list(Stream))

@@ -3,12 +3,13 @@
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.models import RollupDue, RollupMark
 from metering.services.due import fold_marks
 from metering.services.meters import rebuild_meters, roll_up_meter_chunk
+from tests.examples import examples
 from tests.factories import plant
 from tests.metering.meter_world import (
     LATER,
@@ -70,7 +71,7 @@ STEPS = st.lists(
 
 
 @pytest.mark.django_db
-@settings(max_examples=40, deadline=None)
+@examples(25)
 @given(steps=STEPS, zone=st.sampled_from(ZONES))
 def test_any_order_repetition_correction_lateness_and_split_gives_what_a_rebuild_gives(steps, zone):
     depot = plant(time_zone=zone)

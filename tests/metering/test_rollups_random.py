@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.models import RollupDue, RollupMark
@@ -11,6 +11,7 @@ from metering.rollup import MEASURES, Sample
 from metering.rules import QUARTER
 from metering.services.due import fold_marks
 from metering.services.rollups import Rolled, rebuild, roll_up_chunk, roll_up_telemetry
+from tests.examples import examples
 from tests.factories import plant
 from tests.metering.rollup_world import HOUR, RULES, START, assert_same, expected, store, tables
 
@@ -50,7 +51,7 @@ STEPS = st.lists(
 
 
 @pytest.mark.django_db
-@settings(max_examples=40, deadline=None)
+@examples(25)
 @given(steps=STEPS, zone=st.sampled_from(ZONES))
 def test_any_order_repetition_correction_lateness_and_split_gives_what_a_rebuild_gives(steps, zone):
     depot = plant(time_zone=zone)

@@ -5,12 +5,13 @@ from itertools import pairwise
 
 import pytest
 from django.db import transaction
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from plants.models import Alarm, AlarmCase, AlarmNote, AlarmOccurrence
 from plants.services.alarms import AlarmWord, apply_alarms, clear_platform_alarm, raise_platform_alarm
 from tests import factories
+from tests.examples import examples
 from tests.factories import AT
 from tests.queries import queries_of
 from tests.threads import together
@@ -160,7 +161,7 @@ MESSAGES = [
 
 
 @given(order=st.permutations(MESSAGES), cuts=st.sets(st.integers(1, 5)))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(25)
 def test_any_order_and_any_batches_tell_the_same_case(order, cuts):
     Alarm.objects.all().delete()
     AlarmCase.objects.all().delete()

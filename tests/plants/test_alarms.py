@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import transaction
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from plants.models import Alarm, AlarmChange, AlarmOrigin
@@ -17,6 +17,7 @@ from plants.services.alarms import (
     take_alarm_changes,
 )
 from tests import factories
+from tests.examples import examples
 from tests.factories import AT
 from tests.threads import together
 from vcp import Alarm as AlarmEvent
@@ -109,7 +110,7 @@ def test_the_description_follows_the_newest_message_and_the_times_what_happened(
 HISTORY = [{"raised": 0}, {"cleared": 5}, {"raised": 10}, {"raised": 10, "cleared": 15}, {"raised": 20}]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(30)
 @given(
     upto=st.integers(1, len(HISTORY)),
     data=st.data(),

@@ -4,7 +4,7 @@ Plans that are published, replaced and cancelled, overrides, emergencies, releas
 back, and a clock that jumps: hypothesis invents the story over the real services. What arrives at Voke is played on a
 stack of targets as Voke has it; after every tick with the link up the target in force must be the one that the platform
 owes.
-PLAN_EXAMPLES and PLAN_STEPS widen it.
+RANDOM_EXAMPLES (tests/examples.py) and PLAN_STEPS widen it.
 """
 
 import json
@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from django.db.models import QuerySet
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -35,6 +35,7 @@ from schedules.models import Override, PlanVersion, RunState, SlotRun
 from schedules.services.carried_by_us import published_slot
 from tests.dispatch.helpers import ask, broker_says, claims, hold_now, lease, release, setpoint, stop_now
 from tests.dispatch.taking_back import take_back
+from tests.examples import examples
 from tests.schedules.carrying import cancel, end, override, plain_plant, policy, put_in_force, tick
 from tests.schedules.plans import at, slot
 from vcp import Priority, parse_timestamp
@@ -271,15 +272,11 @@ class CarryingOut(RuleBasedStateMachine):
 def test_a_plant_follows_its_plan_or_what_stands_above_it_whatever_happens() -> None:
     run_state_machine_as_test(
         CarryingOut,
-        settings=settings(
-            max_examples=int(os.environ.get("PLAN_EXAMPLES", "6")),
+        settings=examples(
+            6,
             stateful_step_count=int(os.environ.get("PLAN_STEPS", "24")),
-            deadline=None,
-            database=None,
-            phases=[
-                Phase.explicit,
-                Phase.generate,
-            ],  # to shrink a story takes minutes: its steps are short enough
+            # To shrink a story takes minutes: its steps are short enough.
+            phases=[Phase.explicit, Phase.generate],
             suppress_health_check=list(HealthCheck),
         ),
     )

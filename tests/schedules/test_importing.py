@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from plants.errors import Conflict, Invalid, NotFound, Several
@@ -16,6 +16,7 @@ from schedules.services.drafts import discard_draft
 from schedules.services.importing import confirm_import, preview_import, store_import
 from schedules.slots import PlannedSlot, grid_of_day
 from tests import factories
+from tests.examples import examples
 from tests.factories import OPERATOR
 from tests.queries import queries_of
 from tests.schedules.helpers import draft, values
@@ -192,7 +193,7 @@ SPANS = [
 ]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(15)
 @given(
     asked=st.dictionaries(
         st.integers(0, len(SPANS) - 1),
