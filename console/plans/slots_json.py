@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
+from django.http import HttpRequest
+from django.http.request import RawPostDataException
+
 from plants.errors import Invalid
 from schedules.slots import PlannedSlot, Span
 from vcp import Direction, Priority, SetpointType
@@ -38,8 +41,12 @@ def rows_json(rows: Sequence[PlannedSlot | None]) -> list[dict[str, object] | No
     return [slot_json(row) for row in rows]
 
 
-def read_body(body: bytes) -> Mapping[str, Any]:
+def read_body(request: HttpRequest) -> Mapping[str, Any]:
     """What the editor posted, as an object; `Invalid` (TOO_LARGE, NOT_JSON)."""
+    try:
+        body = request.body
+    except RawPostDataException:  # a form with files, which was read as one already
+        raise Invalid(said("this is not JSON"), code="NOT_JSON") from None
     if len(body) > MOST_BYTES:
         raise Invalid(said("the day is too large to be read"), code="TOO_LARGE")
     try:

@@ -66,7 +66,7 @@ def check_endpoint(request: ConsoleRequest, plant_id: int, day: str) -> HttpResp
     """What stands against the slots as they are typed, and the charge that is expected; nothing is stored."""
     at, found = clock.now(), find_day(request.viewer.organisation, plant_id, day)
     try:
-        rows = _with_kept(found, read_rows(read_body(request.body).get("slots"), grid=found.grid), at)[0]
+        rows = _with_kept(found, read_rows(read_body(request).get("slots"), grid=found.grid), at)[0]
     except Invalid as wrong:
         return refusal(wrong)
     rules = rules_of(found, at=at)
@@ -81,7 +81,7 @@ def save_endpoint(request: ConsoleRequest, plant_id: int, day: str) -> HttpRespo
     """Keep the slots as the day's draft: `saved`, or `changed` with what somebody else made of it."""
     at, found = clock.now(), find_day(request.viewer.organisation, plant_id, day)
     try:
-        body = read_body(request.body)
+        body = read_body(request)
         rows, refused = _with_kept(found, read_rows(body.get("slots"), grid=found.grid), at)
         seen = _mark_in(request)
         note = body.get("note", "")
