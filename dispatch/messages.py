@@ -16,6 +16,7 @@ from vcp import (
     new_body,
     routing_key,
 )
+from vcp.said import said
 
 NewId = Callable[[], uuid.UUID]
 
@@ -62,7 +63,7 @@ def _decoding_of(connection: Connection) -> KeyDecoding:
     try:
         return KeyDecoding(connection.key_decoding)
     except ValueError as error:
-        raise InvalidSigningKey("no such key decoding", path="keyDecoding") from error
+        raise InvalidSigningKey(said("no such key decoding"), path="keyDecoding") from error
 
 
 class Site(Protocol):

@@ -29,6 +29,7 @@ from vcp import (
     quick_meters,
     quick_realtime,
 )
+from vcp.said import said
 
 log = structlog.get_logger(__name__)
 MAX_BODY_BYTES = 1_048_576
@@ -119,7 +120,7 @@ def parse_carefully(delivery: Delivery, *, routing_prefix: str) -> Parsed:
     envelope = parse_envelope(delivery.body)
     key = delivery.routing_key
     if not (key.isascii() and key.isprintable()) and key != storable_text(key):
-        raise InvalidText("a routing key must not hold U+0000 or a lone surrogate", path="routingKey")
+        raise InvalidText(said("a routing key must not hold U+0000 or a lone surrogate"), path="routingKey")
     family = classify(key, routing_prefix).family
     payload = None
     if isinstance(family, Family) and family.value.startswith("event."):

@@ -11,6 +11,7 @@ from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from console.access import ConsoleRequest, page
 from console.commands.filters import filters_of
@@ -120,14 +121,18 @@ def check(request: ConsoleRequest, command_id: int) -> HttpResponseBase:
                 subject_path=address,
             )
     except DomainError as refusal:
-        return _done(request, command_id, ("doubt", _REFUSED.get(refusal.code, local_text(refusal.words))))
+        return _done(request, command_id, ("doubt", _refused(refusal)))
     return _done(request, command_id, ("move", _("It is looked into again; the answer appears here.")))
 
 
 _REFUSED = {
-    "NOTHING_TO_EXPLAIN": "There is no silence to explain any more.",
-    "CHECKED_JUST_NOW": "It was looked into just now, or still is: the answer appears here.",
+    "NOTHING_TO_EXPLAIN": gettext_noop("There is no silence to explain any more."),
+    "CHECKED_JUST_NOW": gettext_noop("It was looked into just now, or still is: the answer appears here."),
 }
+
+
+def _refused(refusal: DomainError) -> str:
+    return _(_REFUSED[refusal.code]) if refusal.code in _REFUSED else local_text(refusal.words)
 
 
 def _done(request: ConsoleRequest, command_id: int, notice: tuple[str, str]) -> HttpResponseBase:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from console.acting.refusals import sentence
 from console.commands.life import Life
@@ -18,9 +19,11 @@ from vcp import to_wire
 
 _How = Retraction.How
 _REFUSALS: Mapping[str, str] = {
-    "RELEASE_INSTEAD": "An emergency is released on the page of its plant, not cancelled.",
-    "USE_THE_PLAN": "A plan's schedule ends with its plan: cancel or replace the plan.",
-    "NOTHING_TO_TAKE_BACK": "Nothing undoes it: a stop or the base mode is replaced by a new command.",
+    "RELEASE_INSTEAD": gettext_noop("An emergency is released on the page of its plant, not cancelled."),
+    "USE_THE_PLAN": gettext_noop("A plan's schedule ends with its plan: cancel or replace the plan."),
+    "NOTHING_TO_TAKE_BACK": gettext_noop(
+        "Nothing undoes it: a stop or the base mode is replaced by a new command."
+    ),
 }
 
 
@@ -34,7 +37,8 @@ def is_offered(life: Life) -> bool:
 
 def refusal_text(refusal: DomainError) -> str:
     """Why it can't be taken back, in words; a code that is not known in the service's own."""
-    return _REFUSALS.get(refusal.code) or sentence(local_text(refusal.words))
+    told = _REFUSALS.get(refusal.code)
+    return _(told) if told else sentence(local_text(refusal.words))
 
 
 def effects_of(life: Life) -> list[str]:
@@ -83,10 +87,9 @@ def _effect(life: Life, undoing: Undoing) -> str:
             words = {"mode": mode, "due": precise_text(undoing.due_at, zone)[:-4]}
             return (
                 _(
-                    "It is not in force yet. The base mode (%(mode)s) is sent at %(due)s, unless something newer"
+                    "It is not in force yet. The base mode (%(mode)s) is sent at %(due)s, unless something newer "
+                    "holds then."
                 )
-                + " "
-                + _("holds then.")
             ) % words
         case _How.BASE_MODE:
             return _("One message: the plant's base mode, %(mode)s, is sent.") % {"mode": mode}

@@ -25,6 +25,7 @@ from console.fleet.reading import MOST_MATCHING, matching_ids
 from console.fleet.views import fleet_asked, links_of
 from dispatch.models import EmergencyOrder
 from dispatch.policy import current_policy
+from dispatch.scope_words import scope_text
 from dispatch.selectors_orders import (
     COUNTS,
     DONE,
@@ -288,6 +289,7 @@ def _order_context(request: ConsoleRequest, found: EmergencyOrder) -> dict[str, 
         row.why = _why(row)  # type: ignore[attr-defined]
     return {
         "order": found,
+        "scope": scope_text(found),
         "progress": progress,
         "counts": counts_of(progress, wanted),
         "wanted": wanted,
@@ -381,6 +383,7 @@ def release(request: ConsoleRequest, order_id: int) -> HttpResponse:
     context = {
         "form": form,
         "order": found,
+        "scope": scope_text(found),
         "latched": latched,
         "question": ngettext("Release %(count)d plant?", "Release %(count)d plants?", latched)
         % {"count": latched},

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from math import log10
 from zoneinfo import ZoneInfo
 
+from django.utils.translation import gettext
+
 from trading_api.paths import Endpoint
 from trading_api.selectors_pulls import CELL, Cell
 
@@ -78,7 +80,9 @@ def _lane(endpoint: str, cells: Sequence[Cell], place: int, *, at: datetime, zon
 def _tick(cell: Cell, base: int, *, at: datetime, zone: str) -> Tick:
     height = min(6.0 + 4.0 * log10(cell.count), _TALLEST)
     start = cell.start_at.astimezone(ZoneInfo(zone))
-    text = f"{start:%H:%M}: {cell.count}" + (f", {cell.refused} refused" if cell.refused else "")
+    text = f"{start:%H:%M}: {cell.count}"
+    if cell.refused:
+        text += f", {gettext('%(count)s refused') % {'count': cell.refused}}"
     return Tick(
         x=max(round(_x(cell.start_at, at), 1), 0.0),
         y=round(base - height, 1),

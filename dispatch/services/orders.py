@@ -32,6 +32,7 @@ from dispatch.models import Command, EmergencyLatch, EmergencyOrder, OrderedPlan
 from dispatch.policy import Policy
 from dispatch.requests import Actor, CommandRequest
 from dispatch.rules import check_request
+from dispatch.scope_words import stored_scope
 from dispatch.services.bulk import Among, insert_rows
 from dispatch.services.commands import Submitted
 from dispatch.services.emergency import released_request, take_back_all_unsent, withdraw_undelivered
@@ -89,11 +90,10 @@ def _ids_of(organisation_id: int, selection: Selection) -> list[int]:
 
 def _scope_of(selection: Selection, count: int) -> str:
     if selection.plant_ids is not None:
-        return "1 selected plant" if count == 1 else f"{count} selected plants"
-    if selection.connection_id is not None:
-        name = Connection.objects.values_list("name", flat=True).get(pk=selection.connection_id)
-        return f"all plants of connection {name}"[:200]
-    return "all plants of the organisation"
+        return stored_scope(selected=count, connection_name=None)
+    of = selection.connection_id
+    name = None if of is None else Connection.objects.values_list("name", flat=True).get(pk=of)
+    return stored_scope(selected=None, connection_name=name)
 
 
 def _token_of(ids: Sequence[int]) -> str:

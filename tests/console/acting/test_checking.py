@@ -172,26 +172,26 @@ def test_a_limit_is_said_along_with_the_switch_that_is_off(operator_client, plan
     assert codes(check(operator_client, plant, amount="51")) == ["DISPATCH_OFF", "CONSTRAINT_VIOLATION"]
 
 
-@pytest.mark.parametrize(
-    ("tab", "changes", "field", "code"),
-    [
-        ("setpoint", {"amount": ""}, "amount", "required"),
-        ("setpoint", {"amount": "-1"}, "amount", "min_value"),
-        ("setpoint", {"amount": "nan"}, "amount", "invalid"),
-        ("setpoint", {"amount": "51"}, "amount", "CONSTRAINT_VIOLATION"),
-        ("setpoint", {"direction": "UP"}, "direction", "invalid_choice"),
-        ("setpoint", {"until": "at", "until_at": ""}, "until_at", "END_REQUIRED"),
-        ("setpoint", {"until": "at", "until_at": "soon"}, "until_at", "invalid"),
-        ("setpoint", {"until": "at", "until_at": "2026-01-02T03:00"}, "until_at", "INVALID_VALUE"),
-        ("setpoint", {"target": "ENERGY", "interval_minutes": ""}, "interval_minutes", "MISSING_FIELD"),
-        ("device", {"amount": ""}, "amount", "INVALID_COMMAND"),
-        ("device", {"asset": "S1"}, "action", "INVALID_COMMAND"),
-        ("device", {"asset": "M1"}, "asset", "invalid_choice"),
-        ("device", {"until": "at", "until_at": "2026-02-02T05:00"}, "until_at", "TOO_LONG"),
-        ("mode", {"mode": "FAST"}, "mode", "invalid_choice"),
-        ("mode", {"reason": "\U0001f525" * 300}, "reason", "INVALID_VALUE"),
-    ],
-)
+WRONG = [
+    ("setpoint", {"amount": ""}, "amount", "required"),
+    ("setpoint", {"amount": "-1"}, "amount", "min_value"),
+    ("setpoint", {"amount": "nan"}, "amount", "invalid"),
+    ("setpoint", {"amount": "51"}, "amount", "CONSTRAINT_VIOLATION"),
+    ("setpoint", {"direction": "UP"}, "direction", "invalid_choice"),
+    ("setpoint", {"until": "at", "until_at": ""}, "until_at", "END_REQUIRED"),
+    ("setpoint", {"until": "at", "until_at": "soon"}, "until_at", "invalid"),
+    ("setpoint", {"until": "at", "until_at": "2026-01-02T03:00"}, "until_at", "INVALID_VALUE"),
+    ("setpoint", {"target": "ENERGY", "interval_minutes": ""}, "interval_minutes", "MISSING_FIELD"),
+    ("device", {"amount": ""}, "amount", "INVALID_COMMAND"),
+    ("device", {"asset": "S1"}, "action", "INVALID_COMMAND"),
+    ("device", {"asset": "M1"}, "asset", "invalid_choice"),
+    ("device", {"until": "at", "until_at": "2026-02-02T05:00"}, "until_at", "TOO_LONG"),
+    ("mode", {"mode": "FAST"}, "mode", "invalid_choice"),
+    ("mode", {"reason": "\U0001f525" * 300}, "reason", "INVALID_VALUE"),
+]
+
+
+@pytest.mark.parametrize(("tab", "changes", "field", "code"), WRONG)
 def test_what_does_not_fit_is_said_at_its_field_with_a_stable_code(
     operator_client, plant, tab, changes, field, code
 ):
