@@ -78,6 +78,10 @@ TEXTS: Final = (
     gettext_noop("The list is in order again"),
     gettext_noop("The server can't be reached. Nothing was changed."),
     gettext_noop("The server is busy: live updates paused {age}, trying again"),
+    gettext_noop("The server did not answer in time. Try again."),
+    gettext_noop(
+        "The server did not answer in time. It may be done: look at the commands before you send it again."
+    ),
     gettext_noop("The server hears no news at present: values stand still, commands are carried out."),
     gettext_noop("The theme could not be kept."),
     gettext_noop("Theme: as the device"),

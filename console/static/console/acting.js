@@ -115,8 +115,16 @@ document.addEventListener("submit", (event) => {
 
 // Nothing optimistic: the button says that it sends, the state comes from the server.
 document.body.addEventListener("htmx:beforeRequest", (event) => {
-  const busy = event.detail.elt.querySelector?.("[data-busy]");
-  if (event.detail.elt.matches?.("[data-sends]") && busy) busy.querySelector("span").textContent = busy.dataset.busy;
+  const busy = event.detail.elt.matches?.("[data-sends]") && event.detail.elt.querySelector("[data-busy]");
+  if (!busy) return;
+  const label = busy.querySelector("span");
+  busy.dataset.calm ??= label.textContent;
+  label.textContent = busy.dataset.busy;
+});
+// No answer that took the question away: it can be sent again, under the same key.
+document.body.addEventListener("htmx:afterRequest", (event) => {
+  const busy = event.detail.elt.matches?.("[data-sends]") && event.detail.elt.querySelector("[data-calm]");
+  if (busy) busy.querySelector("span").textContent = busy.dataset.calm;
 });
 document.body.addEventListener("htmx:afterSwap", () => forms().forEach(setUp));
 document.body.addEventListener("htmx:oobAfterSwap", () => forms().forEach(setUp));

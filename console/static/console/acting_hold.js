@@ -50,6 +50,12 @@ function letGo() {
   held = null;
 }
 
+// Whatever came of it: a full bar would say that it was sent.
+document.body.addEventListener("htmx:afterRequest", (event) => {
+  const button = event.detail.elt.querySelector?.("[data-hold]");
+  if (button) reset(button);
+});
+
 const holder = (event) => event.target.closest?.("[data-hold]");
 
 document.addEventListener("pointerdown", (event) => {

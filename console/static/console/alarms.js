@@ -5,7 +5,7 @@ import { showChart } from "./alarms_chart.js";
 import { onSwipe } from "./alarms_swipe.js";
 import { onTopic, onResync } from "./live.js";
 import { paced } from "./pace.js";
-import { fetched } from "./renew.js";
+import { answered, fetched } from "./renew.js";
 import { say, t, tn, toast } from "./words.js";
 
 const page = document.getElementById("alarms");
@@ -81,7 +81,7 @@ document.body.addEventListener("alarm-done", (event) => {
 function act(address, id, values = {}) {
   const isShown = pane.querySelector("[data-shown]")?.dataset.shown === String(id);
   const how = isShown ? { target: pane, swap: "innerHTML" } : { target: rowOf(id) ?? pane, swap: "none" };
-  return window.htmx.ajax("POST", address + page.dataset.query, { ...how, source: rowOf(id) ?? pane, values });
+  return answered("POST", address + page.dataset.query, { ...how, source: rowOf(id) ?? pane, values });
 }
 onSwipe(rows, {
   right: (row) => act(row.dataset.acknowledge, row.dataset.case),

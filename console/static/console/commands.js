@@ -3,7 +3,7 @@
 import { onResync, onTopic } from "./live.js";
 import { proofChart } from "./commands_proof.js";
 import { paced } from "./pace.js";
-import { fetched } from "./renew.js";
+import { answered, fetched } from "./renew.js";
 
 const root = document.querySelector("[data-commands]");
 const list = document.getElementById("list");
@@ -77,7 +77,7 @@ function refreshList() {
   query.delete("before");
   const text = query.toString();
   const address = location.pathname + (text ? `?${text}` : "");
-  return window.htmx.ajax("GET", address, { target: "#list", swap: "innerHTML" });
+  return answered("GET", address, { target: "#list", swap: "innerHTML" });
 }
 
 list.addEventListener("click", (event) => {

@@ -3,7 +3,7 @@
 import "./acting_hold.js";
 import { onResync, onTopic } from "./live.js";
 import { paced } from "./pace.js";
-import { fetched } from "./renew.js";
+import { answered, fetched } from "./renew.js";
 import { batteryWord, gridWord, say, setText, showPower, t, tn } from "./words.js";
 
 const card = document.querySelector("section.fleet");
@@ -120,7 +120,7 @@ function showMoved() {
 function refreshList() {
   moved.clear();
   showMoved();
-  window.htmx.ajax("GET", location.pathname + location.search, { source: "#fleet-list", target: "#fleet-list", swap: "outerHTML" });
+  answered("GET", location.pathname + location.search, { source: "#fleet-list", target: "#fleet-list", swap: "outerHTML" });
 }
 changed?.addEventListener("click", () => { refreshList(); say(t("The list is in order again")); });
 card?.addEventListener("pointerenter", () => { pointerIn = true; });
@@ -181,7 +181,7 @@ let cameFrom = null;
 async function peek(id) {
   const url = card.dataset.peek.replace(/\/0\/$/, `/${id}/`);
   cameFrom = rowOf(id)?.querySelector(".pl a") ?? null;
-  await window.htmx.ajax("GET", url, { source: "#sheet", target: "#sheet", swap: "innerHTML" });
+  if (!await answered("GET", url, { source: "#sheet", target: "#sheet", swap: "innerHTML" }) || !sheet.firstElementChild) return;
   sheet.hidden = false;
   sheet.querySelector("[data-focus]")?.focus();
 }

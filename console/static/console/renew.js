@@ -21,6 +21,9 @@ export async function fetched(address, headers = {}) {
   }
 }
 
+/** What a person asked htmx for from a script: whether there was an answer. That there was none is told by shell.js. */
+export const answered = (verb, address, how) => window.htmx.ajax(verb, address, how).then(() => true, () => false);
+
 /** `renewal(["last"], 1000)()`: the parts with these ids as the page at `address()` has them now. */
 export function renewal(ids, everyMs, address = () => location.pathname + location.search) {
   return paced(async () => {

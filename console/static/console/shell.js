@@ -19,6 +19,12 @@ document.body.addEventListener("htmx:configRequest", (event) => {
 // What a page renews by itself may fail: the next time it works, and the bar of live data tells of a server that is away.
 const isAsked = ({ verb, triggeringEvent: by }) => verb !== "get" || !by || by.isTrusted || by.type === "load";
 document.body.addEventListener("htmx:sendError", (event) => isAsked(event.detail.requestConfig) && toast(t("The server can't be reached. Nothing was changed.")));
+// What was sent may have been done all the same: nobody knows, and nobody shall send it again unseen.
+document.body.addEventListener("htmx:timeout", ({ detail }) => {
+  if (!isAsked(detail.requestConfig)) return;
+  toast(detail.requestConfig.verb === "get" ? t("The server did not answer in time. Try again.")
+    : t("The server did not answer in time. It may be done: look at the commands before you send it again."));
+});
 document.body.addEventListener("htmx:responseError", (event) => {
   if (!isAsked(event.detail.requestConfig)) return;
   const id = event.detail.xhr.getResponseHeader("X-Request-Id");

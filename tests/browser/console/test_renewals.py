@@ -8,6 +8,7 @@ from playwright.sync_api import Page, Route, expect
 
 from console.connect import runs
 from console.connect.steps import check_subject
+from dispatch.models import Command
 from people.rights import Role
 from tests import factories
 from tests.browser.console.heard import hears_by_hand
@@ -16,6 +17,10 @@ from tests.console.seed_reverse import pulled
 from tests.dispatch.helpers import ask, setpoint
 from tests.factories import AT
 from trading_api.models import ConfigUpdateRequest, PullJournal, UpdateState
+
+_NO_LINE = """
+() => { XMLHttpRequest.prototype.send = function () { this.onerror(new ProgressEvent("error")); }; }
+"""
 
 
 class Slow:
@@ -150,3 +155,47 @@ def test_checks_are_followed_on_after_an_answer_that_did_not_come(
     go_on.set()
 
     expect(page.get_by_role("button", name="Run again")).to_be_visible()
+
+
+def test_a_send_that_is_not_answered_in_time_says_so_and_can_be_sent_again_once(
+    sign_in: Callable[..., Page], organisation
+) -> None:
+    plant = acting_plant(organisation)
+    page = sign_in(Role.OPERATOR, provokes="htmx:")
+    page.goto(f"/console/plants/{plant.pk}/act/")
+    page.locator("#act-amount").fill("20")
+    page.get_by_role("button", name="Review and send").click()
+    send = page.get_by_role("dialog").locator("[data-busy]")
+    expect(send).to_have_text("Send command")
+    slow = Slow(page, "**/act/*/send/")
+    page.evaluate("htmx.config.timeout = 300")
+    send.click()
+    expect(page.locator(".toast")).to_contain_text(
+        "It may be done: look at the commands before you send it again"
+    )
+    expect(send).to_have_text("Send command")
+    slow.next().continue_()  # it was only late
+    page.unroute("**/act/*/send/")
+    page.evaluate("htmx.config.timeout = 15000")
+    send.click()
+
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert Command.objects.count() == 1
+
+
+def test_a_list_that_the_server_does_not_give_leaves_no_error_behind(
+    sign_in: Callable[..., Page], organisation
+) -> None:
+    acting_plant(organisation)
+    page = sign_in(Role.OPERATOR, provokes="htmx:")
+    page.goto("/console/fleet/")
+    page.wait_for_selector("tr.pr")
+    page.evaluate("window.fails = 0; addEventListener('unhandledrejection', () => { window.fails += 1; })")
+    page.evaluate(_NO_LINE)
+    page.locator("tr.pr .pl a").first.focus()
+    page.keyboard.press("j")
+    page.keyboard.press("Space")
+
+    expect(page.locator(".toast")).to_contain_text("can't be reached")
+    expect(page.locator("#sheet")).to_be_hidden()
+    assert page.evaluate("window.fails") == 0
