@@ -46,7 +46,6 @@ def box_context(box: Box, viewer: Viewer) -> dict[str, Any]:
         "tops": {one.value: top_of(situation.plant, one) for one in Direction},
         "may_act": viewer.may_act,
         "role": viewer.role.label.split(":")[0],
-        "is_blocked": situation.latch is not None or situation.obstacle is not None,
     }
 
 

@@ -28,6 +28,18 @@ _IDLE_KW = 0.5
 _T = DeviceCommandType
 
 
+def standing_against(situation: Situation) -> list[Finding]:
+    """What keeps everything from being sent, whatever will be typed."""
+    if situation.latch is not None:
+        return [fails(_latched(situation.latch.type), code="PLANT_LATCHED")]
+    obstacle = situation.obstacle
+    return [] if obstacle is None else [fails(obstacle.title, code=obstacle.code)]
+
+
+def _latched(latch_type: str) -> str:
+    return _("An emergency %(type)s is in force. Release it first.") % {"type": latch_type}
+
+
 def findings_of(
     asked: Asked, situation: Situation, refusals: Sequence[DomainError], *, asset: Asset | None = None
 ) -> list[Finding]:
@@ -49,7 +61,7 @@ def _refusal(problem: DomainError, asked: Asked, situation: Situation, asset: As
         if told is not None:
             return told
     if problem.code == "PLANT_LATCHED" and situation.latch is not None:
-        text = _("An emergency %(type)s is in force. Release it first.") % {"type": situation.latch.type}
+        text = _latched(situation.latch.type)
         return fails(text, code=problem.code)
     obstacle = situation.obstacle
     if obstacle is not None and obstacle.code == problem.code:
@@ -73,7 +85,7 @@ def _over_limit(asked: Asked, situation: Situation, asset: Asset | None) -> Find
 
 def _plain(value: float) -> str:
     """Rounded down, so that what is shown fits when it is typed."""
-    return f"{int(value * 100 + 1e-6) / 100:g}"
+    return f"{int(value * 100 + 1e-6) / 100:.2f}".rstrip("0").rstrip(".")
 
 
 def limit_of(asked: Asked, situation: Situation, asset: Asset | None) -> float | None:

@@ -51,6 +51,11 @@ HAS_NO_END: Final = frozenset({"BESS_STOP", "FVE_PRODUCE_MAX"})
 class AmountField(forms.FloatField):
     """A number, with a decimal comma or point."""
 
+    default_error_messages = {
+        "required": _("Enter a number."),
+        "min_value": _("Write a number from 0 up; the direction stands above."),
+    }
+
     def to_python(self, value: Any) -> Any:
         text = (
             value.strip().replace("\u202f", "").replace(" ", "").replace(",", ".")
@@ -208,7 +213,9 @@ class DeviceForm(BoxForm):
     until = forms.ChoiceField(choices=[*_LENGTHS, _SET, _OPEN_END], initial="30")
     asset = forms.ChoiceField()
     action = forms.ChoiceField(choices=[(one.value, one.value) for one in DeviceCommandType])
-    amount = AmountField(required=False, min_value=0)
+    amount = AmountField(
+        required=False, min_value=0, error_messages={"min_value": _("Write a number from 0 up.")}
+    )
     respect_limits = forms.BooleanField(required=False, initial=True)
     PATHS = {
         "payload.commands[0].deviceId": "asset",
@@ -234,6 +241,13 @@ class DeviceForm(BoxForm):
                 next((one.asset_type for one in self.assets if one.external_id == first), "BESS")
             ]
             self.initial.setdefault("action", "BESS_CHARGE" if fitting == "BESS_" else "FVE_REDUCE_POWER")
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        needs = cleaned.get("action") in NEEDS_POWER | TAKES_PERCENT
+        if needs and "amount" in cleaned and cleaned["amount"] is None:
+            self.add_error("amount", forms.ValidationError(_("Enter a number."), code="INVALID_COMMAND"))
+        return cleaned
 
     @property
     def chosen(self) -> Asset:

@@ -22,7 +22,7 @@ from console.access import ConsoleRequest, page
 from console.acting.asked import Asked, Route, envelope_of, is_signed
 from console.acting.box import Box, banner_context, box_context
 from console.acting.finding import Finding, fails
-from console.acting.findings import effects_of, findings_of
+from console.acting.findings import effects_of, findings_of, standing_against
 from console.acting.forms import TABS, BoxForm, DeviceForm
 from console.acting.refusals import attempt, codes_of, problems_of, sentence, tell
 from console.acting.sending import Sent, locked_situation, problems_against, seen_of, send
@@ -168,14 +168,15 @@ def _findings(form: BoxForm, asked: Asked, situation: Situation) -> list[Finding
 
 def _form_findings(form: BoxForm) -> list[Finding]:
     """What keeps a form from being read; an empty number is no news while somebody types."""
+    untyped = "amount" in form.errors and not form.data.get("amount", "").strip()
     return [
         fails(
             sentence(str(error.message % error.params if error.params else error.message)),
             code=str(error.code),
         )
-        for errors in form.errors.values()
+        for name, errors in form.errors.items()
         for error in errors.as_data()
-        if error.code != "required"
+        if error.code != "required" and not (untyped and name == "amount")
     ]
 
 
@@ -187,7 +188,10 @@ def check(request: ConsoleRequest, plant_id: int, tab: str) -> HttpResponse:
     with timezone.override(ZoneInfo(situation.zone)):
         form = _form(request, situation, tab)
         asked = _asked(form)
-        found = _form_findings(form) if asked is None else _findings(form, asked, situation)
+        if asked is None:
+            found = [*standing_against(situation), *_form_findings(form)]
+        else:
+            found = _findings(form, asked, situation)
     blocked = asked is None or any(one.family == "fail" for one in found)
     return render(
         request, "console/acting/_findings.html", {"findings": found, "blocked": blocked, "asked": asked}

@@ -156,6 +156,8 @@ function drafted({ number }) {
   const chip = word.closest(".chip");
   chip.className = "chip wait";
   chip.querySelector("svg")?.replaceWith(icon("pencil"));
+  // The card keeps its place: nothing moves under the hand that draws.
+  for (const told of page.querySelectorAll("[data-no-plan] [data-drafted]")) setText(told, told.dataset.drafted);
 }
 
 function buttons(saving) {

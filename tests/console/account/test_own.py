@@ -84,6 +84,14 @@ def test_sessions_are_shown_without_their_keys_and_one_is_ended(here, jana):
     assert elsewhere.get(url("own")).status_code == 302
 
 
+def test_a_session_without_an_address_tells_only_when_it_was_seen(here, jana):
+    PersonSession.objects.filter(user=jana).update(address="", seen_at=clock.now())
+
+    told = text_of(here.get(url("own")))
+
+    assert "· seen" not in told and "seen" in told
+
+
 def test_ending_the_others_keeps_this_one_and_leaves_other_people_alone(here, jana, person):
     elsewhere, petr = signed_in(jana), signed_in(person(username="petr"))
 
