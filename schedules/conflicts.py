@@ -164,7 +164,7 @@ class _Limit:
 
 
 def _check_limits(slots: Sequence[PlannedSlot], day: date, facts: PlanFacts) -> Iterator[Problem]:
-    windows = _windows(facts, day)
+    windows = windows_of(facts, day)
     for index, slot in enumerate(slots):
         yield from _check_site(index, slot, facts)
         limit = _tightest(slot, facts, windows)
@@ -172,7 +172,7 @@ def _check_limits(slots: Sequence[PlannedSlot], day: date, facts: PlanFacts) -> 
             yield from _check_battery(index, slot, facts, limit)
 
 
-def _windows(facts: PlanFacts, day: date) -> list[Window]:
+def windows_of(facts: PlanFacts, day: date) -> list[Window]:
     """The time config's blocks on the plan's day; in another zone the day may touch two or three of its days."""
     config_zone = ZoneInfo(facts.config_zone or facts.zone)
     bounds = local_day(day, zone=facts.zone)
@@ -289,7 +289,7 @@ def expected_soc(
     """
     if facts.capacity_kwh <= 0:
         return []
-    windows = _windows(facts, day)
+    windows = windows_of(facts, day)
     found, pct = [], soc_pct
     for slot in slots:
         hours = _hours_left(slot, at)
@@ -312,7 +312,7 @@ def _hours_left(slot: PlannedSlot, at: datetime | None) -> float:
 
 def soc_windows(spans: Sequence[Span], *, day: date, facts: PlanFacts) -> list[tuple[float, float]]:
     """Within which charge (%) the battery may be in each span of the day."""
-    windows = _windows(facts, day)
+    windows = windows_of(facts, day)
     return [_soc_window(span, facts, windows) for span in spans]
 
 

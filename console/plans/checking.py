@@ -10,6 +10,7 @@ from datetime import datetime
 
 from console.plans.day import PlannedDay, Row
 from console.plans.words import conflict_title
+from plants.time_config import Block
 from plants.words import local_text
 from schedules.conflicts import (
     Around,
@@ -21,6 +22,7 @@ from schedules.conflicts import (
     expected_soc,
     news_of,
     soc_windows,
+    windows_of,
 )
 from schedules.facts import around, facts_of
 from schedules.slots import PlannedSlot
@@ -94,8 +96,9 @@ def charge(rules: Rules, rows: Sequence[Row]) -> dict[str, object] | None:
 def limits(rules: Rules) -> dict[str, object]:
     """The most that passes in each slot, by direction: `hard` = more is an error, `soft` = more is a warning."""
     found: dict[str, object] = {}
+    kinds = _kinds(rules)
     for direction in Direction:
-        hard, soft = _most(rules, direction)
+        hard, soft = _most(rules, direction, kinds)
         found[direction.value] = {"hard": hard, "soft": soft}
     facts = rules.facts
     return found | {
@@ -105,26 +108,39 @@ def limits(rules: Rules) -> dict[str, object]:
     }
 
 
-def _most(rules: Rules, direction: Direction) -> tuple[list[float | None], list[float | None]]:
+def _kinds(rules: Rules) -> list[frozenset[Block]]:
+    """The blocks of the time config that each slot meets: slots that meet the same ones have the same limits."""
+    windows = windows_of(rules.facts, rules.day.day)
+    return [
+        frozenset(one.block for one in windows if one.start_at < span.end_at and span.start_at < one.end_at)
+        for span in rules.day.grid
+    ]
+
+
+def _most(
+    rules: Rules, direction: Direction, kinds: Sequence[frozenset[Block]]
+) -> tuple[list[float | None], list[float | None]]:
+    """One slot of each kind is asked for: a day has a hundred slots, and a dozen kinds of them."""
+    first_of = dict(reversed(list(zip(kinds, rules.day.grid, strict=True))))
+    asked = sorted(first_of, key=lambda kind: first_of[kind].start_at)
     probes = [
         PlannedSlot(
-            start_at=span.start_at,
-            end_at=span.end_at,
+            start_at=first_of[kind].start_at,
+            end_at=first_of[kind].end_at,
             type=SetpointType.POWER,
             value=_NO_SITE_HAS_KW,
             direction=direction,
         )
-        for span in rules.day.grid
+        for kind in asked
     ]
     # Without a battery's size nobody asks what the charge would be.
     facts = replace(rules.facts, capacity_kwh=0.0)
     problems = check_plan(probes, day=rules.day.day, facts=facts, around=Around(at=rules.day.bounds.start_at))
-    hard: list[float | None] = [None] * len(probes)
-    soft: list[float | None] = [None] * len(probes)
+    hard: dict[frozenset[Block], float] = {}
+    soft: dict[frozenset[Block], float] = {}
     for problem in problems:
         if problem.slot is None or problem.nearest is None or problem.code not in _LIMITS:
             continue
-        into = hard if problem.severity is Severity.ERROR else soft
-        known = into[problem.slot]
-        into[problem.slot] = problem.nearest if known is None else min(known, problem.nearest)
-    return hard, soft
+        into, kind = hard if problem.severity is Severity.ERROR else soft, asked[problem.slot]
+        into[kind] = min(into.get(kind, problem.nearest), problem.nearest)
+    return [hard.get(kind) for kind in kinds], [soft.get(kind) for kind in kinds]
