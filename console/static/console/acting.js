@@ -14,7 +14,7 @@ function setUp(form) {
   if (form.dataset.ready) return;
   form.dataset.ready = "1";
   if (form.querySelector("[data-slider]")) slider(form);
-  if (form.dataset.actForm === "device") device(form);
+  if (form.querySelector("[name=asset]")) device(form);
 }
 
 // --- setpoint: the slider ------------------------------------------------------------------------------------------
