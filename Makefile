@@ -6,11 +6,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python scripts/production_env.py
 TYPED := vcp membroker live people metering dispatch schedules link watch console voke_sim
-SERVERS := rabbitmq-server postgresql redis-server chromium
+SERVERS := rabbitmq-server postgresql redis-server chromium gettext
 UV_VERSION := 0.13.8
 LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
-.PHONY: help demo day test soak check bench up lock assets screenshots openapi venv servers
+.PHONY: help demo day test soak check bench up lock assets screenshots openapi messages venv servers
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -55,6 +55,13 @@ assets: $(VENV)/.dev ## copy the locked npm packages' built files to static/vend
 
 screenshots: $(VENV)/.dev servers ## render the README's pictures into docs/pictures
 	$(BIN)/python -m pytest -q tests/browser/console/pictures.py
+
+messages: $(VENV)/.dev ## collect the pages' texts into locale/LOCALE (LOCALE=cs) and compile what is translated
+	@test -n "$(LOCALE)" || { echo 'name the language: make messages LOCALE=cs' >&2; exit 1; }
+	@missing=$$($(PYTHON) tests/services/missing.py gettext) || scripts/apt_install $$missing
+	mkdir -p locale/$(LOCALE)
+	DATABASE_URL=sqlite:// $(RUN) $(BIN)/python manage.py makemessages --locale $(LOCALE)
+	DATABASE_URL=sqlite:// $(RUN) $(BIN)/python manage.py compilemessages --locale $(LOCALE) --ignore .venv
 
 openapi: $(VENV)/.dev ## pin the OpenAPI document of the reverse channel in docs/openapi.json
 	$(RUN) $(BIN)/python manage.py openapi > docs/openapi.json

@@ -5,10 +5,13 @@ requests of the console only, and what they write down is worded by `stored`.
 """
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils import translation
+
+WordsT = TypeVar("WordsT")
 
 
 class PageLanguageMiddleware:
@@ -24,7 +27,7 @@ class PageLanguageMiddleware:
             return self.get_response(request)
 
 
-def stored(words: Callable[[], str]) -> str:
+def stored(words: Callable[[], WordsT]) -> WordsT:
     """Words as they are written down: in English, whoever looks."""
     with translation.override(settings.LANGUAGE_CODE):
         return words()

@@ -5,9 +5,12 @@ The scripts fill in what stands in braces. A page in English brings nothing, for
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 from django.utils.translation import gettext, gettext_noop, ngettext
+
+from console.language import stored
 
 TEXTS: Final = (
     gettext_noop("An update of Voke was added or decided."),
@@ -142,6 +145,12 @@ def script_texts() -> dict[str, str | dict[str, str]]:
         if (told := gettext(text)) != text:
             found[text] = told
     for text, plural in PLURALS.items():
-        if plural(1) != text:
-            found[text] = {str(count): plural(count) for count in _COUNTS}
+        forms = _forms_of(plural)
+        # One that is written as in English says nothing of the others.
+        if forms != stored(partial(_forms_of, plural)):
+            found[text] = forms
     return found
+
+
+def _forms_of(plural: Callable[[int], str]) -> dict[str, str]:
+    return {str(count): plural(count) for count in _COUNTS}

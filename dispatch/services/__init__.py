@@ -1,7 +1,7 @@
 """The only writers of this room's tables; keyword-only, `at` comes from the caller's clock.
 
 - Asking: `commands` (one), `many` (of many plants at once), `checks` (what both are checked against), `timed` (with an
-  end), `emergency` and `orders` (one plant, many plants), `site_config`.
+  end; `not_stopped`: its alarm), `emergency` and `orders` (one plant, many plants), `site_config`.
 - The way out: `due` (messages are built), `outbox`, `claim` (the relay's lease and window), `confirms` (the broker's
   word), `late` and `anew` (their time passed), `takeover` and `draining` (another bundle), `restored` (from a backup).
 - What becomes of it: `life` (the one writer of states), `voke_words`, `overdue`, `emergency_doubt`, `schedule_life`.

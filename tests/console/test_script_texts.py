@@ -19,7 +19,7 @@ _SINK = re.compile(
 # Within a sink these are no text: what is compared, looked up or made; formats; names of parts.
 _NOT_SHOWN = re.compile(
     r"(?:[!=]==?|(?:querySelector(?:All)?|matches|closest|createElement(?:NS)?|element|cell|getAttribute|setAttribute"
-    r"|DateTimeFormat|toLocaleTimeString|NumberFormat|get|has|test|case|getElementById|split|replace(?:All)?)\(|\b(?:class|d|kind|to):)$"
+    r"|DateTimeFormat|toLocaleTimeString|NumberFormat|get|has|test|case|getElementById|split|replace(?:All)?)\(|\b(?:class|d|kind|to):|\bdataset\[[^\]]*)$"
 )
 _CLASS_OF_CELL = re.compile(r"cell\([^;]*,$")
 _UNITS = re.compile(r"\\u[0-9a-f]{4}|\{\}|(?:kWh?|MWh?|kWp|min|ms|UTC|SoC)\b")

@@ -52,12 +52,19 @@ def _chromium() -> Path | None:
     return Path(program) if program else None
 
 
+def _gettext() -> Path | None:
+    """All that collecting and compiling a language takes."""
+    programs = [shutil.which(name) for name in ("msgfmt", "xgettext", "msgmerge", "msguniq", "msgattrib")]
+    return Path(programs[0]) if programs[0] and all(programs) else None
+
+
 FINDERS: dict[str, Callable[[], Path | None]] = {
     "python3-venv": _venv,
     "rabbitmq-server": _rabbitmq,
     "postgresql": _postgresql,
     "redis-server": _redis,
     "chromium": _chromium,
+    "gettext": _gettext,
 }
 SERVERS = ("rabbitmq-server", "postgresql", "redis-server")
 
