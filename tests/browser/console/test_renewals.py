@@ -199,3 +199,19 @@ def test_a_list_that_the_server_does_not_give_leaves_no_error_behind(
     expect(page.locator(".toast")).to_contain_text("can't be reached")
     expect(page.locator("#sheet")).to_be_hidden()
     assert page.evaluate("window.fails") == 0
+
+
+def test_a_plan_that_changes_slot_by_slot_asks_for_the_box_s_word_a_few_times_only(
+    sign_in: Callable[..., Page], organisation
+) -> None:
+    plant = acting_plant(organisation)
+    page = sign_in(Role.OPERATOR)
+    hears_by_hand(page)
+    with page.expect_response("**/check/"):
+        page.goto(f"/console/plants/{plant.pk}/act/")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/check/") else None)
+    with page.expect_response("**/check/"):
+        page.evaluate(f"for (let i = 0; i < 96; i++) tell('plan', {{id: 1, plant: {plant.pk}}})")
+
+    assert len(asked) <= 2
