@@ -9,13 +9,14 @@ from datetime import datetime
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods
 
 from console.access import ConsoleRequest, Viewer, page
@@ -307,7 +308,10 @@ def _why(row: Any) -> str:
         return cause_text(row.command.cause)
     if row.decided_at is None:
         return _("Waits for its turn")
-    return f"{row.detail[:1].upper()}{row.detail[1:]}" if row.detail else cause_text(row.refusal)
+    # The row keeps its detail in English: a page in another language has the words of the code.
+    if not row.detail or get_language() != settings.LANGUAGE_CODE:
+        return cause_text(row.refusal)
+    return f"{row.detail[:1].upper()}{row.detail[1:]}"
 
 
 def counts_of(progress: Progress, wanted: str) -> list[dict[str, Any]]:
