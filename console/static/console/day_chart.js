@@ -319,8 +319,18 @@ class DayChart {
 
   _under(u, named) {
     clearWords(u);
-    drawGaps(u, this.gaps, named ? (gap) => gap.text : null);
+    drawGaps(u, this.gaps, named ? (gap) => gap.text : null, (left, right) => this._heights(u, left, right));
     drawOverrides(u, this.overrides, named ? this.data.words.override : "");
+  }
+
+  /** How high the lines are within a part of the picture, in canvas pixels. */
+  _heights(u, left, right) {
+    const [from, to] = [left, right].map((x) => u.posToVal(x, "x", true) * 1000);
+    const { at, up } = this.actual;
+    const seen = up.filter((value, i) => value != null && at[i] >= from && at[i] <= to);
+    const steps = [...this.planned, ...this.commanded].filter((one) => one.to > from && one.from < to && one.up != null);
+    const grid = splits(...this.range, this.width < NARROW ? 4 : 5);
+    return [...seen, ...steps.map((one) => one.up), ...grid].map((value) => u.valToPos(value, "y", true));
   }
 
   /** Plan and commands stand above the area and below the line of what was measured. */

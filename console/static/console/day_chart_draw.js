@@ -37,8 +37,8 @@ function place(u, from, to) {
 
 const taken = new WeakMap();
 
-/** Holes in the data, hatched; `word(gap)` stands in those that are wide enough. */
-export function drawGaps(u, gaps, word) {
+/** Holes in the data, hatched; `word(gap)` stands in those that are wide enough, where `lines(left, right)` does not go. */
+export function drawGaps(u, gaps, word, lines) {
   const { ctx, bbox } = u;
   ctx.save();
   const pattern = gaps.length ? hatched(ctx, token("--line-2")) : null;
@@ -50,13 +50,13 @@ export function drawGaps(u, gaps, word) {
     ctx.fillRect(found[0], bbox.top, width, bbox.height);
     const text = word ? word(gap) : "";
     // Of a narrow one the tip and the sentence tell.
-    if (text && width >= NAMED_PX * ratio()) label(u, text, found[0], width, bbox.top + 46 * ratio(), gap.open);
+    if (text && width >= NAMED_PX * ratio()) label(u, text, found[0], width, lines, gap.open);
   }
   ctx.restore();
 }
 
 /** A word on a small patch of the surface where there is room and no other word; `before`: it ends where the hole does. */
-function label(u, text, from, room, top, before) {
+function label(u, text, from, room, lines, before) {
   const { ctx, bbox } = u;
   const d = ratio();
   ctx.font = `500 ${10.5 * d}px ${token("--f")}`;
@@ -64,10 +64,15 @@ function label(u, text, from, room, top, before) {
   if (width > room + 90 * d || u.width < 480) return;
   const wanted = before ? Math.min(from + (room - width) / 2, from + room - width - 2 * d) : from + (room - width) / 2;
   const left = Math.min(Math.max(wanted, bbox.left + 2 * d), bbox.left + bbox.width - width - 2 * d);
-  if ((taken.get(u) ?? []).some((one) => left < one.right + 4 * d && left + width + 4 * d > one.left)) return;
+  const right = left + width;
+  if ((taken.get(u) ?? []).some((one) => left < one.right + 4 * d && right + 4 * d > one.left)) return;
+  const crossed = lines(left, right);
+  const bases = [46 * d, 28 * d, 64 * d, bbox.height - 12 * d, bbox.height - 30 * d, bbox.height / 2].map((base) => bbox.top + base);
+  const top = bases.find((base) => !crossed.some((y) => y > base - 13 * d && y < base + 6 * d));
+  if (top === undefined) return;
   ctx.fillStyle = token("--surface");
   ctx.fillRect(left, top - 12 * d, width, 17 * d);
-  taken.get(u)?.push({ left, right: left + width, top: top - 12 * d, bottom: top + 5 * d });
+  taken.get(u)?.push({ left, right, top: top - 12 * d, bottom: top + 5 * d });
   ctx.fillStyle = token("--ink-3");
   ctx.textAlign = "left";
   ctx.fillText(text, left + 5 * d, top);
