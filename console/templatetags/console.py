@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from django import template
 from django.templatetags.static import static
-from django.utils.html import conditional_escape, escape, format_html
+from django.utils.html import conditional_escape, escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from console import tag_nodes, words
@@ -74,6 +74,16 @@ def grid_word(value: float | None) -> str:
 def battery_word(value: float | None) -> str:
     """What a battery's power means."""
     return words.battery_word(value)
+
+
+@register.filter
+def codes(text: str) -> SafeString:
+    """A sentence in which what is typed stands between backticks: that part in the letters of code."""
+    parts = str(text).split("`")
+    if len(parts) % 2 == 0:  # a lone one is a character like others
+        return format_html("{}", text)
+    told = (format_html("<code>{}</code>", part) if at % 2 else part for at, part in enumerate(parts))
+    return format_html_join("", "{}", ((part,) for part in told))
 
 
 @register.simple_tag

@@ -7,6 +7,7 @@ from django.utils.html import escape
 from django.utils.translation import override
 
 from console.addresses import address
+from console.templatetags.console import codes
 
 
 def rendered(text: str, **context: object) -> str:
@@ -70,3 +71,14 @@ def test_an_icon_takes_a_name_and_a_size() -> None:
     assert "<b>" not in rendered("{% icon name %}", name="<b>")
     with pytest.raises(TemplateSyntaxError):
         rendered("{% icon %}")
+
+
+def test_what_is_typed_stands_in_the_letters_of_code_and_is_escaped_like_the_rest() -> None:
+    assert (
+        codes("Start `a <b>`, then `c`; <i>")
+        == "Start <code>a &lt;b&gt;</code>, then <code>c</code>; &lt;i&gt;"
+    )
+
+
+def test_a_lone_backtick_is_a_character_like_others() -> None:
+    assert codes("5` <b>") == "5` &lt;b&gt;"

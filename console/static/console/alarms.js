@@ -151,4 +151,5 @@ onTopic("alarm", null, (event) => ask(event.data?.id ?? event.key));
 onResync(() => links().slice(0, ASKED_AT_ONCE).forEach((link) => ask(link.parentElement.dataset.case)));
 
 shown();
-if (WIDE.matches && !chosen()) links()[0]?.click();
+// An address of its own stays what was asked for, in the list or not: its keys act on what is shown.
+if (WIDE.matches && !page.dataset.selected) links()[0]?.click();

@@ -56,6 +56,16 @@ def test_the_worst_is_open_at_once_and_j_and_k_go_through_the_list(look):
     assert page.url.endswith(f"/{AlarmCase.objects.get(code='CONSTRAINT_VIOLATION').pk}/")
 
 
+def test_an_alarm_that_its_list_does_not_show_stays_open_at_its_own_address(look, seeded):
+    closed = seeded.case("SOC_OUT_OF_RANGE")
+
+    page = look(path=f"{closed.pk}/")
+    page.wait_for_load_state("networkidle")
+
+    expect(title(page)).to_have_text("Soc out of range")
+    assert page.url.endswith(f"/{closed.pk}/")
+
+
 def test_a_acknowledges_and_undo_takes_it_back(look, seeded):
     case = seeded.case("CONSTRAINT_VIOLATION")
     page = look(path=f"{case.pk}/")
