@@ -140,6 +140,23 @@ def test_a_refusal_takes_a_reason(engineer_client: Client, organisation: Organis
     assert AuditEntry.objects.get().action == "update.refused"
 
 
+@pytest.mark.parametrize("word", ["approve", "refuse"])
+def test_who_decides_sees_every_span_that_changes(
+    engineer_client: Client, organisation: Organisation, word: str
+) -> None:
+    pulled(organisation, at=AT)
+    update = _open_update()
+    hours = [
+        {**update.blocks[0], "start_minute": 60 * hour, "end_minute": 60 * (hour + 1)} for hour in range(24)
+    ]
+    ConfigUpdateRequest.objects.filter(pk=update.pk).update(blocks=hours)
+
+    text = _text(engineer_client, reverse("console:reverse:decide", args=[update.pk, word]))
+
+    assert text.count("new:") == 24
+    assert text.count("no longer:") == 2
+
+
 def test_an_update_is_decided_once(engineer_client: Client, organisation: Organisation) -> None:
     pulled(organisation, at=AT)
     address = reverse("console:reverse:decide", args=[_open_update().pk, "approve"])
