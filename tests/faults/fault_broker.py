@@ -13,6 +13,7 @@ from vcp import Family
 
 _LANES = (RELAY_LANE, CONSUME_LANE)
 _RIGHT_NAMES = ("localhost", "127.0.0.1")
+BLOCKED_MS = 7_000  # less than COMMAND_DELIVER_BY_S in tests.faults.settings
 
 
 def link_errors(role: LinkHealth.Role, since: datetime) -> set[str]:
@@ -42,12 +43,18 @@ class KilledBroker(RestartedBroker):
 
 @register
 class BlockedPublishers(Fault):
-    """The broker says that it has no memory left: publishers are told `connection.blocked`."""
+    """The broker says that it has no memory left: publishers are told `connection.blocked`.
+
+    What was written just before lies in the broker's socket and is taken when it reads again, however late that is. So
+    the broker ends it by itself, within the time that a command may take: another call of its tool may last longer.
+    """
 
     name = "connection.blocked"
 
     def strike(self) -> None:
-        self.stage.rabbit.ctl("set_vm_memory_high_watermark", "0.000001")
+        watermark = "vm_memory_monitor:set_vm_memory_high_watermark"
+        end = f"spawn(fun() -> timer:sleep({BLOCKED_MS}), {watermark}(0.4) end)"
+        self.stage.rabbit.ctl("eval", f"{watermark}(0.000001), {end}.")
         until(self._nothing_goes, "messages that wait for the broker")
 
     def _nothing_goes(self) -> bool:
