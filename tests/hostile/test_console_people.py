@@ -71,7 +71,7 @@ def test_the_present_password_can_not_be_guessed_at_a_browser_that_was_left_open
 
     right = client.post(reverse("console:account:password"), {"old": PASSWORD, "new": new, "again": new})
 
-    assert right.status_code == 422
+    assert right.status_code == 429
     assert "TOO_MANY_ATTEMPTS" in right.content.decode()
     assert User.objects.get().check_password(PASSWORD)
 
