@@ -32,6 +32,11 @@ class Shown:
     at: datetime
 
     @property
+    def is_read_draft(self) -> bool:
+        """Whether it is a draft for who may only read it."""
+        return not self.editable and self.version is not None and self.version.published_at is None
+
+    @property
     def over(self) -> bool:
         """Whether the day has ended."""
         return self.day.bounds.end_at <= self.at
@@ -69,6 +74,7 @@ def document_of(shown: Shown) -> dict[str, Any]:
     day, at = shown.day, shown.at
     rows, rules = rows_of(shown), rules_of(day, at=at)
     version, carried = shown.version, day.carried
+    carries = None if shown.is_read_draft else shown.outcomes
     return {
         "plant": {"id": day.plant.pk, "name": day.plant.name, "externalId": day.plant.external_plant_id},
         "day": day.day.isoformat(),
@@ -81,8 +87,8 @@ def document_of(shown: Shown) -> dict[str, Any]:
         "rows": rows_json(rows),
         "version": None if version is None else _version(version),
         "published": None if carried is None else _version(carried) | {"rows": rows_json(day.rows(carried))},
-        "outcomes": None if shown.outcomes is None else outcomes_json(shown.outcomes),
-        "counts": [] if shown.outcomes is None else counts_json(shown.outcomes),
+        "outcomes": None if carries is None else outcomes_json(carries),
+        "counts": [] if carries is None else counts_json(carries),
         "limits": limits(rules),
         "findings": findings(rules, rows) if shown.editable else [],
         "charge": charge(rules, rows),

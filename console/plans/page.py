@@ -79,7 +79,9 @@ def carrier_words(day: PlannedDay, version: PlanVersion | None) -> str:
 def lines_of(shown: Shown) -> list[dict[str, Any]]:
     """A version's slots in words with what became of each, for the table."""
     found = []
-    rows = [None] * len(shown.day.grid) if shown.outcomes is None else shown.outcomes.rows
+    # What became of the version in force says nothing of a draft.
+    told = None if shown.is_read_draft else shown.outcomes
+    rows = [None] * len(shown.day.grid) if told is None else told.rows
     for place, (span, slot, row) in enumerate(
         zip(shown.day.grid, shown.day.rows(shown.version), rows, strict=True)
     ):

@@ -15,7 +15,7 @@ export function follow(doc, model, chart, tables, { onMark }) {
     const text = await fetched(`${doc.urls.state}?version=${model.editable ? version : (doc.version?.id ?? version)}`);
     if (!text) return text;
     const answer = JSON.parse(text);
-    if (answer.outcomes) chart.show({ outcomes: answer.outcomes });
+    if (answer.outcomes && doc.outcomes) chart.show({ outcomes: answer.outcomes });
     model.lock(answer.locked, null);
     tables.show();
     counts(answer.counts);

@@ -61,6 +61,18 @@ def test_a_viewer_reads_and_is_told_which_role_edits(viewer_client: Client, plan
     assert "take the role Operator" in page.content.decode()
 
 
+def test_a_draft_that_is_read_claims_nothing_of_what_the_plan_in_force_does(
+    viewer_client: Client, plant: Plant
+) -> None:
+    published(plant, TOMORROW, at=AT)
+    draft_of(plant, TOMORROW, at=AT, scale=1.5)
+
+    page = viewer_client.get(address(plant, TOMORROW)).content.decode()
+
+    assert document(viewer_client, plant, TOMORROW)["outcomes"] is None
+    assert 'id="slot-' in page and "Waiting" not in page
+
+
 def test_a_plant_of_somebody_else_does_not_exist(operator_client: Client) -> None:
     theirs = factories.plant()
 
