@@ -28,6 +28,7 @@ from plants.models import ConnectionMode, DeadLetter, Installation, Organisation
 from plants.selectors.link_health import connection_health, watched_connections
 from trading_api.models import Credential, PullJournal
 from trading_api.paths import Endpoint
+from vcp.said import said
 from watch.deadman import PLANTS_NAMED
 from watch.facts import (
     AckFact,
@@ -184,7 +185,7 @@ def _mostly(kinds: Mapping[tuple[str, str | None], int]) -> str:
     half = sum(kinds.values()) / 2
     for (reason, plant), count in kinds.items():
         if count > half:
-            return f"{reason} of {plant}" if plant else reason
+            return said("%(reason)s of %(plant)s", reason=reason, plant=plant) if plant else reason
     reasons: dict[str, int] = {}
     for (reason, _), count in kinds.items():
         reasons[reason] = reasons.get(reason, 0) + count
