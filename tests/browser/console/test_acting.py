@@ -85,7 +85,7 @@ def test_an_emergency_is_held_and_a_short_press_sends_nothing(act, by):
         page.mouse.down()
     else:
         page.keyboard.down(by)
-    expect(page.get_by_text("Emergency STOP is in force")).to_be_visible()
+    expect(page.get_by_text("Emergency STOP is in force", exact=True)).to_be_visible()
 
     assert sent_by_a_click == 0
     assert EmergencyLatch.objects.get().command.reason == "Fire alarm in hall 2"
