@@ -16,7 +16,7 @@ YOUNG = 50_000
 """So many more containers made than freed before the youngest are looked at: those of a few batches."""
 
 OLDER = (20, 50)
-PAGES_YOUNG, PAGES_OLDER = 1_000, (10, 50)
+PAGES_YOUNG, PAGES_OLDER = 1_000, (10, 10)
 
 
 def seldom_collected() -> AbstractContextManager[None]:
