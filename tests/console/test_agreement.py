@@ -66,7 +66,7 @@ def test_a_command_for_another_day_is_told_with_its_day_wherever_it_waits(operat
     life = life_of(organisation_id=organisation.pk, command_id=command.pk, at=AT)
 
     assert verdict_of(life).title == "Waits for 3 Jan 06:00"
-    assert steps_of(life)[1].caption == "at 3 Jan 06:00"
+    assert steps_of(life)[1].caption == "on 3 Jan"
     assert timeline_of(life)[-1].lines == ["3 Jan 06:00:00, in 26\u202fh"]
     assert "3 Jan" in operator_client.get(f"/console/plants/{plant.pk}/last/").content.decode()
 
