@@ -12,7 +12,12 @@ from esm import clock
 from people.rights import Right
 from plants.models import LinkState, Organisation
 from plants.selectors.alarm_inbox import count_needing_work
-from plants.selectors.link_health import ConnectionHealth, connection_health, connections_of
+from plants.selectors.link_health import (
+    CONNECTIONS_WATCHED,
+    ConnectionHealth,
+    connection_health,
+    connections_of,
+)
 from trading_api.selectors import count_waiting_updates
 
 COUNTED = 100
@@ -28,6 +33,8 @@ _WORDS = {
     LinkState.REFUSED: ("fail", gettext_noop("Refused")),
     LinkState.DOWN: ("fail", gettext_noop("Down")),
 }
+_WORST_FIRST = ("fail", "doubt", "move", "ok")
+LINKS_SHOWN = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,12 +69,17 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """The navigation with its counts of work, and the links (the worst first; at most three)."""
+    """The navigation with its counts of work, and the links (the worst first).
+
+    `more_links`: so many beyond those that are shown, `more_bad` of them not as they should be.
+    """
 
     entries: list[Group]
     tabs: list[Entry]
     alarms: int
     links: list[LinkLine]
+    more_links: int
+    more_bad: int
     at: datetime
 
 
@@ -93,7 +105,17 @@ def frame_of(viewer: Viewer) -> Frame:
     if system:
         groups.append(Group(title=gettext("System"), entries=system))
     tabs = [work[0], work[3], work[2], work[1]]
-    return Frame(entries=groups, tabs=tabs, alarms=alarms, links=_links(viewer.organisation, at), at=at)
+    lines = _links(viewer.organisation, at)
+    hidden = lines[LINKS_SHOWN:]
+    return Frame(
+        entries=groups,
+        tabs=tabs,
+        alarms=alarms,
+        links=lines[:LINKS_SHOWN],
+        more_links=len(hidden),
+        more_bad=sum(line.family != "ok" for line in hidden),
+        at=at,
+    )
 
 
 def _system(viewer: Viewer) -> list[Entry]:
@@ -114,12 +136,16 @@ def _entry(screen: str, *, icon: str, title: str, count: int = 0, heat: str = ""
     return Entry(screen=screen, icon=icon, title=title, url=url, count=shown, heat=heat)
 
 
+def rank_of(state: LinkState) -> int:
+    """By this links are sorted, the worst first."""
+    return _WORST_FIRST.index(_WORDS[state][0])
+
+
 def _links(organisation: Organisation, at: datetime) -> list[LinkLine]:
-    connections = list(connections_of(organisation_id=organisation.pk))
+    connections = list(connections_of(organisation_id=organisation.pk, limit=CONNECTIONS_WATCHED))
     healths = connection_health(connections=connections, at=at)
-    lines = [_line(one.name, healths[one.pk]) for one in connections]
-    order = ["fail", "doubt", "move", "ok"]
-    return sorted(lines, key=lambda line: order.index(line.family))[:3]
+    worst = sorted(connections, key=lambda one: rank_of(healths[one.pk].state))
+    return [_line(one.name, healths[one.pk]) for one in worst]
 
 
 def _line(name: str, health: ConnectionHealth) -> LinkLine:

@@ -1,11 +1,9 @@
 """Connections: how each does, one with its steps, and the switches OBSERVE, ACTIVE and dispatch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -14,20 +12,19 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from console.access import ConsoleRequest, page
 from console.connect import runs
+from console.connect.listing import listed
 from console.connect.steps import DONE, check_subject, connection_of, has_pulled, stages
-from dispatch.selectors import with_outbox
 from dispatch.services.site_config import switch_connection
 from esm import clock
 from people.rights import Right
 from plants.errors import DomainError
 from plants.models import Connection, ConnectionMode
-from plants.selectors.connections import SECRET_FIELDS
-from plants.selectors.link_health import ConnectionHealth, connection_health
+from plants.selectors.link_health import connection_health
 from plants.selectors.secrets import SecretMark, secret_marks
 from plants.services.connections import set_connection_dispatch
+from plants.texts import number_of
 from plants.words import local_text
 
-MOST_SHOWN = 50
 _REASON_CHARS = 500
 _WORDS = {
     "activate": "connection.activated",
@@ -37,33 +34,15 @@ _WORDS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """One connection with its health."""
-
-    connection: Connection
-    health: ConnectionHealth | None
-
-
 @page()
 @require_GET
 def list_page(request: ConsoleRequest) -> HttpResponse:
-    """All connections of the organisation, those that are retired last."""
-    rows = Connection.objects.filter(organisation=request.viewer.organisation).defer(*SECRET_FIELDS)
-    rows = with_outbox(rows.annotate(plant_count=Count("plants")))
-    found = list(rows.order_by("retired_at", "pk")[:MOST_SHOWN])
+    """A page of the organisation's connections."""
     context = {
-        "lines": _lines(found),
+        "page": listed(request.viewer.organisation, number=number_of(request.GET.get("page", "")) or 1),
         "has_pulled": has_pulled(request.viewer.organisation.pk),
     }
     return render(request, "console/connect/list.html", context)
-
-
-def _lines(connections: Sequence[Connection]) -> list[Line]:
-    healths = connection_health(connections=connections, at=clock.now())
-    return [
-        Line(connection=one, health=None if one.retired_at else healths.get(one.pk)) for one in connections
-    ]
 
 
 @page()

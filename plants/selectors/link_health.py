@@ -157,10 +157,10 @@ def watched_connections() -> "QuerySet[Connection]":
     return rows.order_by("pk")[:CONNECTIONS_WATCHED]
 
 
-def connections_of(*, organisation_id: int) -> "QuerySet[Connection]":
-    """As `watched_connections`, of one organisation; no more than a page shows."""
+def connections_of(*, organisation_id: int, limit: int = CONNECTIONS_SHOWN) -> "QuerySet[Connection]":
+    """As `watched_connections`, of one organisation; no more than a page shows, or than `limit` says."""
     rows = Connection.objects.filter(organisation_id=organisation_id, retired_at__isnull=True)
-    return rows.only(*_JUDGED_BY).order_by("pk")[:CONNECTIONS_SHOWN]
+    return rows.only(*_JUDGED_BY).order_by("pk")[:limit]
 
 
 def connection_health(*, connections: Iterable[Connection], at: datetime) -> dict[int, ConnectionHealth]:
