@@ -1,6 +1,5 @@
 """What the inbox and one alarm of it show, gathered for the templates: a bounded number of statements for each."""
 
-import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from console.access import ConsoleRequest, Viewer
 from console.alarms.asked import Asked
+from console.alarms.values import compared, unit_of
 from console.words import Look, look_of
 from dispatch.selectors_around import commands_around
 from dispatch.words import command_title
@@ -260,21 +260,15 @@ def facts_of(case: AlarmCase) -> list[tuple[str, str]]:
     if alarm is None:
         return []
     tolerance = None if alarm.tolerance_pct is None else f"{local_number(f'{alarm.tolerance_pct:g}')}\u202f%"
+    actual, expected = compared(alarm.actual_value, alarm.expected_value, unit=unit_of(alarm))
     found = (
-        (gettext("Actual"), alarm.actual_value),
-        (gettext("Expected"), alarm.expected_value),
+        (gettext("Actual"), actual),
+        (gettext("Expected"), expected),
         (gettext("Tolerance"), tolerance),
         (gettext("Breached"), alarm.breached_field or None),
         (gettext("Device"), case.device_id or None),
     )
-    return [(name, value_text(value)) for name, value in found if value is not None]
-
-
-def value_text(value: Any) -> str:
-    """A value of Voke's as it came: a number without a trailing zero, anything else as JSON; cut to a line."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return json.dumps(value, ensure_ascii=False)[:200]
-    return value[:200] if isinstance(value, str) else f"{value:.12g}"
+    return [(name, value) for name, value in found if value is not None]
 
 
 def _span(row: AlarmOccurrence) -> Span:

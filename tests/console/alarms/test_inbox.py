@@ -127,8 +127,8 @@ def test_one_alarm_tells_what_was_measured_and_what_was_expected(viewer_client, 
     html = viewer_client.get(address(seeded.case("CONSTRAINT_VIOLATION"))).content.decode()
 
     for name, value in (
-        ("Actual", "312"),
-        ("Expected", "300"),
+        ("Actual", "312\u202fkW"),
+        ("Expected", "300\u202fkW"),
         ("Breached", "maxExportKw"),
         ("Tolerance", "5\u202f%"),
     ):
