@@ -10,6 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
+from console.fleet.equipment import Equipment
 from console.fleet.facts_sql import Attention
 from console.fleet.reading import PlantFacts
 from console.fleet.sparks import Spark
@@ -19,6 +20,7 @@ from plants.words import age_text, label_text
 
 _SEVERITIES = {4: "CRITICAL", 3: "ERROR", 2: "WARNING", 1: "INFO"}
 _NOTHING = Spark(planned="", actual="")
+_UNTOLD = Equipment()
 ON_PLAN_BELOW_KW = 0.05
 
 
@@ -53,11 +55,15 @@ class Gauge:
 
 @dataclass(frozen=True, kw_only=True)
 class PlantLook:
-    """A row or a card. `window`: lowest and highest charge allowed now, None = no limit."""
+    """A row or a card. `window`: lowest and highest charge allowed now, None = no limit.
+
+    `has`: of PV, battery and load, told where a value of them is missing.
+    """
 
     facts: PlantFacts
     spark: Spark
     window: tuple[float | None, float | None]
+    has: Equipment
     at: datetime
 
     @property
@@ -80,6 +86,13 @@ class PlantLook:
     def has_values(self) -> bool:
         """Whether anything was ever measured."""
         return self.facts.measured_at is not None
+
+    @property
+    def missing_text(self) -> str:
+        """Why a value of something that the plant has is not there."""
+        if self.has_values:
+            return gettext("The newest sample has no value of it")
+        return gettext("Nothing was measured yet")
 
     @cached_property
     def marks(self) -> list[Mark]:
@@ -180,6 +193,7 @@ def looks_of(
     *,
     sparks: Mapping[int, Spark],
     windows: Mapping[int, tuple[float | None, float | None]],
+    equipment: Mapping[int, Equipment],
     at: datetime,
 ) -> list[PlantLook]:
     """A look for each row, in their order."""
@@ -188,6 +202,7 @@ def looks_of(
             facts=one,
             spark=sparks.get(one.id, _NOTHING),
             window=windows.get(one.id, (one.soc_min_pct, one.soc_max_pct)),
+            has=equipment.get(one.id, _UNTOLD),
             at=at,
         )
         for one in rows

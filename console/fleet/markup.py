@@ -36,6 +36,7 @@ class Texts:
     select: str
     no_data: str
     pv: str
+    battery: str
     load: str
     soc: str
     alarms: str
@@ -49,6 +50,7 @@ def texts() -> Texts:
         select=escape(gettext("Select")),
         no_data=escape(gettext("No data")),
         pv=escape(gettext("PV")),
+        battery=escape(gettext("Battery")),
         load=escape(gettext("Load")),
         soc=escape(gettext("SoC")),
         alarms=escape(gettext("open alarms")),
@@ -91,16 +93,16 @@ def _powers(one: PlantLook, shared: Texts) -> Iterator[str]:
     grid = f'<span class="dim">{shared.no_data}</span>'
     if facts.grid_power_kw is not None:
         grid = _directed("grid", words.grid_word(facts.grid_power_kw), facts.grid_power_kw, one.grid_bar)
-    battery = ""
+    battery = _missing(one, shared.battery) if one.has.battery else ""
     if facts.battery_power_kw is not None:
         word = words.battery_word(facts.battery_power_kw)
         battery = _directed("battery", word, facts.battery_power_kw, one.battery_bar)
     yield f'<td role="cell" class="c-gr">{grid}</td>'
-    yield f'<td role="cell" class="r c-pv">{_plain("pv", shared.pv, facts.fve_power_kw)}</td>'
+    yield f'<td role="cell" class="r c-pv">{_plain(one, "pv", shared.pv, facts.fve_power_kw)}</td>'
     yield f'<td role="cell" class="c-ba">{battery}</td>'
-    yield f'<td role="cell" class="r c-ld">{_plain("load", shared.load, facts.consumption_power_kw)}</td>'
+    yield f'<td role="cell" class="r c-ld">{_plain(one, "load", shared.load, facts.consumption_power_kw)}</td>'
     gauge = one.gauge
-    charge = ""
+    charge = _missing(one, shared.soc) if one.has.battery else ""
     if gauge is not None and facts.soc_pct is not None:
         charge = (
             f'<span class="w">{shared.soc}</span><span class="num" data-f="soc">{facts.soc_pct:.0f}'
@@ -128,10 +130,19 @@ def _directed(field: str, word: str, kw: float, bar: Bar) -> str:
     )
 
 
-def _plain(field: str, word: str, kw: float | None) -> str:
+def _plain(one: PlantLook, field: str, word: str, kw: float | None) -> str:
     if kw is None:
-        return ""
+        return _missing(one, word) if getattr(one.has, field) else ""
     return f'<span class="w">{word}</span><span class="num" data-f="{field}">{amount_html(kw)}</span>'
+
+
+def _missing(one: PlantLook, word: str) -> str:
+    """The plant has it and nothing is known of it; what a plant has not leaves its cell empty."""
+    why = escape(one.missing_text)
+    return (
+        f'<span class="w">{word}</span>'
+        f'<span class="num dim" role="img" aria-label="{why}" title="{why}">\N{EN DASH}</span>'
+    )
 
 
 def _gauge(gauge: Gauge, window: str) -> str:

@@ -16,6 +16,7 @@ from console.fleet.asked import PAGE, SORT_WORDS, VIEW_WORDS, ListAsked, Show, V
 from console.fleet.balance import balance_of, in_unit, unit_of
 from console.fleet.cards import cards_of
 from console.fleet.day import day_of_fleet
+from console.fleet.equipment import equipment_of
 from console.fleet.export import csv_of
 from console.fleet.facts_sql import FleetAsked
 from console.fleet.looks import PlantLook, looks_of
@@ -138,8 +139,14 @@ def _tabs(found: Overview, wanted: ListAsked) -> list[View]:
 
 
 def looked_at(rows: Sequence[PlantFacts], at: datetime) -> list[PlantLook]:
-    """Rows with their curves and allowed charge: three statements for any number of them."""
-    return looks_of(list(rows), sparks=sparks_of(rows, at=at), windows=windows_of(rows, at=at), at=at)
+    """Rows with their curves, allowed charge and what they have: four statements for any number of them."""
+    return looks_of(
+        list(rows),
+        sparks=sparks_of(rows, at=at),
+        windows=windows_of(rows, at=at),
+        equipment=equipment_of(rows),
+        at=at,
+    )
 
 
 def _whole(about: FleetAsked) -> tuple[Overview, Sequence[PlantFacts]]:

@@ -4,7 +4,7 @@ import "./acting_hold.js";
 import { onResync, onTopic } from "./live.js";
 import { paced } from "./pace.js";
 import { answered, fetched } from "./renew.js";
-import { batteryWord, gridWord, say, setText, showPower, t, tn } from "./words.js";
+import { batteryWord, fixed, gridWord, say, setText, showPower, t, tn } from "./words.js";
 
 const card = document.querySelector("section.fleet");
 const changed = document.getElementById("fleet-changed");
@@ -12,6 +12,7 @@ const sheet = document.getElementById("sheet");
 const list = () => document.getElementById("fleet-list");
 const rowOf = (id) => document.getElementById(`p${id}`);
 const rows = () => [...document.querySelectorAll("tr.pr")];
+const FIELDS = [["grid", "grid_kw"], ["pv", "pv_kw"], ["battery", "battery_kw"], ["load", "load_kw"], ["soc", "soc_pct"]];
 const TOP_EVERY_MS = 10_000, ROWS_EVERY_MS = 30_000, DAY_EVERY_MS = 60_000, CALM_MS = 10_000, RENEW_EVERY_MS = 400;
 
 // --- live values: only what changed is touched ---------------------------------------------------------------------
@@ -38,7 +39,7 @@ export function showTile(row, tile) {
   bar(field("battery-bar"), tile.battery_kw, Number(row.dataset.battery), "chg", "dis");
   if (typeof tile.soc_pct === "number") {
     const soc = field("soc");
-    if (soc?.firstChild?.nodeType === Node.TEXT_NODE) soc.firstChild.data = tile.soc_pct.toFixed(0);
+    if (soc?.firstChild?.nodeType === Node.TEXT_NODE) soc.firstChild.data = fixed(tile.soc_pct);
     field("soc-bar")?.setAttribute("width", `${Math.min(100, Math.max(0, tile.soc_pct)).toFixed(1)}%`);
   }
   const age = row.querySelector(".c-fr time");
@@ -48,8 +49,9 @@ export function showTile(row, tile) {
 function onTile(event) {
   const tile = event.data, row = rowOf(event.key);
   if (!row) return;
-  // What was silent speaks again, or speaks for the first time: the row says more than numbers then.
-  if (row.classList.contains("old") || !row.querySelector('[data-f="grid"]')) renew(row.dataset.id);
+  // What was silent speaks again, a value comes or goes, the mode is another: the row says more than numbers then.
+  const comesOrGoes = FIELDS.some(([name, key]) => key in tile && (tile[key] !== null) !== Boolean(row.querySelector(`[data-f="${name}"]`)));
+  if (row.classList.contains("old") || comesOrGoes || "mode" in tile) renew(row.dataset.id);
   else showTile(row, tile);
 }
 

@@ -22,8 +22,16 @@ function filled(text, values) {
   return values ? text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole) : text;
 }
 
+/** As Python rounds: what lies in the middle goes to the even neighbour, so that 64.5 is "64" wherever it stands. */
+export function fixed(value, places = 0) {
+  const isMiddle = Math.abs(value * 2 ** (places + 1)) % 2 === 1;
+  if (!isMiddle) return value.toFixed(places);
+  const below = Math.floor(value * 10 ** places);
+  return ((below % 2 === 0 ? below : below + 1) / 10 ** places).toFixed(places);
+}
+
 /** A number with so many places, as the page's language writes it; without `places` as many as it has. */
-export const decimal = (value, places) => (places === undefined ? String(value) : value.toFixed(places)).replace(".", POINT);
+export const decimal = (value, places) => (places === undefined ? String(value) : fixed(value, places)).replace(".", POINT);
 
 /** [number, unit] of an amount without its direction: one decimal below ten, MW with two from a thousand on. */
 export function amount(value, unit = "kW") {

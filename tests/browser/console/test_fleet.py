@@ -35,6 +35,18 @@ def test_the_page_shows_the_fleet_and_what_needs_a_person_first(fleet, sign_in, 
     assert no_sideways_scroll(page)
 
 
+def test_nothing_of_the_list_is_beside_its_card_at_any_width(fleet, sign_in):
+    page = sign_in(Role.VIEWER)
+    page.goto(f"{FLEET}?view=all")
+    beside = {}
+    for width in [*range(641, 1441, 37), 901, 1060, 1080, 1081, 1160, 1161]:
+        page.set_viewport_size({"width": width, "height": 900})
+        place = page.locator(".fleet .scroll-x")
+        beside[width] = place.evaluate("one => document.querySelector('.ft').offsetWidth - one.clientWidth")
+
+    assert {width: px for width, px in beside.items() if px > 0} == {}
+
+
 def test_a_card_filters_the_list_and_a_search_narrows_it_and_the_address_says_so(fleet, sign_in):
     page = sign_in(Role.VIEWER)
     page.goto(FLEET)

@@ -1,5 +1,6 @@
 """Rows written as markup: the same words as the tags of templates, and nothing that a person named is markup."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from console import words
 from console.fleet.markup import amount_html
 from console.templatetags.console import fresh
+from plants.models import Asset
 from tests.console import seed_fleet as seed
 from tests.console.seed_fleet import NOW
 
@@ -37,3 +39,62 @@ def test_what_people_and_voke_named_is_text_and_never_markup(organisation, viewe
     assert 'onclick="x"' not in body
     assert "&lt;b onclick=&quot;x&quot;&gt;&amp;&quot;quoted&quot;" in body
     assert "&lt;i&gt;&quot;MODE" in body
+
+
+_CELL = '<td role="cell" class="{name}">(.*?)</td>'
+_WHY = "The newest sample has no value of it"
+
+
+def _cells(client, plant) -> dict[str, str]:
+    body = client.get(f"/console/fleet/rows/?ids={plant.pk}").content.decode()
+    names = {"pv": "r c-pv", "battery": "c-ba", "load": "r c-ld", "soc": "c-so"}
+    found = {name: re.search(_CELL.format(name=css), body) for name, css in names.items()}
+    return {name: match.group(1) if match else "no cell" for name, match in found.items()}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("has", "told"),
+    [
+        ({"fve_peak_power_kwp": 90.0, "capacity_kwh": 50.0}, {"pv", "battery", "load", "soc"}),
+        ({"fve_peak_power_kwp": None, "capacity_kwh": 0.0, "plant_with_load": False}, set()),
+        ({"fve_peak_power_kwp": 90.0, "capacity_kwh": 0.0, "plant_with_load": False}, {"pv"}),
+    ],
+)
+def test_a_value_that_is_missing_is_told_from_a_thing_that_is_not_there(
+    organisation, viewer_client, has, told
+):
+    plant = seed.plant(seed.link(organisation, NOW), "Depot", 1, **has)
+    nothing = ("fve_power_kw", "battery_power_kw", "consumption_power_kw", "soc_pct")
+    seed.measured(plant, NOW, **dict.fromkeys(nothing))
+
+    cells = _cells(viewer_client, plant)
+
+    assert {name for name, cell in cells.items() if _WHY in cell and "\N{EN DASH}" in cell} == told
+    assert {name for name, cell in cells.items() if cell} == told
+
+
+@pytest.mark.django_db
+def test_of_a_plant_that_never_spoke_the_dashes_say_so_and_an_asset_is_enough_to_have_it(
+    organisation, viewer_client
+):
+    plant = seed.plant(
+        seed.link(organisation, NOW),
+        "Depot",
+        1,
+        capacity_kwh=0.0,
+        fve_peak_power_kwp=None,
+        plant_with_load=False,
+    )
+    Asset.objects.create(plant=plant, external_id="INV-1", asset_type="INVERTER", name="PV")
+
+    cells = _cells(viewer_client, plant)
+    peek = viewer_client.get(f"/console/fleet/peek/{plant.pk}/").content.decode()
+
+    assert "Nothing was measured yet" in cells["pv"]
+    assert (cells["battery"], cells["soc"], cells["load"]) == ("", "", "")
+    assert ("<dt>PV</dt>" in peek, "<dt>Battery</dt>" in peek, "<dt>Load</dt>" in peek) == (
+        True,
+        False,
+        False,
+    )
