@@ -4,7 +4,7 @@ from datetime import date
 from typing import Final
 
 from django.utils.dateformat import format as formatted
-from django.utils.translation import pgettext
+from django.utils.translation import gettext, pgettext
 
 # Letters of Django's date filter: D j F = "Tue 14 July". A translation may turn them round: "D j. F".
 _FORMS: Final = {
@@ -24,3 +24,9 @@ def day_text(day: date, form: str = "date") -> str:
     weekday `Tue 14 Jul`.
     """
     return formatted(day, _FORMS[form]())
+
+
+def hours_text(length_s: float) -> str:
+    """Says so when the clock changes on a day of that length; "" of any other day."""
+    hours = length_s / 3600
+    return "" if hours == 24 else gettext("%(hours)g hours, the clock changes") % {"hours": hours}

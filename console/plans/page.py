@@ -6,6 +6,7 @@ from typing import Any
 
 from django.utils.translation import gettext, ngettext
 
+from console.dates import hours_text
 from console.plans.day import PlannedDay
 from console.plans.document import Shown, urls_of
 from console.plans.words import ask_words, day_words, event_look, span_words
@@ -58,8 +59,7 @@ def relative_word(day: date, today: date) -> str:
 
 def length_words(day: PlannedDay) -> str:
     """Says so when the clock changes on that day."""
-    hours = day.bounds.length_s / 3600
-    return "" if hours == 24 else gettext("%(hours)g hours, the clock changes") % {"hours": hours}
+    return hours_text(day.bounds.length_s)
 
 
 def sums_of(slots: Sequence[PlannedSlot]) -> dict[str, float | int]:

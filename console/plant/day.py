@@ -12,7 +12,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from console.plant.spans import Span, ticks_of
+from django.utils.translation import gettext
+
+from console.plant.spans import Span, clock_change, ticks_of
 from console.plant.words import chart_words, day_sentence, gap_cause, gap_text, mark_text, outcome_text
 from dispatch.models import Kind
 from dispatch.selectors_commanded import Commanded, commanded
@@ -77,6 +79,7 @@ def chart_data(
         "words": chart_words(),
         "ticks": {"at": ticks.at_ms, "text": ticks.texts, "n": ticks.numbers},
         "fold": ticks.fold_ms,
+        "change": _change(span),
         "actual": _actual(series),
         "gaps": {
             "from": [to_ms(hole.from_at) for hole in holes],
@@ -98,6 +101,18 @@ def chart_data(
         "limits": {"import_kw": plant.max_import_kw, "export_kw": plant.max_export_kw},
         "soc_window": _soc_window(plant, span, at),
         "summary": _summary(plans, series, holes, span, at),
+    }
+
+
+def _change(span: Span) -> dict[str, Any] | None:
+    """Where the clock changes, with the words for it; None = it does not."""
+    found = clock_change(span)
+    if found is None:
+        return None
+    at, goes_back = found
+    return {
+        "at": to_ms(at),
+        "text": gettext("clock goes back") if goes_back else gettext("clock leaps forward"),
     }
 
 

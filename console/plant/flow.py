@@ -97,6 +97,13 @@ class Chargers:
     charging: int = 0
     power_kw: float | None = None
 
+    @property
+    def word(self) -> str:
+        """How many of them charge."""
+        if not self.count:
+            return ""
+        return gettext("%(charging)d of %(count)d EV") % {"charging": self.charging, "count": self.count}
+
 
 def flow_of(
     plant: Plant, state: PlantState | None, assets: Sequence[Asset], chargers: Chargers, *, at: datetime
@@ -122,11 +129,7 @@ def flow_of(
     if plant.plant_with_load or load_kw:
         bottom.append(_sink("load", icon="factory", power_kw=load_kw, word=gettext("Load")))
     if chargers.count:
-        words = gettext("%(charging)d of %(count)d EV") % {
-            "charging": chargers.charging,
-            "count": chargers.count,
-        }
-        bottom.append(_sink("ev", icon="ev-charger", power_kw=chargers.power_kw, word=words))
+        bottom.append(_sink("ev", icon="ev-charger", power_kw=chargers.power_kw, word=chargers.word))
     parts = [*_placed(top, rating_kw, is_top=True)], [*_placed(bottom, rating_kw, is_top=False)]
     known = None not in (grid_kw, pv_kw if len(top) > 1 else 0, whole_load_kw)
     return Flow(

@@ -1,5 +1,6 @@
 """What every tab of a plant's page shows above itself, and what the first tab reads."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -10,13 +11,13 @@ from django.utils.translation import gettext
 
 from console.access import Viewer
 from console.commands.words import Chip, row_chip
-from console.dates import day_text
+from console.dates import day_text, hours_text
 from console.plant.assets import SHOWN, AssetLine, asset_lines, chargers_of
 from console.plant.flow import Flow, flow_of
 from dispatch.models import Command
 from dispatch.selectors import last_commands
 from dispatch.words import command_title
-from metering.days import local_day_of
+from metering.days import local_day, local_day_of
 from plants.models import Alarm, Asset, ConnectionMode, Plant, PlantState
 from plants.selectors.overview import count_open_alarms_of_plant, open_alarms_of
 from plants.selectors.plants import assets_of, plant_by_id
@@ -123,11 +124,16 @@ class Devices:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """The picture of the flow and the devices: what live values change."""
+    """The picture of the flow and the devices: what live values change.
+
+    `tile`: the sample that both tell, in the shape in which live values come; "" = there is none.
+    """
 
     flow: Flow
     devices: Devices
     ev_kw: float | None
+    ev_word: str
+    tile: str
 
 
 def measured_of(plant: Plant, *, at: datetime) -> Measured:
@@ -143,7 +149,24 @@ def measured_of(plant: Plant, *, at: datetime) -> Measured:
             first=lines[:SHOWN], rest=lines[SHOWN:], faults=sum(bool(line.fault) for line in lines)
         ),
         ev_kw=chargers.power_kw,
+        ev_word=chargers.word,
+        tile=_tile(state),
     )
+
+
+def _tile(state: PlantState | None) -> str:
+    if state is None or state.measured_at is None:
+        return ""
+    facts = {
+        "grid_kw": state.grid_power_kw,
+        "pv_kw": state.fve_power_kw,
+        "battery_kw": state.battery_power_kw,
+        "load_kw": state.consumption_power_kw,
+        "soc_pct": state.soc_pct,
+        "quality": state.data_quality,
+        "measured_at": state.measured_at.isoformat(),
+    }
+    return json.dumps(facts, separators=(",", ":"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,15 +203,19 @@ def command_lines(plant: Plant, *, at: datetime) -> list[CommandLine]:
 
 @dataclass(frozen=True, kw_only=True)
 class DayChoice:
-    """The day that a chart shows, and its neighbours; `after` None = nothing lies beyond tomorrow."""
+    """The day that a chart shows, and its neighbours; `after` None = nothing lies beyond tomorrow.
+
+    `hours`: a word on its length where the clock changes on it.
+    """
 
     day: date
     before: date
     after: date | None
     is_today: bool
+    hours: str
 
 
-def day_choice(day: date, today: date) -> DayChoice:
+def day_choice(day: date, today: date, *, zone: str) -> DayChoice:
     """What the day picker offers."""
     step = timedelta(days=1)
     return DayChoice(
@@ -196,4 +223,5 @@ def day_choice(day: date, today: date) -> DayChoice:
         before=day - step,
         after=day + step if day <= today else None,
         is_today=day == today,
+        hours=hours_text(local_day(day, zone=zone).length_s),
     )

@@ -42,6 +42,18 @@ class Span:
         return [first, local_day(self.day + timedelta(days=1), zone=self.zone)]
 
 
+def clock_change(span: Span) -> tuple[datetime, bool] | None:
+    """When the clock changes within the span, and whether it goes back; None = it does not."""
+    wall = ZoneInfo(span.zone)
+    first, at = span.from_at.astimezone(wall).utcoffset(), span.from_at
+    if first is None or first == span.to_at.astimezone(wall).utcoffset():
+        return None
+    while (offset := at.astimezone(wall).utcoffset()) == first or offset is None:
+        at += _QUARTER
+    at = floor(at, _QUARTER)
+    return at, offset < first
+
+
 def day_span(text: str, *, zone: str, at: datetime) -> Span:
     """The day that `text` names (YYYY-MM-DD), '' = today. Raises Invalid."""
     day = parse_day(text) if text else local_day_of(at, zone=zone).day

@@ -40,7 +40,7 @@ def overview_page(request: ConsoleRequest, plant_id: int) -> HttpResponseBase:
         "tab": "overview",
         "measured": measured_of(plant, at=at),
         "commands": command_lines(plant, at=at),
-        "choice": day_choice(day, head.today),
+        "choice": day_choice(day, head.today, zone=plant.time_zone),
         "notice": notice,
         "paths": _paths(plant),
     }

@@ -342,8 +342,9 @@ class DayChart {
   }
 
   _over(u, main) {
-    const { limits, words, from, to } = this.data;
+    const { limits, words, from, to, change } = this.data;
     const now = this.now();
+    if (change) drawMoment(u, change.at, { colour: token("--st-doubt"), text: main ? change.text : "", dash: [2, 3] });
     if (now > from && now < to) drawMoment(u, now, { colour: token("--ink"), text: main ? clockText(now, this.data) : "" });
     if (main) {
       const unit = this.unit;

@@ -1,6 +1,6 @@
 // What a chart says at a moment in words, and the same as a table.
 
-import { decimal } from "./words.js";
+import { decimal, fixed } from "./words.js";
 
 const NARROW_SPACE = "\u202f";
 
@@ -108,7 +108,7 @@ export function rows(found, data, unit) {
   ];
   if (!found.future) {
     list.push([words.actual, found.gap ? words.no_data : flow(found.up) ?? words.no_data]);
-    if (data.has_battery) list.push([words.soc, found.soc == null ? words.no_data : `${found.soc.toFixed(0)}${NARROW_SPACE}%`]);
+    if (data.has_battery) list.push([words.soc, found.soc == null ? words.no_data : `${fixed(found.soc)}${NARROW_SPACE}%`]);
   }
   if (found.override) list.push([words.override, found.override.text]);
   return list;

@@ -1,6 +1,6 @@
 // The energy flow, brought up to date by attributes and texts only: the same rules as console/plant/flow.py.
 
-import { batteryWord, gridWord, powerText, setText, showPower, t } from "./words.js";
+import { batteryWord, fixed, gridWord, powerText, serverNow, setText, showPower, t } from "./words.js";
 
 const IDLE_KW = 0.5;
 const STALE_MS = 60_000;
@@ -13,12 +13,19 @@ export class Flow {
     this.body = card.querySelector("[data-flow]");
     this.rating = Number(card.dataset.rating) || 1;
     this.ev = card.dataset.ev === undefined ? null : Number(card.dataset.ev);
+    this.evWord = "";
     this.measured = Date.parse(card.querySelector("[data-flow-stale] time")?.dateTime ?? "");
   }
 
   /** Whether there is a picture to bring up to date: a plant that never spoke has none. */
   get drawn() {
     return this.body !== null;
+  }
+
+  /** What the devices told, of which a snapshot says nothing: the chargers' power and how many of them charge. */
+  chargers({ ev, evWord }) {
+    this.ev = ev === undefined ? null : Number(ev);
+    this.evWord = evWord ?? "";
   }
 
   /** A snapshot of the plant: grid_kw, pv_kw, battery_kw, load_kw, soc_pct, measured_at. */
@@ -34,13 +41,13 @@ export class Flow {
     this._bay("battery", tile.battery_kw, gives ? "dis" : "chg", gives, batteryWord(tile.battery_kw) || t("Battery"));
     const load = tile.load_kw != null && this.ev !== null ? Math.max(tile.load_kw - this.ev, 0) : tile.load_kw;
     this._bay("load", load, "load", false);
-    if (this.ev !== null) this._bay("ev", this.ev, "ev", false);
+    this._bay("ev", this.ev, "ev", false, this.evWord);
     const limit = this.body.querySelector('[data-bay="grid"] [data-detail]');
     if (limit) setText(limit, limit.dataset[exports ? "exp" : "imp"] ?? "");
     const soc = this.body.querySelector('[data-bay="battery"] [data-detail]');
-    if (soc && tile.soc_pct != null) setText(soc, `, ${tile.soc_pct.toFixed(0)}\u202f%`);
+    if (soc) setText(soc, tile.soc_pct == null ? "" : `, ${fixed(tile.soc_pct)}\u202f%`);
     this._sums(tile);
-    this.refresh(Date.now());
+    this.refresh(serverNow());
   }
 
   /** Grey and still when the last sample is too old. */

@@ -8,7 +8,7 @@ import { paced } from "./pace.js";
 import { fetched } from "./renew.js";
 import { serverNow, setText, t } from "./words.js";
 
-const RENEW_ASSETS_MS = 10_000;
+const RENEW_ASSETS_MS = 2000;
 const RENEW_LAST_MS = 400;
 const grid = document.querySelector("[data-plant]");
 const plant = Number(grid.dataset.plant);
@@ -120,37 +120,76 @@ load();
 
 const flow = new Flow(document.getElementById("flow"));
 const badge = document.querySelector(".plant-head [data-fresh] time");
-let renewed = performance.now();
 
+// What is told of a plant is a sample, or its mode alone.
 onTopic("plant", [plant], (event) => {
   const tile = event.data;
-  if (!flow.drawn || !badge) return location.reload(); // the first sample ever: the page has another shape now
+  if (tile.measured_at) {
+    if (!flow.drawn || !badge) return location.reload(); // the first sample ever: the page has another shape now
+    showSample(tile);
+    if (chart) chart.append({ at: Date.parse(tile.measured_at), grid_kw: tile.grid_kw, soc_pct: tile.soc_pct });
+    renewAssets();
+  }
+  const mode = document.querySelector(".plant-head [data-mode]");
+  if (tile.mode) {
+    mode.hidden = false;
+    setText(mode, label(tile.mode));
+  }
+  return undefined;
+});
+setInterval(() => flow.refresh(serverNow()), 5000);
+
+/** The flow, its age and quality; not of a sample that is older than the one that stands there. */
+function showSample(tile) {
+  if (Date.parse(tile.measured_at) < flow.measured) return;
   flow.show(tile);
   badge.dateTime = tile.measured_at;
-  if (chart) chart.append({ at: Date.parse(tile.measured_at), grid_kw: tile.grid_kw, soc_pct: tile.soc_pct });
   const quality = document.querySelector(".plant-head [data-quality]");
   if ("quality" in tile) {
     quality.hidden = !tile.quality || tile.quality === "GOOD";
     setText(quality, quality.dataset[tile.quality?.toLowerCase()] ?? tile.quality ?? "");
   }
-  const mode = document.querySelector(".plant-head [data-mode]");
-  if (mode && tile.mode) setText(mode, label(tile.mode));
-  if (performance.now() - renewed > RENEW_ASSETS_MS && !document.hidden) renewAssets();
-  return undefined;
-});
-setInterval(() => flow.refresh(serverNow()), 5000);
+}
 
 const label = (word) => (word === word.toUpperCase() ? t(word.replaceAll("_", " ").toLowerCase().replace(/^./, (c) => c.toUpperCase())) : word);
 
-function renewAssets() {
-  renewed = performance.now();
-  const assets = document.getElementById("assets");
-  if (!assets.matches(":hover, :focus-within") && !assets.querySelector("details[open]")) window.htmx.trigger(assets, "renew");
+// The devices: a live sample does not tell of them, so the list is asked for after one. Its answer says which sample it
+// is of; where that is newer than what was heard, the flow follows it: both tell the same.
+let unseen = false;
+const renewAssets = paced(async () => {
+  unseen = document.hidden;
+  if (unseen) return undefined;
+  const text = await fetched(document.getElementById("assets").dataset.now);
+  if (!text) return text;
+  const fresh = new DOMParser().parseFromString(text, "text/html").getElementById("assets");
+  if (!fresh) return undefined;
+  const { dataset } = fresh;
+  showDevices(fresh);
+  flow.chargers(dataset);
+  if (flow.drawn && badge && dataset.tile) showSample(JSON.parse(dataset.tile));
+  return true;
+}, RENEW_ASSETS_MS);
+document.addEventListener("visibilitychange", () => { if (!document.hidden && unseen) renewAssets(); });
+
+/** Rows are brought up to date in place; they come, go and move only while nobody points at them. */
+function showDevices(fresh) {
+  const shown = document.getElementById("assets");
+  const [rows, now] = [shown, fresh].map((card) => [...card.querySelectorAll(".asset")]);
+  const order = (list) => list.map((row) => row.getAttribute("href")).join(" ");
+  if (order(rows) !== order(now) && !shown.matches(":hover, :focus-within")) {
+    const [was, more] = [shown, fresh].map((card) => card.querySelector("details"));
+    if (was && more) more.open = was.open;
+    return void shown.replaceWith(fresh);
+  }
+  shown.querySelector("header").replaceWith(fresh.querySelector("header"));
+  for (const row of rows) {
+    const next = now.find((one) => one.getAttribute("href") === row.getAttribute("href"));
+    if (!next || row.isEqualNode(next)) continue;
+    row.className = next.className;
+    row.title = next.title;
+    row.replaceChildren(...next.childNodes);
+  }
 }
-document.body.addEventListener("htmx:afterSwap", (event) => {
-  const assets = document.getElementById("assets");
-  if (event.detail.target.id === "assets" && assets.dataset.ev !== undefined) flow.ev = Number(assets.dataset.ev);
-});
 
 // Last commands: chips change in place at once; rows come and go only while nobody points at them.
 const renewLast = paced(async () => {

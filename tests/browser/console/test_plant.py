@@ -9,6 +9,8 @@ from playwright.sync_api import Locator, Page, expect
 
 from esm import clock
 from people.rights import Role
+from plants.models import PlantState
+from tests.browser.console.heard import hears_by_hand
 from tests.console import seed_plant
 from tests.console.seed_plant import NOON, Lived
 
@@ -170,6 +172,105 @@ def test_the_flow_follows_a_sample_in_words_colour_and_direction(opened):
 
     expect(flow.locator("[data-flow]")).to_have_class(re.compile("is-stale"))
     expect(flow.get_by_text("Last known at")).to_be_visible()
+
+
+@pytest.fixture
+def telling(sign_in, organisation) -> Iterator[Page]:
+    """The page of a plant that discharges, 37 kW in its chargers; `tell` there is what it hears."""
+    with clock.frozen(NOON):
+        plant = seed_plant.brewery(organisation, at=NOON)
+        seed_plant.state_now(plant, at=NOON - timedelta(seconds=1))
+        page = sign_in(Role.VIEWER)
+        hears_by_hand(page)
+        page.goto(f"/console/plants/{plant.pk}/")
+        expect(page.locator("#assets .asset")).to_have_count(7)
+        yield page
+
+
+def sample(
+    page: Page, *, after_s: float, battery_kw: float, soc_pct: float, ev_kw: float = 15.0
+) -> dict[str, object]:
+    """Stored as the newest sample; what screens are told of it."""
+    state = PlantState.objects.get()
+    state.measured_at = NOON + timedelta(seconds=after_s)
+    state.battery_power_kw, state.soc_pct = battery_kw, soc_pct
+    by_name = {one["deviceId"]: one for one in state.devices}
+    by_name["B1"] |= {"powerKw": battery_kw, "socPercent": soc_pct}
+    by_name["EV-1"]["powerKw"] = 0
+    by_name["EV-2"]["powerKw"] = ev_kw
+    state.save()
+    return {
+        "plant": state.plant_id, "grid_kw": state.grid_power_kw, "pv_kw": state.fve_power_kw, "battery_kw": battery_kw,
+        "load_kw": state.consumption_power_kw, "soc_pct": soc_pct, "quality": "GOOD",
+        "measured_at": state.measured_at.isoformat(),
+    }  # fmt: skip
+
+
+_TELL = "tile => tell('plant', tile)"
+
+
+def test_the_devices_and_the_flow_tell_the_same_after_a_sample_even_under_the_pointer(telling):
+    page, asked = telling, []
+    page.on("request", lambda request: asked.append(request.url) if "/now/" in request.url else None)
+    battery, device = page.locator('[data-bay="battery"]'), page.locator('#assets .asset:has-text("B1")')
+    expect(battery).to_contain_text("120kWDischarging, 64\u202f%")
+    device.hover()
+
+    page.evaluate(_TELL, sample(page, after_s=5, battery_kw=12.5, soc_pct=64.5))
+
+    expect(battery).to_contain_text("12kWCharging, 64\u202f%")
+    expect(device).to_contain_text(re.compile(r"12.?kWCharging, 64.?%"))
+    expect(page.locator('[data-bay="ev"]')).to_contain_text("15kW1 of 3 EV")
+    expect(page.locator('[data-bay="load"]')).to_contain_text("116kWLoad")
+    for number in range(12):
+        page.evaluate(_TELL, sample(page, after_s=6 + number, battery_kw=20.0 + number, soc_pct=65.0))
+    expect(battery).to_contain_text("31kWCharging, 65\u202f%")
+    expect(device).to_contain_text(re.compile(r"31.?kWCharging, 65.?%"))
+    assert len(asked) <= 3, "at most one question in two seconds"
+
+
+def test_an_answer_of_a_newer_sample_takes_the_flow_along_and_a_mode_alone_leaves_it(telling):
+    page = telling
+    heard = sample(page, after_s=5, battery_kw=-80.0, soc_pct=60.0)
+    sample(page, after_s=9, battery_kw=33.0, soc_pct=61.0)
+
+    page.evaluate(_TELL, heard)
+
+    expect(page.locator('#assets .asset:has-text("B1")')).to_contain_text("Charging")
+    expect(page.locator('[data-bay="battery"]')).to_contain_text("33kWCharging, 61\u202f%")
+    page.evaluate(_TELL, {"plant": heard["plant"], "mode": "ZERO_EXPORT"})
+    expect(page.locator(".plant-head [data-mode]")).to_have_text("Zero export")
+    expect(page.locator('[data-bay="battery"]')).to_contain_text("33kWCharging, 61\u202f%")
+    stale_at = page.locator(".plant-head [data-fresh] time").get_attribute("datetime") or ""
+    assert stale_at.startswith("2026-07-14T11:42:27")
+
+
+def test_scripts_round_as_the_server_does(telling):
+    values = [
+        0.5,
+        1.5,
+        2.5,
+        12.5,
+        64.5,
+        0.25,
+        2.25,
+        0.75,
+        9.35,
+        0.35,
+        8.45,
+        1.005,
+        1.125,
+        3.42,
+        0.0,
+        99.5,
+        7.0,
+    ]
+    ask = """async (values) => { const { fixed } = await import("/static/console/words.js");
+        return values.map((value) => [0, 1, 2].map((places) => fixed(value, places))); }"""
+
+    found = telling.evaluate(ask, values)
+
+    assert found == [[f"{value:.{places}f}" for places in range(3)] for value in values]
 
 
 def test_what_was_measured_is_drawn_up_to_where_a_hole_begins(opened):

@@ -1,8 +1,10 @@
 """A plant's page in its states, its tabs, and who may see them."""
 
+import json
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -10,11 +12,13 @@ from django.test import Client
 
 from dispatch.services.site_config import publish_changed
 from esm import clock
+from live import Announcement, feed
 from people.rights import Role
 from people.services.audit import record
 from plants.models import ConnectionMode, Organisation, Plant, PlantState
 from plants.services.alarm_care import close
 from plants.services.alarm_filing import Told, file_alarms
+from plants.telling import tell_measured
 from tests import factories
 from tests.console import seed_plant
 from tests.console.conftest import signed_in
@@ -176,6 +180,27 @@ def test_the_part_that_is_renewed_is_the_same(client, brewery):
     assert part(shown(client, brewery, "now/"), "assets") == whole
 
 
+def test_the_list_of_devices_says_which_sample_it_is_of_in_the_shape_of_live_values(
+    client, brewery, monkeypatch, django_capture_on_commit_callbacks
+):
+    announced: list[Announcement] = []
+    monkeypatch.setattr(feed, "publish", announced.extend)
+    state = PlantState.objects.get(plant=brewery)
+    row = (
+        brewery.pk, state.measured_at, None, state.grid_power_kw, state.fve_power_kw, state.battery_power_kw,
+        state.consumption_power_kw, state.soc_pct, None, None, None, state.data_quality,
+    )  # fmt: skip
+    with django_capture_on_commit_callbacks(execute=True):
+        tell_measured([row], organisation_id=brewery.organisation_id, at=NOON)
+
+    assets = part(shown(client, brewery, "now/"), "assets")
+    told = re.search(r'data-tile="([^"]*)"', assets)
+
+    assert told is not None
+    assert {"plant": brewery.pk} | json.loads(unescape(told[1])) == announced[0].data
+    assert ('data-ev="37.0"' in assets, 'data-ev-word="2 of 3 EV"' in assets) == (True, True)
+
+
 # --- head, last commands, other days ----------------------------------------------------------------------------------
 
 
@@ -203,6 +228,24 @@ def test_a_day_that_is_no_day_shows_today_and_says_why(client, brewery):
 
     assert "is no day like 2026-07-14" in told
     assert "Tue 14 July" in told
+
+
+@pytest.mark.parametrize(
+    ("day", "hours", "change"),
+    [
+        ("2026-10-25", "25 hours, the clock changes", {"at": 1792890000000, "text": "clock goes back"}),
+        ("2026-03-29", "23 hours, the clock changes", {"at": 1774746000000, "text": "clock leaps forward"}),
+        ("2026-07-14", "", None),
+    ],
+)
+def test_a_day_on_which_the_clock_changes_says_so_in_words_and_in_its_chart(
+    client, brewery, day, hours, change
+):
+    head = part(shown(client, brewery, day=day), "day")
+    chart = json.loads(shown(client, brewery, "day/", day=day))
+
+    assert ("the clock changes" in head, hours in words(head)) == (bool(hours), True)
+    assert chart["change"] == change
 
 
 # --- the other tabs ---------------------------------------------------------------------------------------------------
