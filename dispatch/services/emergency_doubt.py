@@ -1,12 +1,15 @@
 """Emergencies that reached Voke and did not work: refused, failed or never answered while the plant is latched.
 
 Nothing is sent again here (Voke has it), but a person must know: an alarm stays raised until Voke's later word makes it
-good or the latch is released.
+good, Voke takes a later emergency of the same type, or the latch is released. A person who sends STOP again because the
+first one failed has done what the alarm asks for; and of two at once Voke may end the first in favour of the second.
 """
 
 from datetime import datetime
 
-from dispatch.models import Command, EmergencyLatch
+from django.db.models import Exists, OuterRef
+
+from dispatch.models import Command, EmergencyLatch, Kind
 from dispatch.states import State
 from plants.selectors.alarms import open_platform_alarm_ids
 from plants.services.alarms import clear_platform_alarm, raise_platform_alarm
@@ -16,11 +19,17 @@ IN_DOUBT = "EMERGENCY_IN_DOUBT"
 _ALARM_PREFIX = "emergency-in-doubt:"
 _MOST_ALARMS = 10_000
 _DOUBTFUL = (State.REJECTED, State.FAILED, State.DEVIATED, State.UNCONFIRMED, State.RETURNED, State.REFUSED)
+_TAKEN = (State.ACCEPTED, State.QUEUED_BY_VOKE, State.EXECUTING, State.COMPLETED)
 
 
 def watch_latched(*, at: datetime) -> int:
     """Tick: keep an alarm raised for every latch whose emergency is in doubt; answers how many there are."""
+    # Of the same type: a latched STOP refuses a HOLD, and a latch of HOLD names the newest of all.
+    later = Command.objects.filter(
+        plant=OuterRef("plant"), pk__gt=OuterRef("command"), kind=Kind.EMERGENCY, state__in=_TAKEN
+    )
     doubtful = EmergencyLatch.objects.filter(released_at__isnull=True, command__state__in=_DOUBTFUL)
+    doubtful = doubtful.exclude(Exists(later))
     alarmed = set(open_platform_alarm_ids(code=IN_DOUBT, limit=_MOST_ALARMS))
     standing: set[str] = set()
     for latch in doubtful.select_related("command", "plant").order_by("pk")[:_MOST_ALARMS]:

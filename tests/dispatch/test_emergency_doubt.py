@@ -66,3 +66,50 @@ def test_the_release_of_the_latch_clears_the_alarm():
     watch_latched(at=AT)
 
     assert raised() == []
+
+
+@pytest.mark.parametrize("word", [State.ACCEPTED, State.EXECUTING, State.COMPLETED])
+def test_of_two_stops_the_first_is_no_alarm_when_voke_takes_the_second(word):
+    plant, first = stopped(State.EXECUTING)
+    second = ask(plant, stop_now())
+    deliver(plant.connection)
+
+    advance(command_id=second.pk, to=word, at=AT, cause="SAID")
+    advance(command_id=first.pk, to=State.DEVIATED, at=AT, cause="SAID")
+
+    assert watch_latched(at=AT) == 0
+    assert raised() == []
+
+
+def test_a_second_stop_that_voke_takes_clears_the_alarm_of_the_first():
+    plant, _ = stopped(State.FAILED)
+    watch_latched(at=AT)
+    second = ask(plant, stop_now())
+    deliver(plant.connection)
+    watch_latched(at=AT)
+    assert len(raised()) == 1  # sent is not taken
+
+    advance(command_id=second.pk, to=State.ACCEPTED, at=AT, cause="SAID")
+    watch_latched(at=AT)
+
+    assert raised() == []
+
+
+def test_a_second_stop_that_fails_too_leaves_the_alarm():
+    plant, _ = stopped(State.FAILED)
+    second = ask(plant, stop_now())
+    deliver(plant.connection)
+    advance(command_id=second.pk, to=State.REJECTED, at=AT, cause="SAID")
+
+    assert watch_latched(at=AT) == 1
+    assert len(raised()) == 1
+
+
+def test_a_stop_of_before_the_last_release_says_nothing_of_this_one():
+    plant, _ = stopped(State.COMPLETED)
+    release(plant)
+    again = ask(plant, stop_now())
+    deliver(plant.connection)
+    advance(command_id=again.pk, to=State.FAILED, at=AT, cause="SAID")
+
+    assert watch_latched(at=AT) == 1

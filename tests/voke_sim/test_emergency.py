@@ -96,6 +96,36 @@ def test_stop_beats_hold_in_either_order(partner: Partner) -> None:
     assert partner.site().plant.battery_total_kw == pytest.approx(0, abs=0.01)
 
 
+def test_of_two_stops_at_once_both_are_completed(partner: Partner) -> None:
+    partner.completed(partner.setpoint(40))
+    first, second = partner.emergency("STOP"), partner.emergency("STOP")
+
+    partner.completed(second)
+
+    assert partner.statuses(first) == partner.statuses(second) == ["EXECUTING", "COMPLETED"]
+
+
+def test_a_hold_does_not_end_the_stop_that_it_can_not_weaken(partner: Partner) -> None:
+    partner.completed(partner.setpoint(40))
+    stop, hold = partner.emergency("STOP"), partner.emergency("HOLD")
+
+    partner.completed(stop)
+
+    assert partner.statuses(stop) == ["EXECUTING", "COMPLETED"]
+    assert partner.statuses(hold)[-1] == "COMPLETED"
+    assert partner.site().is_stopped
+
+
+@pytest.mark.parametrize("newer", ["STOP", "HOLD"])
+def test_a_hold_that_has_begun_is_ended_by_a_newer_emergency(partner: Partner, newer: str) -> None:
+    partner.completed(partner.setpoint(40))
+    older = partner.emergency("HOLD")
+    partner.completed(partner.emergency(newer))
+
+    assert partner.statuses(older) == ["EXECUTING", "DEVIATED"]
+    assert "another emergency" in partner.executions(older)[-1]["reason"]
+
+
 def test_only_a_mode_command_releases_an_emergency(partner: Partner) -> None:
     partner.completed(partner.emergency("STOP"))
     partner.run(60)

@@ -5,6 +5,8 @@ Interpretations:
   Consumption goes on.
 - HOLD: batteries stay at their power of this moment and PV does not rise above its own; what was in force
   stays on the stack and comes back afterwards. STOP beats HOLD: a HOLD during STOP changes nothing.
+- An emergency ends the one before it where it takes its order away: a STOP or a newer HOLD that of a HOLD. What a
+  STOP asked for stays in force under a further STOP: both are COMPLETED.
 - A mode command releases the emergency; nothing else does.
 """
 
@@ -42,9 +44,10 @@ class EmergencyKind:
     def begin(self, site: Site, command: OpenCommand, turn: Turn) -> dict[str, Any]:
         """Put the emergency in force."""
         plan = _plan(command)
-        for other in site.started(EmergencyPlan):
-            if other is not command:
-                other.end_reason = "followed by another emergency"
+        if plan.kind is EmergencyType.STOP or not site.is_stopped:
+            for other in site.started(EmergencyPlan):
+                if other is not command and _plan(other).kind is EmergencyType.HOLD:
+                    other.end_reason = "followed by another emergency"
         if plan.kind is EmergencyType.STOP:
             self._discard_orders(site, command)
             site.state.emergency = EmergencyState(kind=plan.kind, message_id=command.message_id)
