@@ -118,19 +118,18 @@ def _queued(life: Life) -> Says:
         return _says(
             life, _("On its way to the broker"), _("It was handed over; the broker has not confirmed it yet.")
         )
-    link = life.publishing
+    link, signed = life.publishing, life.sent is not None and life.sent.signed
     if link is not None and link.state not in _SENDS_SOON:
         reason = advice(link.code).title if link.code else _("The link is down")
         return _says(
             life,
-            _("Signed, and waits for the connection"),
+            _("Signed, and waits for the connection") if signed else _("Made, and waits for the connection"),
             _("It stands in the outbox and can't leave: %(reason)s.") % {"reason": reason},
             family="doubt",
             icon="unplug",
         )
-    return _says(
-        life, _("Signed, and waits to be sent"), _("It stands in the outbox; the relay sends it next.")
-    )
+    title = _("Signed, and waits to be sent") if signed else _("Made, and waits to be sent")
+    return _says(life, title, _("It stands in the outbox; the relay sends it next."))
 
 
 def _sent(life: Life) -> Says:

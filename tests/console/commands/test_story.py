@@ -180,11 +180,11 @@ def test_the_mark_of_a_verdict_changes_with_its_words_only(plant):
 @pytest.mark.parametrize(
     ("state", "code", "title", "text"),
     [
-        (LinkState.CONNECTED, "", "Signed, and waits to be sent", "the relay sends it next"),
+        (LinkState.CONNECTED, "", "Made, and waits to be sent", "the relay sends it next"),
         (
             LinkState.REFUSED,
             "REFUSED_CREDENTIALS",
-            "Signed, and waits for the connection",
+            "Made, and waits for the connection",
             "can't leave: User name or API key refused",
         ),
     ],
@@ -203,6 +203,12 @@ def test_a_command_that_waits_is_sent_next_only_while_the_link_is_up(plant, stat
 
     assert said.title == title
     assert text in said.text
+
+
+def test_only_what_was_signed_is_called_so(plant):
+    titles = [verdict_of(life(ask(plant, payload))).title for payload in (mode(), setpoint(10.0))]
+
+    assert titles == ["Signed, and waits for the connection", "Made, and waits for the connection"]
 
 
 def test_a_command_without_a_last_moment_waits_until_it_is_delivered(plant):
