@@ -10,6 +10,7 @@ import { serverNow, setText, t } from "./words.js";
 
 const RENEW_ASSETS_MS = 2000;
 const RENEW_LAST_MS = 400;
+const RENEW_CHART_MS = 5000;
 const grid = document.querySelector("[data-plant]");
 const plant = Number(grid.dataset.plant);
 
@@ -23,6 +24,7 @@ const whole = card.querySelector("[data-whole]");
 const table = document.getElementById("day-table");
 const tableButton = card.querySelector("[data-table]");
 let chart = null;
+let shown = null; // the span that is drawn, null = the whole day
 let asked = 0;
 
 async function load(span = null) {
@@ -43,6 +45,7 @@ async function load(span = null) {
     return;
   }
   if (turn !== asked) return;
+  shown = span;
   show(data, span !== null);
 }
 
@@ -115,6 +118,21 @@ place.addEventListener("blur", () => {
   chart?.point(null);
 });
 load();
+
+// What was asked of the plant is another: commanded, planned and overrides are drawn anew, never under a drawn span.
+let isDrawing = false;
+let isBehind = false;
+const renewChart = paced(async () => {
+  isBehind = document.hidden || isDrawing;
+  if (isBehind) return undefined;
+  await load(shown);
+  return failed.hidden;
+}, RENEW_CHART_MS);
+const catchUp = () => { if (isBehind && !document.hidden) renewChart(); };
+place.addEventListener("pointerdown", () => { isDrawing = true; });
+for (const name of ["pointerup", "pointercancel"]) addEventListener(name, () => { isDrawing = false; catchUp(); });
+document.addEventListener("visibilitychange", catchUp);
+for (const topic of ["command", "override", "plan", "latch"]) onTopic(topic, [`p${plant}`], renewChart);
 
 // --- live values ------------------------------------------------------------------------------------------------------
 

@@ -245,6 +245,21 @@ def test_an_answer_of_a_newer_sample_takes_the_flow_along_and_a_mode_alone_leave
     assert stale_at.startswith("2026-07-14T11:42:27")
 
 
+def test_the_chart_is_drawn_anew_when_something_was_asked_of_the_plant_and_not_for_each_word_of_it(telling):
+    page, asked = telling, []
+    expect(page.locator(".day-place canvas")).to_have_count(2)
+    plant = PlantState.objects.get().plant
+    seed_plant.begin(plant, kw=80.0, at=NOON, until=NOON + timedelta(hours=1))
+    page.on("request", lambda request: asked.append(request.url) if "/day/?" in request.url else None)
+
+    with page.expect_response(lambda answer: "/day/?" in answer.url) as answered:
+        for topic in ("command", "override", "command", "command"):
+            page.evaluate("([topic, plant]) => tell(topic, {id: 7, plant})", [topic, plant.pk])
+
+    assert answered.value.json()["overrides"]["text"] == ["Jana Dvořáková"]
+    assert len(asked) == 1
+
+
 def test_scripts_round_as_the_server_does(telling):
     values = [
         0.5,
