@@ -11,9 +11,11 @@ from dispatch.diagnosis_rules import DiagnosisRules
 from dispatch.models import Command, CommandEvent, Diagnosis, DiagnosisStage
 from dispatch.services.diagnosis import diagnose
 from dispatch.states import State
+from dispatch.surroundings import last_heard
 from esm import clock
 from link.diagnosing import LogReader, read_logs
 from plants.models import Connection
+from plants.selectors.link_health import connection_health
 from tests.contract.test_scenarios import setpoint
 from tests.contract.world import World, eventually, memory_world
 from vcp import Family, Mode, OperatingMode
@@ -64,6 +66,13 @@ def explained(world: World, command: Command, *, state: State = State.UNCONFIRME
         return Diagnosis.objects.filter(command=command, stage=DiagnosisStage.DONE).first()
 
     return eventually(look, what="the diagnosis")
+
+
+def has_gone_quiet(world: World) -> bool:
+    """Whether nothing arrived for twice the time in which the plant speaks."""
+    (health,) = connection_health(connections=[world.connection], at=clock.now()).values()
+    heard_at = last_heard(health)
+    return heard_at is not None and clock.now() - heard_at > timedelta(seconds=2)
 
 
 def code_of(row: Diagnosis, check: str) -> str:
@@ -188,6 +197,7 @@ def test_a_site_that_is_away_is_told_from_a_link_that_is_silent(quiet_world: Qui
 def test_a_link_on_which_nothing_is_heard_is_silent_although_voke_has_the_command(quiet_world: Quiet):
     with quiet_world() as world:
         world.simulator.faults.add(FaultRule(kind=FaultKind.DROP, families=("event",)))
+        eventually(lambda: has_gone_quiet(world), what="what was said before is stored")
         command = world.send(setpoint(10.0))
 
         row = explained(world, command)

@@ -115,7 +115,10 @@ def test_what_was_confirmed_before_a_refusal_is_not_sent_again(
         )
         return NOW
 
-    publisher = far_side.transport.open_publisher(target, clock=clock_that_waits_for_confirms)
+    patient = amqps_transport(
+        rabbit, confirm_timeout_s=60
+    )  # it is asked of the broker by a program each time
+    publisher = patient.open_publisher(target, clock=clock_that_waits_for_confirms)
     window = [outgoing(target, number, body=ALONE) for number in range(10)]
     window[5] = outgoing(target, 5, key="other.command.mode", not_after=NOW)
 
