@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 
 SHOWN_BYTES: Final = 65_536
 HEX_BYTES: Final = 4096
-_WIDTH: Final = 16
+_WIDTH: Final = 8
 _PICTURES: Final = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {
     0x7F: 0x2421,
     **dict.fromkeys((0x200E, 0x200F, 0x061C, *range(0x202A, 0x202F), *range(0x2066, 0x206A)), 0xFFFD),

@@ -12,6 +12,7 @@ from trading_api.paths import Endpoint
 from trading_api.selectors_pulls import CELL, Cell
 
 WIDTH, LANE_HEIGHT = 960, 26
+_EDGE = 16
 _DAY = timedelta(days=1)
 _TALLEST = 18.0
 SHOWN = (Endpoint.TOKEN, Endpoint.LIST, Endpoint.CONFIG, Endpoint.UPDATE)
@@ -46,6 +47,11 @@ class Hour:
 
     x: float
     text: str
+
+    @property
+    def anchor(self) -> str:
+        """Which side of the text stands at `x`: one at the edge does not reach over it."""
+        return "start" if self.x < _EDGE else "end" if self.x > WIDTH - _EDGE else "middle"
 
 
 @dataclass(frozen=True, kw_only=True)

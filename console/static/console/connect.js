@@ -10,3 +10,8 @@ const lamp = renewed("lamp"), connections = renewed("connections");
 onTopic("pull", null, lamp);
 onTopic("link", null, connections);
 onResync(() => { lamp(); connections(); });
+
+
+// On a phone the steps are wider than the screen: the present one is in sight.
+const steps = document.querySelector(".stages"), now = steps?.querySelector(".now");
+if (now) steps.scrollLeft = now.offsetLeft - steps.offsetLeft - (steps.clientWidth - now.offsetWidth) / 2;

@@ -86,6 +86,7 @@ def test_raw_is_every_byte_pretty_shortens_ids_and_headers_tell_the_rest(viewer_
     assert hashlib.sha256(bytes(message.body)).hexdigest() in headers
     dump = viewer(viewer_client, command, tab="hex").context["shown"].text
     assert dump.startswith("0000  7b 22")
+    assert max(map(len, dump.splitlines())) <= 39  # the letters are in sight beside the bytes
 
 
 def test_what_voke_sent_is_shown_as_it_came_and_is_not_called_signed(viewer_client, command):
