@@ -170,6 +170,13 @@ def command_title(kind: str, payload: Mapping[str, Any]) -> str:
             return gettext("Emergency %(type)s") % {"type": told} if told else gettext("Emergency")
         case Kind.MODE:
             return gettext("Mode: %(mode)s") % {"mode": label_text(str(payload.get("mode") or "")).lower()}
+        case Kind.SCHEDULE_CREATE:
+            slots = payload.get("slots")
+            count = len(slots) if isinstance(slots, list) else 0
+            text = ngettext("Schedule of %(count)d slot", "Schedule of %(count)d slots", count)
+            return text % {"count": count} if count else gettext("Schedule")
+        case Kind.SCHEDULE_CANCEL:
+            return gettext("Cancel a schedule")
         case _:
             return label_text(kind)
 

@@ -146,6 +146,10 @@ def test_a_plant_that_never_sent_has_no_data():
             {"commands": [{"deviceId": one, "command": "BESS_STOP"} for one in "AB"]},
             "2 devices: stop",
         ),
+        ("schedule-create", {"slots": [{}] * 96}, "Schedule of 96 slots"),
+        ("schedule-create", {"slots": [{}]}, "Schedule of 1 slot"),
+        ("schedule-create", {"slots": None}, "Schedule"),
+        ("schedule-cancel", {"scheduleId": "b7"}, "Cancel a schedule"),
     ],
 )
 def test_a_command_is_called_by_what_it_asks_for(kind, payload, title):
