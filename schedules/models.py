@@ -123,6 +123,7 @@ class PlanSlot(models.Model):
             models.CheckConstraint(condition=Q(start_at__lt=F("end_at")), name="slot_start_before_end"),
             models.CheckConstraint(condition=Q(value__gte=0), name="slot_value_not_negative"),
         ]
+        indexes = [models.Index(fields=["start_at"], name="slot_by_start")]
 
     def __str__(self) -> str:
         return f"{self.start_at:%H:%M}Z {self.direction} {self.value:g}"

@@ -22,7 +22,7 @@ from django.db import connection
 
 from dispatch.states import State
 from dispatch.verification import ProofRules
-from schedules.services.standing import LONGEST_SLOT
+from schedules.slots import SLOT_MINUTES
 
 SILENT_FOR = timedelta(hours=24)
 """A silence that began earlier is history, not something to do."""
@@ -30,6 +30,7 @@ REFUSED_WITHIN = timedelta(hours=1)
 TOLERANCES = 2.0
 FAR_OFF = 0.25
 """Off by more than this share of the target is said in red."""
+_LONGEST_SLOT = timedelta(minutes=max(SLOT_MINUTES))
 _ANSWERED = (State.ACCEPTED, State.QUEUED_BY_VOKE, State.PARTIAL, State.EXECUTING, State.COMPLETED)
 _SILENT = (State.UNCONFIRMED, State.RETURNED, State.REFUSED)
 _FAILED = (State.REJECTED, State.FAILED)
@@ -75,8 +76,8 @@ def facts_of_plants(
     stale = _stale_before(asked, named)
     text = _STATEMENT.format(
         hours=_hours("slot.start_at", "slot.end_at"),
-        slot=_BY_INDEX if connection.vendor == "postgresql" else _BY_JOIN,
         live=_LIVE.format(stale_before=stale),
+        followed=_FOLLOWED,
         answered=_words(_ANSWERED),
         silent=_words(_SILENT),
         failed=_words(_FAILED),
@@ -106,7 +107,7 @@ def _parameters(asked: FleetAsked) -> dict[str, Any]:
     return {
         "organisation": asked.organisation_id,
         "at": moment(at),
-        "slot_since": moment(at - LONGEST_SLOT),
+        "slot_since": moment(at - _LONGEST_SLOT),
         "settled": moment(at - asked.proof.settling),
         "first_day": (at - _ZONES).date(),
         "last_day": (at + _ZONES).date(),
@@ -160,23 +161,19 @@ def _in_order(text: str, named: Mapping[str, Any], params: tuple[Any, ...]) -> t
 
 
 _LIVE = "CASE WHEN state.measured_at > {stale_before} AND state.data_quality <> 'MISSING' THEN 1 ELSE 0 END"
+_FOLLOWED = """CASE WHEN planned.include_consumption THEN state.grid_power_kw
+              ELSE state.battery_power_kw - COALESCE(state.fve_power_kw, 0) END"""
 _SUMS_OF_LIVE = """
 SELECT COUNT(*), COALESCE(SUM(live), 0), COALESCE(SUM(CASE WHEN live = 1 THEN grid_power_kw END), 0.0)
   FROM (SELECT {live} AS live, state.grid_power_kw FROM plants_plant plant
           LEFT JOIN plants_plantstate state ON state.plant_id = plant.id
          WHERE plant.organisation_id = %(organisation)s) AS measured
 """
-_BY_JOIN = """JOIN schedules_planslot slot ON slot.version_id = version.id
-         AND slot.start_at > %(slot_since)s AND slot.start_at <= %(at)s AND slot.end_at > %(at)s"""
-# PostgreSQL would rather read every slot of every day than look for one of each plan by its index.
-_BY_INDEX = """CROSS JOIN LATERAL (
-         SELECT begun.* FROM schedules_planslot begun
-          WHERE begun.version_id = version.id AND begun.start_at > %(slot_since)s AND begun.start_at <= %(at)s
-            AND begun.end_at > %(at)s
-          ORDER BY begun.start_at DESC LIMIT 1) slot"""
 # Facts and judged are kept: flattened into one another all steps would repeat each other's conditions dozens of times.
+# Alarms and troubles are kept too: where the server has not analysed its tables yet it takes an organisation for one
+# plant, and would count all alarms anew for each plant (400 plants: 2.6 s instead of 0.1 s).
 # Of 10,000 plants every column and every step that is kept costs milliseconds: what is only shown is read for the rows
-# of a page afterwards, and `measured` and `graded` are not kept.
+# of a page afterwards, and `graded` is not kept.
 _STATEMENT = """
 WITH planned AS (
   SELECT plan.plant_id, slot.start_at, slot.include_consumption,
@@ -185,9 +182,10 @@ WITH planned AS (
          ROW_NUMBER() OVER (PARTITION BY plan.plant_id ORDER BY plan.day DESC, slot.start_at DESC) AS place
     FROM schedules_dayplan plan
     JOIN schedules_planversion version ON version.plan_id = plan.id AND version.state = 'PUBLISHED'
-    {slot}
+    JOIN schedules_planslot slot ON slot.version_id = version.id
+         AND slot.start_at > %(slot_since)s AND slot.start_at <= %(at)s AND slot.end_at > %(at)s
    WHERE plan.organisation_id = %(organisation)s AND plan.day BETWEEN %(first_day)s AND %(last_day)s
-), alarmed AS (
+), alarmed AS MATERIALIZED (
   SELECT alarm.plant_id, COUNT(*) AS open_alarms,
          MAX(CASE alarm.severity WHEN 'CRITICAL' THEN 4 WHEN 'ERROR' THEN 3 WHEN 'INFO' THEN 1 ELSE 2 END) AS worst
     FROM plants_alarm alarm
@@ -206,7 +204,7 @@ WITH planned AS (
     FROM dispatch_command command
    WHERE command.organisation_id = %(organisation)s AND command.state IN ({failed})
      AND command.state_at > %(refused_since)s
-), troubled AS (
+), troubled AS MATERIALIZED (
   SELECT asked.plant_id, asked.id, asked.state, asked.since,
          ROW_NUMBER() OVER (PARTITION BY asked.plant_id ORDER BY asked.id DESC) AS place
     FROM asked
@@ -220,8 +218,9 @@ WITH planned AS (
          latch.type AS latch, latch.set_at AS latched_at, latch.order_id,
          override.until_at AS override_until,
          planned.start_at AS slot_at, planned.sign, planned.amount_kw,
-         CASE WHEN planned.include_consumption THEN state.grid_power_kw
-              ELSE state.battery_power_kw - COALESCE(state.fve_power_kw, 0) END AS followed_kw,
+         {followed} AS followed_kw,
+         CASE WHEN planned.start_at <= %(settled)s AND latch.id IS NULL AND override.id IS NULL AND {live} = 1
+              THEN {followed} * planned.sign - planned.amount_kw END AS over_kw,
          COALESCE(alarmed.open_alarms, 0) AS open_alarms, COALESCE(alarmed.worst, 0) AS worst_alarm,
          troubled.id AS command_id, troubled.state AS command_state, troubled.since AS command_since
     FROM plants_plant plant
@@ -233,17 +232,12 @@ WITH planned AS (
     LEFT JOIN alarmed ON alarmed.plant_id = plant.id
     LEFT JOIN troubled ON troubled.plant_id = plant.id AND troubled.place = 1
    WHERE plant.organisation_id = %(organisation)s {only}
-), measured AS (
-  SELECT facts.*,
-         CASE WHEN live = 1 AND latch IS NULL AND override_until IS NULL AND slot_at <= %(settled)s
-              THEN followed_kw * sign - amount_kw END AS over_kw
-    FROM facts
 ), graded AS (
-  SELECT measured.*,
+  SELECT facts.*,
          CASE WHEN ABS(over_kw) <= %(tolerance_kw)s OR ABS(over_kw) <= %(tolerance_share)s * amount_kw THEN 0
               WHEN ABS(over_kw) > %(far_off)s * amount_kw THEN 2
               WHEN over_kw IS NULL THEN 0 ELSE 1 END AS off_plan
-    FROM measured
+    FROM facts
 ), judged AS MATERIALIZED (
   SELECT graded.*,
          CASE WHEN latch IS NOT NULL THEN {LATCHED}
