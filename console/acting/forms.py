@@ -301,13 +301,18 @@ class DeviceForm(BoxForm):
         return Route.DEVICE if self.ends_at is None else Route.TIMED
 
 
+def _modes() -> list[tuple[str, str]]:
+    """Asked for each form: in the language of its page."""
+    return [(one.value, label_text(one.value)) for one in OperatingMode]
+
+
 class ModeForm(BoxForm):
     """The site's operating mode."""
 
     tab, kind = "mode", Kind.MODE
     TAKES_REASON = True
     until = forms.ChoiceField(choices=[_OPEN_END, ("60", _("1 h")), ("240", _("4 h")), _SET], initial=NO_END)
-    mode = forms.ChoiceField(choices=[(one.value, label_text(one.value)) for one in OperatingMode])
+    mode = forms.ChoiceField(choices=_modes)
     PATHS = {"payload.mode": "mode", "mode": "mode"}
 
     def mode_now(self) -> str:

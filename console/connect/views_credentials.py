@@ -5,6 +5,7 @@ import secrets
 from dataclasses import dataclass
 
 from django.core.cache import cache
+from django.core.paginator import Paginator
 from django.db import transaction
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
@@ -29,7 +30,7 @@ from trading_api.services.credentials import (
     renew_secret,
 )
 
-MOST_SHOWN = 50
+PER_PAGE = 50
 _FORM_LIVES_S = 86_400
 _WORDS = {
     "renew": "credential.renewed",
@@ -60,15 +61,18 @@ def step(request: ConsoleRequest, connection_id: int) -> HttpResponse:
 @page(Right.CONNECT)
 @require_GET
 def credentials(request: ConsoleRequest) -> HttpResponse:
-    """All credentials of the organisation."""
+    """The credentials of the organisation a page at a time, those that are in use first."""
     return render(request, "console/connect/reverse.html", _context(request))
 
 
 def _context(request: ConsoleRequest) -> dict[str, object]:
     whose = request.viewer.organisation.pk
     rows = Credential.objects.filter(organisation_id=whose).order_by("-enabled", "client_id")
+    shown = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     return {
-        "credentials": list(rows[:MOST_SHOWN]),
+        "credentials": shown,
+        "before": shown.previous_page_number() if shown.has_previous() else None,
+        "following": shown.next_page_number() if shown.has_next() else None,
         "has_pulled": has_pulled(whose),
         "last": last_pull(organisation_id=whose),
         "base_url": _base_url(request),

@@ -35,7 +35,13 @@ from console.fleet.windows import windows_of
 from dispatch.policy import current_policy
 from esm import clock
 from plants.models import Connection, Organisation, StreamHealth
-from plants.selectors.link_health import ConnectionHealth, connection_health, connections_of, tolerance_of
+from plants.selectors.link_health import (
+    CONNECTIONS_WATCHED,
+    ConnectionHealth,
+    connection_health,
+    connections_of,
+    tolerance_of,
+)
 from plants.texts import numbers_of
 from plants.words import IDLE_BELOW_KW, RECENT_WITHIN, label_text
 from vcp import OperatingMode
@@ -58,7 +64,7 @@ class Links:
 
 def links_of(organisation: Organisation, at: datetime) -> Links:
     """Four statements."""
-    rows = list(connections_of(organisation_id=organisation.pk))
+    rows = list(connections_of(organisation_id=organisation.pk, limit=CONNECTIONS_WATCHED))
     health = connection_health(connections=rows, at=at)
     return Links(rows=[(one, health[one.pk]) for one in rows])
 

@@ -171,6 +171,9 @@ function showSample(tile) {
 
 const label = (word) => (word === word.toUpperCase() ? t(word.replaceAll("_", " ").toLowerCase().replace(/^./, (c) => c.toUpperCase())) : word);
 
+/** A part of the page as our own server answered it, escaped there. */
+const partOf = (text, id) => new DOMParser().parseFromString(text, "text/html").getElementById(id);
+
 // The devices: a live sample does not tell of them, so the list is asked for after one. Its answer says which sample it
 // is of; where that is newer than what was heard, the flow follows it: both tell the same.
 let unseen = false;
@@ -179,7 +182,7 @@ const renewAssets = paced(async () => {
   if (unseen) return undefined;
   const text = await fetched(document.getElementById("assets").dataset.now);
   if (!text) return text;
-  const fresh = new DOMParser().parseFromString(text, "text/html").getElementById("assets");
+  const fresh = partOf(text, "assets");
   if (!fresh) return undefined;
   const { dataset } = fresh;
   showDevices(fresh);
@@ -214,7 +217,7 @@ const renewLast = paced(async () => {
   const list = document.getElementById("last");
   const text = await fetched(list.dataset.last);
   if (!text) return text;
-  const fresh = new DOMParser().parseFromString(text, "text/html").getElementById("last");
+  const fresh = partOf(text, "last");
   if (!fresh) return undefined;
   if (!list.matches(":hover, :focus-within")) return void list.replaceWith(fresh);
   for (const row of list.querySelectorAll("[data-command]")) {

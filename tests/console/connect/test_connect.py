@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 
 from console.connect import runs
+from console.connect.views_credentials import PER_PAGE
 from esm import clock
 from people.models import AuditEntry
 from plants.models import Connection, ConnectionMode, Organisation
@@ -249,6 +250,26 @@ def test_credentials_are_disabled_and_enabled(engineer_client: Client) -> None:
         "credential.disabled",
         "credential.enabled",
     ]
+
+
+def test_credentials_are_shown_a_page_at_a_time_those_in_use_first(
+    engineer_client: Client, organisation: Organisation
+) -> None:
+    for number in range(PER_PAGE + 2):
+        Credential.objects.create(
+            organisation=organisation,
+            client_id=f"client-{number:02}",
+            secret_hash="x",
+            enabled=number > 0,
+            created_at=AT,
+        )
+
+    first = engineer_client.get("/console/connections/credentials/").content.decode()
+    second = engineer_client.get("/console/connections/credentials/?page=2").content.decode()
+
+    assert f"{PER_PAGE + 1} to {PER_PAGE + 2} of {PER_PAGE + 2}" in second
+    assert "client-00" not in first
+    assert "client-00" in second
 
 
 def test_the_lamp_lights_with_the_first_pull(engineer_client: Client, organisation: Organisation) -> None:
